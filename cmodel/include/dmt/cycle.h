@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The cycle model: the pins of dmt_mmu, one step a clock. The judge of when.
+ * Timing from docs/microarchitecture.md; decisions from the rules of the
+ * architectural model. */
+#ifndef DMT_CYCLE_H
+#define DMT_CYCLE_H
+
+#include "dmt/pins.h"
+#include <stdbool.h>
+
+/** Parameters of an instance (microarchitecture 1). */
+struct dmt_config {
+    unsigned pa_w, ctx_n, tea_n, sets, pwc4_n, pwc3_n, pwc2_n, tag_w, cnt_w;
+};
+
+struct dmt_cycle;
+
+/** A model in reset state, or NULL when a parameter is out of range or memory is out. */
+struct dmt_cycle *dmt_cycle_new(const struct dmt_config *config);
+void dmt_cycle_free(struct dmt_cycle *m);
+
+/** The outputs of the current cycle. Valid until the next edge. */
+const struct dmt_out *dmt_cycle_out(const struct dmt_cycle *m);
+
+/** One rising clock edge with these inputs. rst is the reset pin. Input bits
+ * beyond a pin's width in this configuration are ignored. */
+void dmt_cycle_edge(struct dmt_cycle *m, const struct dmt_in *in, bool rst);
+
+/** Human-readable text of the walk in context i (state, level, address), for
+ * divergence reports. Returns the number of characters, as snprintf does. */
+int dmt_cycle_describe(const struct dmt_cycle *m, unsigned i, char *buf, unsigned size);
+
+#endif
