@@ -17,7 +17,7 @@ struct dmt_tea {
     uint64_t pages;    /**< 4 KiB pages covered */
     uint64_t base_pfn; /**< first frame of the TEA, < 2^52 */
     uint16_t gtea;     /**< gTEA ID, 0..4095 */
-    uint8_t sz;        /**< DMT_SIZE_SZ_4K, _2M, _1G (3 is a reserved value) */
+    uint8_t sz;        /**< DMT_SIZE_4K, _2M, _1G (3 is a reserved value) */
     uint8_t kind;      /**< DMT_KIND_PA, DMT_KIND_GTEA (2, 3 reserved) */
     uint8_t allow;     /**< bit 0 W, bit 1 U, bit 2 X of the bypassed levels */
     bool valid;        /**< P */

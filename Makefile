@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything is built under $(BUILD), nothing elsewhere. `make help` lists the
+# targets; SAN=1 builds the same things with sanitizers under $(BUILD)/asan.
+
+BUILD ?= build
+JOBS ?= $(shell nproc)
+O := $(BUILD)$(if $(SAN),/asan)
+V := $(BUILD)/verilated
+PYTHON := /usr/bin/python3
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += --no-print-directory -j$(JOBS)
+endif
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+.PHONY: help
+help: ## This list
+	@echo "make TARGET [BUILD=dir] [JOBS=n] [SAN=1]"
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+# ---------------------------------------------------------------- the two commands
+.PHONY: run test
+run: $(BUILD)/setup/base ## Install what is missing, build, and watch DMT walk a real system's page tables
+	@echo "Building (build/dmt, three configurations of the RTL)"
+	@$(MAKE) dmt
+	@$(BUILD)/dmt run
+
+test: $(BUILD)/setup/base $(BUILD)/setup/test ## Install what is missing, build, run every test; ends in "N passed, N failed"
+	+@tests/run $(BUILD)
+
+# ---------------------------------------------------------------- set-up
+.PHONY: setup
+setup: $(BUILD)/setup/base $(BUILD)/setup/test ## Install missing Debian packages for run and test
+
+# One stamp a group of tests/packages: base, test, synth, waves, capture.
+$(BUILD)/setup/%: tests/packages tests/setup
+	@tests/setup $*
+	@mkdir -p $(@D) && touch $@
+
+# ---------------------------------------------------------------- configurations
+RTL := $(shell grep '^rtl/' rtl/dmt.f)
+
+$(BUILD)/configs.mk: rtl/configs.json rtl/configs.py | $(BUILD)/setup/base
+	@mkdir -p $(@D)
+	@$(PYTHON) rtl/configs.py make >$@.new && mv $@.new $@
+
+$(BUILD)/configs.h: rtl/configs.json rtl/configs.py | $(BUILD)/setup/base
+	@mkdir -p $(@D)
+	@$(PYTHON) rtl/configs.py header >$@.new && mv $@.new $@
+
+# Included only where configurations matter, so that help, set-up and clean work on a bare machine.
+ifneq ($(filter-out help run test setup clean regs check-regs $(BUILD)/setup/%,$(or $(MAKECMDGOALS),help)),)
+include $(BUILD)/configs.mk
+endif
+
+# ---------------------------------------------------------------- compilers
+ifdef SAN
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else
+OPT := -O2 -g
+endif
+WARN := -Wall -Wextra -Werror
+INC := -I. -Icmodel/include -Icmodel/src -Itb -Isim -I$(BUILD)
+CFLAGS_ALL := -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) $(INC) $(CFLAGS)
+VERILATOR_INC = $(shell verilator --getenv VERILATOR_ROOT)/include
+CXXFLAGS_ALL = -std=c++17 $(WARN) $(OPT) $(INC) -isystem $(VERILATOR_INC) -isystem $(VERILATOR_INC)/vltstd $(CXXFLAGS)
+LDLIBS := -lzstd -lelf -lz -lpthread -lm
+VFLAGS := --cc -O3 -fno-const-bit-op-tree --x-assign unique --x-initial unique --trace-fst \
+    --top-module dmt_mmu -Irtl
+
+# Flags are an input like any other: a change of them rebuilds what they touch.
+$(O)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CFLAGS_ALL) $(OPT) $(CXXFLAGS)' | cmp -s - $@ || echo '$(CFLAGS_ALL) $(OPT) $(CXXFLAGS)' >$@
+$(V)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VFLAGS) $(RTL)' | cmp -s - $@ || echo '$(VFLAGS) $(RTL)' >$@
+.PHONY: FORCE
+FORCE:
+
+$(O)/obj/%.o: %.c $(O)/flags | $(BUILD)/configs.h
+	@mkdir -p $(@D)
+	@echo "  cc      $<"
+	@$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(O)/obj/%.o: %.cpp $(O)/flags | $(BUILD)/configs.h
+	@mkdir -p $(@D)
+	@echo "  c++     $<"
+	@$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c $< -o $@
+
+objects = $(patsubst %,$(O)/obj/%.o,$(basename $(1)))
+
+# ---------------------------------------------------------------- the library of models
+LIB_O := $(call objects,$(wildcard cmodel/src/*.c))
+$(O)/libdmt.a: $(LIB_O)
+	@rm -f $@
+	@ar rcs $@ $^
+
+# ---------------------------------------------------------------- the RTL, verilated per configuration
+# The models are the same with and without SAN: they are generated code.
+RUNTIME_O := $(patsubst %,$(V)/runtime/%.o,verilated verilated_threads verilated_fst_c)
+$(V)/runtime/%.o: $(V)/flags
+	@mkdir -p $(@D)
+	@echo "  c++     $*.cpp (Verilator runtime)"
+	@$(CXX) -std=c++17 -O2 -DVM_TRACE=1 -DVM_TRACE_FST=1 -I$(VERILATOR_INC) -I$(VERILATOR_INC)/vltstd \
+	    -c $(VERILATOR_INC)/$*.cpp -o $@
+
+define RTL_RULES
+$(V)/$(1)/model.a: $(RTL) rtl/dmt_regs.vh $(BUILD)/configs.mk $(V)/flags
+	@echo "  rtl     $(1) ($(PARAMS_$(1)))"
+	@verilator $(VFLAGS) $$(addprefix -G,$(PARAMS_$(1))) --prefix Vdmt_$(1) --Mdir $(V)/$(1) $(RTL)
+	@$$(MAKE) -s -C $(V)/$(1) -f Vdmt_$(1).mk OPT_FAST=-O2 Vdmt_$(1)__ALL.a >/dev/null
+	@mv $(V)/$(1)/Vdmt_$(1)__ALL.a $$@
+$(O)/obj/tb/rtl_dut.$(1).o: tb/rtl_dut.cpp $(V)/$(1)/model.a $(O)/flags | $(BUILD)/configs.h
+	@mkdir -p $$(@D)
+	@echo "  c++     tb/rtl_dut.cpp ($(1))"
+	@$$(CXX) $$(CXXFLAGS_ALL) -isystem $(V)/$(1) -DDUT_PREFIX=Vdmt_$(1) -DDUT_NAME=$(1) -MMD -MP -c $$< -o $$@
+endef
+$(foreach c,$(CONFIGS),$(eval $(call RTL_RULES,$(c))))
+
+# ---------------------------------------------------------------- the command
+TB_O := $(call objects,$(wildcard tb/*.c) $(filter-out tb/rtl_dut.cpp,$(wildcard tb/*.cpp))) \
+    $(patsubst %,$(O)/obj/tb/rtl_dut.%.o,$(CONFIGS))
+SIM_O := $(call objects,$(wildcard sim/*.c))
+LINK_O := $(TB_O) $(filter-out $(O)/obj/sim/main.o,$(SIM_O)) $(O)/libdmt.a \
+    $(patsubst %,$(V)/%/model.a,$(CONFIGS)) $(RUNTIME_O)
+
+.PHONY: lib dmt
+lib: $(O)/libdmt.a ## build/libdmt.a, the C models
+dmt: $(O)/dmt ## build/dmt, the command
+$(O)/dmt: $(O)/obj/sim/main.o $(LINK_O)
+	@echo "  link    $@"
+	@$(CXX) $(OPT) $^ $(LDLIBS) -o $@
+
+# ---------------------------------------------------------------- tests
+# tests/test_*.c: one Criterion binary each; other tests/*.c go into all of them.
+HELPER_O := $(call objects,$(filter-out tests/test_%,$(wildcard tests/*.c)))
+TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/test_*.c))
+
+.PHONY: tests
+tests: $(TESTS) ## The Criterion binaries under build/tests, not run
+$(O)/tests/%: $(O)/obj/tests/%.o $(HELPER_O) $(LINK_O)
+	@mkdir -p $(@D)
+	@echo "  link    $@"
+	@$(CXX) $(OPT) $^ $(LDLIBS) -lcriterion -o $@
+
+.PHONY: lint check-regs regs
+lint: $(BUILD)/setup/test ## Verilator -Wall, Icarus and Yosys check on every configuration
+	@BUILD=$(BUILD) tests/test_lint.sh
+
+# The register compiler is not in Debian: it comes from PyPI into its own environment.
+$(BUILD)/venv/ready: rtl/requirements.txt | $(BUILD)/setup/test
+	@echo "setup: installing the register compiler from PyPI into $(BUILD)/venv"
+	@$(PYTHON) -m venv --clear $(BUILD)/venv
+	@$(BUILD)/venv/bin/pip install -q --disable-pip-version-check -r rtl/requirements.txt
+	@touch $@
+regs: $(BUILD)/venv/ready ## Regenerate register headers and docs/registers.md from rtl/dmt_regs.rdl
+	@$(BUILD)/venv/bin/python rtl/gen_regs.py
+check-regs: $(BUILD)/venv/ready ## Fail when one of them is not what rtl/dmt_regs.rdl yields
+	@$(BUILD)/venv/bin/python rtl/gen_regs.py --check
+
+# ---------------------------------------------------------------- campaigns and reports
+.PHONY: bench soak mutants synth waves
+bench: dmt ## Latency, throughput and simulation speed, as ratios and exact clocks
+	@$(BUILD)/dmt bench
+soak: dmt ## Ten million random lockstep cycles over 50 seeds
+	@tests/soak.sh $(BUILD)
+mutants: ## Put bugs into RTL and models, one at a time, and see each one caught
+	@tests/mutants.sh $(BUILD)
+synth: $(BUILD)/setup/synth ## Area and clock of every configuration, into build/synth/report.md
+	@rtl/synth/synth.py $(BUILD)/synth
+waves: dmt $(BUILD)/setup/waves ## A short run with waveforms, shown in GTKWave (or where they are)
+	@tests/waves.sh $(BUILD)
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	rm -rf $(BUILD)
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)

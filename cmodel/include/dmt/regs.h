@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Generated from rtl/dmt_regs.rdl by rtl/gen_regs.py (make regs). Do not edit.
+ * Codes on the pins and the CSR map. X_LIST(X) expands X(member, value) for each code;
+ * _LSB, _W and _MASK are a field's position, width and mask in place, _RESET a register's
+ * value after reset. */
+#ifndef DMT_REGS_H
+#define DMT_REGS_H
+
+#include <stdint.h>
+
+enum dmt_access {
+    DMT_ACCESS_READ = 0, /**< Data read */
+    DMT_ACCESS_WRITE = 1, /**< Data write */
+    DMT_ACCESS_EXECUTE = 2, /**< Instruction fetch */
+};
+#define DMT_ACCESS_LIST(X) \
+    X(READ, 0) \
+    X(WRITE, 1) \
+    X(EXECUTE, 2)
+
+enum dmt_status {
+    DMT_STATUS_OK = 0, /**< Translated */
+    DMT_STATUS_GP = 1, /**< Address not canonical (or, with mode OFF, wider than MAXPA) */
+    DMT_STATUS_PF = 2, /**< Page fault of the entering stage; error code as x86 pushes it */
+    DMT_STATUS_EPT_VIOLATION = 3, /**< EPT violation; error is the exit qualification */
+    DMT_STATUS_EPT_MISCONFIG = 4, /**< EPT misconfiguration */
+    DMT_STATUS_NPT_FAULT = 5, /**< Nested page fault; error is EXITINFO1 */
+    DMT_STATUS_GTEA = 6, /**< gTEA event: ID unresolved or access out of bounds */
+    DMT_STATUS_BUS = 7, /**< Bus error on a table access; error says which kind */
+    /** A speculative request needs an accessed or dirty bit set: ask again when it is not speculative */
+    DMT_STATUS_RETRY = 8,
+};
+#define DMT_STATUS_LIST(X) \
+    X(OK, 0) \
+    X(GP, 1) \
+    X(PF, 2) \
+    X(EPT_VIOLATION, 3) \
+    X(EPT_MISCONFIG, 4) \
+    X(NPT_FAULT, 5) \
+    X(GTEA, 6) \
+    X(BUS, 7) \
+    X(RETRY, 8)
+
+enum dmt_mode {
+    DMT_MODE_OFF = 0, /**< No translation: addresses pass through */
+    DMT_MODE_NATIVE = 1, /**< Requests enter stage 0 with a virtual address */
+    DMT_MODE_VIRT = 2, /**< Requests enter stage 1 with a guest virtual address */
+    DMT_MODE_NESTED = 3, /**< Requests enter stage 2 with a nested guest's virtual address */
+};
+#define DMT_MODE_LIST(X) \
+    X(OFF, 0) \
+    X(NATIVE, 1) \
+    X(VIRT, 2) \
+    X(NESTED, 3)
+
+enum dmt_size {
+    DMT_SIZE_4K = 0, /**< 4 KiB */
+    DMT_SIZE_2M = 1, /**< 2 MiB */
+    DMT_SIZE_1G = 2, /**< 1 GiB */
+};
+#define DMT_SIZE_LIST(X) \
+    X(4K, 0) \
+    X(2M, 1) \
+    X(1G, 2)
+
+enum dmt_kind {
+    DMT_KIND_PA = 0, /**< TEA base is an address of the level below */
+    DMT_KIND_GTEA = 1, /**< TEA is named by gTEA ID */
+};
+#define DMT_KIND_LIST(X) \
+    X(PA, 0) \
+    X(GTEA, 1)
+
+enum dmt_refusal {
+    DMT_REFUSAL_NONE = 0, /**< Not refused */
+    DMT_REFUSAL_RESERVED = 1, /**< A reserved bit of word 0 is set */
+    DMT_REFUSAL_SZ = 2, /**< SZ is a reserved value */
+    DMT_REFUSAL_KIND = 3, /**< KIND is a reserved value, or names a gTEA in set 0 */
+    DMT_REFUSAL_EMPTY = 4, /**< The size is zero */
+    DMT_REFUSAL_WRAP = 5, /**< Base plus size passes the end of the 52-bit VPN space */
+    DMT_REFUSAL_WIDTH = 6, /**< The TEA ends beyond MAXPA */
+};
+#define DMT_REFUSAL_LIST(X) \
+    X(NONE, 0) \
+    X(RESERVED, 1) \
+    X(SZ, 2) \
+    X(KIND, 3) \
+    X(EMPTY, 4) \
+    X(WRAP, 5) \
+    X(WIDTH, 6)
+
+enum dmt_inv {
+    DMT_INV_ADDRESS = 0, /**< One address of one PCID */
+    DMT_INV_CONTEXT = 1, /**< Everything of one PCID */
+    DMT_INV_ALL = 2, /**< Everything, global translations included */
+    DMT_INV_ALL_BUT_GLOBAL = 3, /**< Everything except global translations */
+};
+#define DMT_INV_LIST(X) \
+    X(ADDRESS, 0) \
+    X(CONTEXT, 1) \
+    X(ALL, 2) \
+    X(ALL_BUT_GLOBAL, 3)
+
+enum dmt_bus_error {
+    /** An exclusive read was answered OKAY: the memory has no exclusive monitor */
+    DMT_BUS_ERROR_NOT_EXCLUSIVE = 0,
+    DMT_BUS_ERROR_READ_SLVERR = 2, /**< Read answered SLVERR */
+    DMT_BUS_ERROR_READ_DECERR = 3, /**< Read answered DECERR */
+    DMT_BUS_ERROR_WRITE_SLVERR = 6, /**< A/D write answered SLVERR */
+    DMT_BUS_ERROR_WRITE_DECERR = 7, /**< A/D write answered DECERR */
+};
+#define DMT_BUS_ERROR_LIST(X) \
+    X(NOT_EXCLUSIVE, 0) \
+    X(READ_SLVERR, 2) \
+    X(READ_DECERR, 3) \
+    X(WRITE_SLVERR, 6) \
+    X(WRITE_DECERR, 7)
+
+enum dmt_path {
+    DMT_PATH_NOT_USED = 0, /**< Stage not used */
+    DMT_PATH_TEA = 1, /**< TEA register */
+    DMT_PATH_RADIX = 2, /**< x86 walk, no TEA register covered the address */
+    DMT_PATH_RESTART = 3, /**< x86 walk after a TEA fetch that did not count */
+};
+#define DMT_PATH_LIST(X) \
+    X(NOT_USED, 0) \
+    X(TEA, 1) \
+    X(RADIX, 2) \
+    X(RESTART, 3)
+
+/* window LEVEL: base on the CSR bus, offsets inside the window, in bytes */
+#define DMT_LEVEL_BASE(k)                      (0x0000u + 0x1000u * (k))
+#define DMT_LEVEL_N                            3u
+#define DMT_LEVEL_TEA_N                        64u
+#define DMT_LEVEL_TEA_STRIDE                   0x020u
+#define DMT_LEVEL_TEA_WORD0(i)                 (0x000u + 0x020u * (i))
+#define DMT_LEVEL_TEA_WORD1(i)                 (0x008u + 0x020u * (i))
+#define DMT_LEVEL_TEA_WORD2(i)                 (0x010u + 0x020u * (i))
+#define DMT_LEVEL_TEA_WORD3(i)                 (0x018u + 0x020u * (i))
+#define DMT_LEVEL_CR0                          0x800u
+#define DMT_LEVEL_CR3                          0x808u
+#define DMT_LEVEL_CR4                          0x810u
+#define DMT_LEVEL_EFER                         0x818u
+#define DMT_LEVEL_PKRU                         0x820u
+#define DMT_LEVEL_PKRS                         0x828u
+#define DMT_LEVEL_EVENT                        0x840u
+#define DMT_LEVEL_EVENT_MASK                   0x848u
+#define DMT_LEVEL_INV                          0x850u
+
+/* DMT_TEA_WORD0: TEA word 0: where, what and whether */
+#define DMT_TEA_WORD0_RESET                    UINT64_C(0x0000000000000000)
+#define DMT_TEA_WORD0_BASE_VPN_LSB             12
+#define DMT_TEA_WORD0_BASE_VPN_W               52
+#define DMT_TEA_WORD0_BASE_VPN_MASK            UINT64_C(0xfffffffffffff000)
+#define DMT_TEA_WORD0_RSVD_LSB                 8
+#define DMT_TEA_WORD0_RSVD_W                   4
+#define DMT_TEA_WORD0_RSVD_MASK                UINT64_C(0x0000000000000f00)
+#define DMT_TEA_WORD0_ALLOW_W_LSB              7
+#define DMT_TEA_WORD0_ALLOW_W_W                1
+#define DMT_TEA_WORD0_ALLOW_W_MASK             UINT64_C(0x0000000000000080)
+#define DMT_TEA_WORD0_ALLOW_U_LSB              6
+#define DMT_TEA_WORD0_ALLOW_U_W                1
+#define DMT_TEA_WORD0_ALLOW_U_MASK             UINT64_C(0x0000000000000040)
+#define DMT_TEA_WORD0_ALLOW_X_LSB              5
+#define DMT_TEA_WORD0_ALLOW_X_W                1
+#define DMT_TEA_WORD0_ALLOW_X_MASK             UINT64_C(0x0000000000000020)
+#define DMT_TEA_WORD0_KIND_LSB                 3
+#define DMT_TEA_WORD0_KIND_W                   2
+#define DMT_TEA_WORD0_KIND_MASK                UINT64_C(0x0000000000000018)
+#define DMT_TEA_WORD0_SZ_LSB                   1
+#define DMT_TEA_WORD0_SZ_W                     2
+#define DMT_TEA_WORD0_SZ_MASK                  UINT64_C(0x0000000000000006)
+#define DMT_TEA_WORD0_P_LSB                    0
+#define DMT_TEA_WORD0_P_W                      1
+#define DMT_TEA_WORD0_P_MASK                   UINT64_C(0x0000000000000001)
+
+/* DMT_TEA_WORD1: TEA word 1: the Translation Entry Area */
+#define DMT_TEA_WORD1_RESET                    UINT64_C(0x0000000000000000)
+#define DMT_TEA_WORD1_BASE_PFN_LSB             12
+#define DMT_TEA_WORD1_BASE_PFN_W               52
+#define DMT_TEA_WORD1_BASE_PFN_MASK            UINT64_C(0xfffffffffffff000)
+#define DMT_TEA_WORD1_GTEA_ID_LSB              0
+#define DMT_TEA_WORD1_GTEA_ID_W                12
+#define DMT_TEA_WORD1_GTEA_ID_MASK             UINT64_C(0x0000000000000fff)
+
+/* DMT_TEA_WORD2: TEA word 2: how far */
+#define DMT_TEA_WORD2_RESET                    UINT64_C(0x0000000000000000)
+#define DMT_TEA_WORD2_PAGES_LSB                0
+#define DMT_TEA_WORD2_PAGES_W                  64
+#define DMT_TEA_WORD2_PAGES_MASK               UINT64_C(0xffffffffffffffff)
+
+/* DMT_TEA_WORD3: TEA word 3: state of this register */
+#define DMT_TEA_WORD3_RESET                    UINT64_C(0x0000000000000000)
+#define DMT_TEA_WORD3_REFUSAL_LSB              1
+#define DMT_TEA_WORD3_REFUSAL_W                4
+#define DMT_TEA_WORD3_REFUSAL_MASK             UINT64_C(0x000000000000001e)
+#define DMT_TEA_WORD3_VALID_LSB                0
+#define DMT_TEA_WORD3_VALID_W                  1
+#define DMT_TEA_WORD3_VALID_MASK               UINT64_C(0x0000000000000001)
+
+/* DMT_LEVEL_CR0: CR0 of the requests that enter at this level */
+#define DMT_LEVEL_CR0_RESET                    UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_CR0_WP_LSB                   16
+#define DMT_LEVEL_CR0_WP_W                     1
+#define DMT_LEVEL_CR0_WP_MASK                  UINT64_C(0x0000000000010000)
+
+/* DMT_LEVEL_CR3: CR3: root of the first table */
+#define DMT_LEVEL_CR3_RESET                    UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_CR3_NOFLUSH_LSB              63
+#define DMT_LEVEL_CR3_NOFLUSH_W                1
+#define DMT_LEVEL_CR3_NOFLUSH_MASK             UINT64_C(0x8000000000000000)
+#define DMT_LEVEL_CR3_ROOT_LSB                 12
+#define DMT_LEVEL_CR3_ROOT_W                   40
+#define DMT_LEVEL_CR3_ROOT_MASK                UINT64_C(0x000ffffffffff000)
+#define DMT_LEVEL_CR3_PCID_LSB                 0
+#define DMT_LEVEL_CR3_PCID_W                   12
+#define DMT_LEVEL_CR3_PCID_MASK                UINT64_C(0x0000000000000fff)
+
+/* DMT_LEVEL_CR4: CR4 */
+#define DMT_LEVEL_CR4_RESET                    UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_CR4_PKS_LSB                  24
+#define DMT_LEVEL_CR4_PKS_W                    1
+#define DMT_LEVEL_CR4_PKS_MASK                 UINT64_C(0x0000000001000000)
+#define DMT_LEVEL_CR4_PKE_LSB                  22
+#define DMT_LEVEL_CR4_PKE_W                    1
+#define DMT_LEVEL_CR4_PKE_MASK                 UINT64_C(0x0000000000400000)
+#define DMT_LEVEL_CR4_SMAP_LSB                 21
+#define DMT_LEVEL_CR4_SMAP_W                   1
+#define DMT_LEVEL_CR4_SMAP_MASK                UINT64_C(0x0000000000200000)
+#define DMT_LEVEL_CR4_SMEP_LSB                 20
+#define DMT_LEVEL_CR4_SMEP_W                   1
+#define DMT_LEVEL_CR4_SMEP_MASK                UINT64_C(0x0000000000100000)
+#define DMT_LEVEL_CR4_PCIDE_LSB                17
+#define DMT_LEVEL_CR4_PCIDE_W                  1
+#define DMT_LEVEL_CR4_PCIDE_MASK               UINT64_C(0x0000000000020000)
+#define DMT_LEVEL_CR4_LA57_LSB                 12
+#define DMT_LEVEL_CR4_LA57_W                   1
+#define DMT_LEVEL_CR4_LA57_MASK                UINT64_C(0x0000000000001000)
+#define DMT_LEVEL_CR4_PGE_LSB                  7
+#define DMT_LEVEL_CR4_PGE_W                    1
+#define DMT_LEVEL_CR4_PGE_MASK                 UINT64_C(0x0000000000000080)
+
+/* DMT_LEVEL_EFER: EFER */
+#define DMT_LEVEL_EFER_RESET                   UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_EFER_NXE_LSB                 11
+#define DMT_LEVEL_EFER_NXE_W                   1
+#define DMT_LEVEL_EFER_NXE_MASK                UINT64_C(0x0000000000000800)
+
+/* DMT_LEVEL_PKRU: PKRU: rights of the 16 keys on user pages */
+#define DMT_LEVEL_PKRU_RESET                   UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_PKRU_KEYS_LSB                0
+#define DMT_LEVEL_PKRU_KEYS_W                  32
+#define DMT_LEVEL_PKRU_KEYS_MASK               UINT64_C(0x00000000ffffffff)
+
+/* DMT_LEVEL_PKRS: PKRS: rights of the 16 keys on supervisor pages */
+#define DMT_LEVEL_PKRS_RESET                   UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_PKRS_KEYS_LSB                0
+#define DMT_LEVEL_PKRS_KEYS_W                  32
+#define DMT_LEVEL_PKRS_KEYS_MASK               UINT64_C(0x00000000ffffffff)
+
+/* DMT_LEVEL_EVENT: Events of this level, sticky */
+#define DMT_LEVEL_EVENT_RESET                  UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_EVENT_REFUSED_LSB            1
+#define DMT_LEVEL_EVENT_REFUSED_W              1
+#define DMT_LEVEL_EVENT_REFUSED_MASK           UINT64_C(0x0000000000000002)
+#define DMT_LEVEL_EVENT_MULTI_HIT_LSB          0
+#define DMT_LEVEL_EVENT_MULTI_HIT_W            1
+#define DMT_LEVEL_EVENT_MULTI_HIT_MASK         UINT64_C(0x0000000000000001)
+
+/* DMT_LEVEL_EVENT_MASK: Which events drive the event pin */
+#define DMT_LEVEL_EVENT_MASK_RESET             UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_EVENT_MASK_REFUSED_LSB       1
+#define DMT_LEVEL_EVENT_MASK_REFUSED_W         1
+#define DMT_LEVEL_EVENT_MASK_REFUSED_MASK      UINT64_C(0x0000000000000002)
+#define DMT_LEVEL_EVENT_MASK_MULTI_HIT_LSB     0
+#define DMT_LEVEL_EVENT_MASK_MULTI_HIT_W       1
+#define DMT_LEVEL_EVENT_MASK_MULTI_HIT_MASK    UINT64_C(0x0000000000000001)
+
+/* DMT_LEVEL_INV: Invalidate */
+#define DMT_LEVEL_INV_RESET                    UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_INV_KIND_LSB                 60
+#define DMT_LEVEL_INV_KIND_W                   4
+#define DMT_LEVEL_INV_KIND_MASK                UINT64_C(0xf000000000000000)
+#define DMT_LEVEL_INV_PCID_LSB                 45
+#define DMT_LEVEL_INV_PCID_W                   12
+#define DMT_LEVEL_INV_PCID_MASK                UINT64_C(0x01ffe00000000000)
+#define DMT_LEVEL_INV_VPN_LSB                  0
+#define DMT_LEVEL_INV_VPN_W                    45
+#define DMT_LEVEL_INV_VPN_MASK                 UINT64_C(0x00001fffffffffff)
+
+/* window HOST: base on the CSR bus, offsets inside the window, in bytes */
+#define DMT_HOST_BASE                          0x3000u
+#define DMT_HOST_ID                            0x000u
+#define DMT_HOST_CAPS                          0x008u
+#define DMT_HOST_CTL                           0x010u
+#define DMT_HOST_MAXPA                         0x018u
+#define DMT_HOST_EVENT                         0x020u
+#define DMT_HOST_EVENT_MASK                    0x028u
+#define DMT_HOST_BUS_ADDR                      0x030u
+#define DMT_HOST_CNT_CLEAR                     0x038u
+#define DMT_HOST_CNT_REQUEST                   0x100u
+#define DMT_HOST_CNT_TEA                       0x108u
+#define DMT_HOST_CNT_RADIX                     0x110u
+#define DMT_HOST_CNT_RESTART                   0x118u
+#define DMT_HOST_CNT_PASS                      0x120u
+#define DMT_HOST_CNT_FAULT                     0x128u
+#define DMT_HOST_CNT_BUS                       0x130u
+#define DMT_HOST_CNT_RETRY                     0x138u
+#define DMT_HOST_CNT_READ                      0x140u
+#define DMT_HOST_CNT_UPDATE                    0x148u
+#define DMT_HOST_CNT_LOST                      0x150u
+#define DMT_HOST_CNT_PWC4                      0x158u
+#define DMT_HOST_CNT_PWC3                      0x160u
+#define DMT_HOST_CNT_PWC2                      0x168u
+#define DMT_HOST_CNT_BUSY                      0x170u
+
+/* DMT_HOST_ID: Identification */
+#define DMT_HOST_ID_RESET                      UINT64_C(0x4f444d5400000001)
+#define DMT_HOST_ID_MAGIC_LSB                  32
+#define DMT_HOST_ID_MAGIC_W                    32
+#define DMT_HOST_ID_MAGIC_MASK                 UINT64_C(0xffffffff00000000)
+#define DMT_HOST_ID_MAJOR_LSB                  16
+#define DMT_HOST_ID_MAJOR_W                    16
+#define DMT_HOST_ID_MAJOR_MASK                 UINT64_C(0x00000000ffff0000)
+#define DMT_HOST_ID_MINOR_LSB                  0
+#define DMT_HOST_ID_MINOR_W                    16
+#define DMT_HOST_ID_MINOR_MASK                 UINT64_C(0x000000000000ffff)
+
+/* DMT_HOST_CAPS: What this instance was built with */
+#define DMT_HOST_CAPS_RESET                    UINT64_C(0x0000000000000000)
+#define DMT_HOST_CAPS_CNT_W_LSB                56
+#define DMT_HOST_CAPS_CNT_W_W                  7
+#define DMT_HOST_CAPS_CNT_W_MASK               UINT64_C(0x7f00000000000000)
+#define DMT_HOST_CAPS_PWC2_N_LSB               48
+#define DMT_HOST_CAPS_PWC2_N_W                 7
+#define DMT_HOST_CAPS_PWC2_N_MASK              UINT64_C(0x007f000000000000)
+#define DMT_HOST_CAPS_PWC3_N_LSB               40
+#define DMT_HOST_CAPS_PWC3_N_W                 7
+#define DMT_HOST_CAPS_PWC3_N_MASK              UINT64_C(0x00007f0000000000)
+#define DMT_HOST_CAPS_PWC4_N_LSB               32
+#define DMT_HOST_CAPS_PWC4_N_W                 7
+#define DMT_HOST_CAPS_PWC4_N_MASK              UINT64_C(0x0000007f00000000)
+#define DMT_HOST_CAPS_SETS_LSB                 24
+#define DMT_HOST_CAPS_SETS_W                   2
+#define DMT_HOST_CAPS_SETS_MASK                UINT64_C(0x0000000003000000)
+#define DMT_HOST_CAPS_TEA_N_LSB                16
+#define DMT_HOST_CAPS_TEA_N_W                  7
+#define DMT_HOST_CAPS_TEA_N_MASK               UINT64_C(0x00000000007f0000)
+#define DMT_HOST_CAPS_CTX_N_LSB                8
+#define DMT_HOST_CAPS_CTX_N_W                  7
+#define DMT_HOST_CAPS_CTX_N_MASK               UINT64_C(0x0000000000007f00)
+#define DMT_HOST_CAPS_PA_W_LSB                 0
+#define DMT_HOST_CAPS_PA_W_W                   7
+#define DMT_HOST_CAPS_PA_W_MASK                UINT64_C(0x000000000000007f)
+
+/* DMT_HOST_CTL: Control */
+#define DMT_HOST_CTL_RESET                     UINT64_C(0x0000000000000004)
+#define DMT_HOST_CTL_AD_UPDATE_LSB             2
+#define DMT_HOST_CTL_AD_UPDATE_W               1
+#define DMT_HOST_CTL_AD_UPDATE_MASK            UINT64_C(0x0000000000000004)
+#define DMT_HOST_CTL_MODE_LSB                  0
+#define DMT_HOST_CTL_MODE_W                    2
+#define DMT_HOST_CTL_MODE_MASK                 UINT64_C(0x0000000000000003)
+
+/* DMT_HOST_MAXPA: Physical address width in use */
+#define DMT_HOST_MAXPA_RESET                   UINT64_C(0x0000000000000000)
+#define DMT_HOST_MAXPA_MAXPA_LSB               0
+#define DMT_HOST_MAXPA_MAXPA_W                 6
+#define DMT_HOST_MAXPA_MAXPA_MASK              UINT64_C(0x000000000000003f)
+
+/* DMT_HOST_EVENT: Host events, sticky */
+#define DMT_HOST_EVENT_RESET                   UINT64_C(0x0000000000000000)
+#define DMT_HOST_EVENT_REFUSED_LSB             2
+#define DMT_HOST_EVENT_REFUSED_W               1
+#define DMT_HOST_EVENT_REFUSED_MASK            UINT64_C(0x0000000000000004)
+#define DMT_HOST_EVENT_NOT_EXCLUSIVE_LSB       1
+#define DMT_HOST_EVENT_NOT_EXCLUSIVE_W         1
+#define DMT_HOST_EVENT_NOT_EXCLUSIVE_MASK      UINT64_C(0x0000000000000002)
+#define DMT_HOST_EVENT_BUS_LSB                 0
+#define DMT_HOST_EVENT_BUS_W                   1
+#define DMT_HOST_EVENT_BUS_MASK                UINT64_C(0x0000000000000001)
+
+/* DMT_HOST_EVENT_MASK: Which host events drive the event pin */
+#define DMT_HOST_EVENT_MASK_RESET              UINT64_C(0x0000000000000000)
+#define DMT_HOST_EVENT_MASK_REFUSED_LSB        2
+#define DMT_HOST_EVENT_MASK_REFUSED_W          1
+#define DMT_HOST_EVENT_MASK_REFUSED_MASK       UINT64_C(0x0000000000000004)
+#define DMT_HOST_EVENT_MASK_NOT_EXCLUSIVE_LSB  1
+#define DMT_HOST_EVENT_MASK_NOT_EXCLUSIVE_W    1
+#define DMT_HOST_EVENT_MASK_NOT_EXCLUSIVE_MASK UINT64_C(0x0000000000000002)
+#define DMT_HOST_EVENT_MASK_BUS_LSB            0
+#define DMT_HOST_EVENT_MASK_BUS_W              1
+#define DMT_HOST_EVENT_MASK_BUS_MASK           UINT64_C(0x0000000000000001)
+
+/* DMT_HOST_BUS_ADDR: Most recent bus error */
+#define DMT_HOST_BUS_ADDR_RESET                UINT64_C(0x0000000000000000)
+#define DMT_HOST_BUS_ADDR_ADDR_LSB             0
+#define DMT_HOST_BUS_ADDR_ADDR_W               52
+#define DMT_HOST_BUS_ADDR_ADDR_MASK            UINT64_C(0x000fffffffffffff)
+
+/* DMT_HOST_CNT_CLEAR: Clear the counters */
+#define DMT_HOST_CNT_CLEAR_RESET               UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_CLEAR_ANY_LSB             0
+#define DMT_HOST_CNT_CLEAR_ANY_W               1
+#define DMT_HOST_CNT_CLEAR_ANY_MASK            UINT64_C(0x0000000000000001)
+
+/* DMT_HOST_CNT_REQUEST: Requests that left the front */
+#define DMT_HOST_CNT_REQUEST_RESET             UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_REQUEST_COUNT_LSB         0
+#define DMT_HOST_CNT_REQUEST_COUNT_W           64
+#define DMT_HOST_CNT_REQUEST_COUNT_MASK        UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_TEA: Translations completed OK by TEA registers alone */
+#define DMT_HOST_CNT_TEA_RESET                 UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_TEA_COUNT_LSB             0
+#define DMT_HOST_CNT_TEA_COUNT_W               64
+#define DMT_HOST_CNT_TEA_COUNT_MASK            UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_RADIX: Translations completed OK by the x86 walk, not covered by a TEA register */
+#define DMT_HOST_CNT_RADIX_RESET               UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_RADIX_COUNT_LSB           0
+#define DMT_HOST_CNT_RADIX_COUNT_W             64
+#define DMT_HOST_CNT_RADIX_COUNT_MASK          UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_RESTART: Translations completed OK by the x86 walk after a TEA fetch that did not count */
+#define DMT_HOST_CNT_RESTART_RESET             UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_RESTART_COUNT_LSB         0
+#define DMT_HOST_CNT_RESTART_COUNT_W           64
+#define DMT_HOST_CNT_RESTART_COUNT_MASK        UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_PASS: Requests passed through in mode OFF */
+#define DMT_HOST_CNT_PASS_RESET                UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_PASS_COUNT_LSB            0
+#define DMT_HOST_CNT_PASS_COUNT_W              64
+#define DMT_HOST_CNT_PASS_COUNT_MASK           UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_FAULT: Answers GP, PF and second-stage faults */
+#define DMT_HOST_CNT_FAULT_RESET               UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_FAULT_COUNT_LSB           0
+#define DMT_HOST_CNT_FAULT_COUNT_W             64
+#define DMT_HOST_CNT_FAULT_COUNT_MASK          UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_BUS: Answers BUS */
+#define DMT_HOST_CNT_BUS_RESET                 UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_BUS_COUNT_LSB             0
+#define DMT_HOST_CNT_BUS_COUNT_W               64
+#define DMT_HOST_CNT_BUS_COUNT_MASK            UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_RETRY: Answers RETRY */
+#define DMT_HOST_CNT_RETRY_RESET               UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_RETRY_COUNT_LSB           0
+#define DMT_HOST_CNT_RETRY_COUNT_W             64
+#define DMT_HOST_CNT_RETRY_COUNT_MASK          UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_READ: Reads answered on the PTE port */
+#define DMT_HOST_CNT_READ_RESET                UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_READ_COUNT_LSB            0
+#define DMT_HOST_CNT_READ_COUNT_W              64
+#define DMT_HOST_CNT_READ_COUNT_MASK           UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_UPDATE: Accessed and dirty updates that took effect */
+#define DMT_HOST_CNT_UPDATE_RESET              UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_UPDATE_COUNT_LSB          0
+#define DMT_HOST_CNT_UPDATE_COUNT_W            64
+#define DMT_HOST_CNT_UPDATE_COUNT_MASK         UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_LOST: Exclusive writes that lost their reservation */
+#define DMT_HOST_CNT_LOST_RESET                UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_LOST_COUNT_LSB            0
+#define DMT_HOST_CNT_LOST_COUNT_W              64
+#define DMT_HOST_CNT_LOST_COUNT_MASK           UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_PWC4: x86 walks started from a cached PML4 entry */
+#define DMT_HOST_CNT_PWC4_RESET                UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_PWC4_COUNT_LSB            0
+#define DMT_HOST_CNT_PWC4_COUNT_W              64
+#define DMT_HOST_CNT_PWC4_COUNT_MASK           UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_PWC3: x86 walks started from a cached PDPT entry */
+#define DMT_HOST_CNT_PWC3_RESET                UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_PWC3_COUNT_LSB            0
+#define DMT_HOST_CNT_PWC3_COUNT_W              64
+#define DMT_HOST_CNT_PWC3_COUNT_MASK           UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_PWC2: x86 walks started from a cached PD entry */
+#define DMT_HOST_CNT_PWC2_RESET                UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_PWC2_COUNT_LSB            0
+#define DMT_HOST_CNT_PWC2_COUNT_W              64
+#define DMT_HOST_CNT_PWC2_COUNT_MASK           UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_BUSY: Clocks with at least one walk context in use */
+#define DMT_HOST_CNT_BUSY_RESET                UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_BUSY_COUNT_LSB            0
+#define DMT_HOST_CNT_BUSY_COUNT_W              64
+#define DMT_HOST_CNT_BUSY_COUNT_MASK           UINT64_C(0xffffffffffffffff)
+
+#endif

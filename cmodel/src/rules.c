@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The rules of docs/specification.md, sections 2 to 8, as pure functions. */
+#include "rules.h"
+#include "dmt/regs.h"
+
+/* IA-32e entry bits (SDM tables 4-14 to 4-20). */
+#define E_P (1ull << 0)
+#define E_A (1ull << 5)
+#define E_D (1ull << 6)
+#define E_PS (1ull << 7)
+#define E_G (1ull << 8)
+#define E_XD (1ull << 63)
+
+/* Page-fault error code bits (SDM 4.7). */
+enum { PF_P = 1, PF_WRITE = 2, PF_USER = 4, PF_RSVD = 8, PF_FETCH = 16, PF_KEY = 32 };
+
+enum { RIGHT_W = 1, RIGHT_U = 2, RIGHT_X = 4 };
+
+/* Bits hi..lo set; hi < lo gives none. */
+static uint64_t bits(unsigned hi, unsigned lo)
+{
+    return hi < lo ? 0 : (~0ull >> (63 - hi)) & (~0ull << lo);
+}
+
+void rule_ia32e(uint64_t e, unsigned level, const struct dmt_level *cr, unsigned maxpa,
+                struct rule_entry *out)
+{
+    bool nxe = cr->efer & DMT_LEVEL_EFER_NXE_MASK;
+    bool leaf = level == 1 || (level <= 3 && (e & E_PS));
+    unsigned page = leaf ? 9 * level + 3 : 12; /* lowest bit of the frame */
+    uint64_t reserved = bits(51, maxpa) | (nxe ? 0 : E_XD);
+
+    if (level >= 4)
+        reserved |= E_PS;
+    else if (leaf && level > 1)
+        reserved |= bits(page - 1, 13);
+
+    out->present = e & E_P;
+    out->leaf = leaf;
+    out->reserved = (e & E_P) && (e & reserved);
+    out->frame = e & bits(51, page);
+    out->rights = (e >> 1 & (RIGHT_W | RIGHT_U)) | (nxe && (e & E_XD) ? 0 : RIGHT_X);
+    out->a = e & E_A;
+    out->d = e & E_D;
+    out->global = e & E_G;
+    out->pkey = e >> 59 & 15;
+    out->memtype = (e >> 3 & 3) | (e >> (level == 1 ? 7 : 12) & 1) << 2;
+}
+
+bool rule_canonical(uint64_t va, const struct dmt_level *cr)
+{
+    uint64_t top = bits(63, cr->cr4 & DMT_LEVEL_CR4_LA57_MASK ? 56 : 47);
+
+    return (va & top) == 0 || (va & top) == top;
+}
+
+bool rule_user(const struct dmt_request *rq)
+{
+    return rq->cpl == 3 && !rq->implicit;
+}
+
+/* The error code bits that say what the access was. */
+static uint32_t access_bits(const struct dmt_request *rq, const struct dmt_level *cr)
+{
+    uint32_t error = rule_user(rq) ? PF_USER : 0;
+
+    if (rq->access == DMT_ACCESS_WRITE)
+        error |= PF_WRITE;
+    if (rq->access == DMT_ACCESS_EXECUTE
+        && ((cr->efer & DMT_LEVEL_EFER_NXE_MASK) || (cr->cr4 & DMT_LEVEL_CR4_SMEP_MASK)))
+        error |= PF_FETCH;
+    return error;
+}
+
+/* Does the protection key deny this read or write (SDM 4.6.2)? */
+static bool key_denies(const struct dmt_request *rq, const struct dmt_level *cr, bool user_page, uint8_t pkey)
+{
+    uint64_t enable = user_page ? DMT_LEVEL_CR4_PKE_MASK : DMT_LEVEL_CR4_PKS_MASK;
+    uint32_t key = (user_page ? cr->pkru : cr->pkrs) >> 2 * pkey;
+    bool ad = key & 1, wd = key & 2;
+
+    if (!(cr->cr4 & enable) || rq->access == DMT_ACCESS_EXECUTE)
+        return false;
+    return ad || (wd && rq->access == DMT_ACCESS_WRITE
+                  && (rule_user(rq) || (cr->cr0 & DMT_LEVEL_CR0_WP_MASK)));
+}
+
+uint32_t rule_denied(const struct dmt_request *rq, const struct dmt_level *cr, uint8_t rights, uint8_t pkey)
+{
+    bool user_page = rights & RIGHT_U;
+    bool key = key_denies(rq, cr, user_page, pkey);
+    bool allowed = !key;
+
+    if (rq->access == DMT_ACCESS_EXECUTE && !(rights & RIGHT_X))
+        allowed = false;
+    if (rule_user(rq)) {
+        if (!user_page || (rq->access == DMT_ACCESS_WRITE && !(rights & RIGHT_W)))
+            allowed = false;
+    } else if (rq->access == DMT_ACCESS_EXECUTE) {
+        if (user_page && (cr->cr4 & DMT_LEVEL_CR4_SMEP_MASK))
+            allowed = false;
+    } else {
+        if (user_page && (cr->cr4 & DMT_LEVEL_CR4_SMAP_MASK) && !(rq->ac && !rq->implicit))
+            allowed = false;
+        if (rq->access == DMT_ACCESS_WRITE && !(rights & RIGHT_W) && (cr->cr0 & DMT_LEVEL_CR0_WP_MASK))
+            allowed = false;
+    }
+    return allowed ? 0 : PF_P | access_bits(rq, cr) | (key ? PF_KEY : 0);
+}
+
+uint32_t rule_fault(const struct dmt_request *rq, const struct dmt_level *cr, bool reserved)
+{
+    return access_bits(rq, cr) | (reserved ? PF_P | PF_RSVD : 0);
+}
+
+int rule_match(const struct dmt_tea *set, unsigned n, unsigned sz, uint64_t va, bool *multi)
+{
+    uint64_t vpn = va >> 12;
+    int found = -1;
+
+    for (unsigned i = 0; i < n; i++) {
+        const struct dmt_tea *t = &set[i];
+
+        if (!t->valid || t->sz != sz || vpn < t->base_vpn || vpn - t->base_vpn >= t->pages)
+            continue;
+        if (found >= 0) {
+            *multi = true;
+            break;
+        }
+        found = (int)i;
+    }
+    return found;
+}
+
+uint64_t rule_tea_entry(const struct dmt_tea *t, uint64_t va)
+{
+    return t->base_pfn * 4096 + 8 * (((va >> 12) - t->base_vpn) >> 9 * t->sz);
+}
+
+uint64_t rule_entry_addr(uint64_t table, unsigned level, uint64_t va)
+{
+    return table + 8 * (va >> (9 * level + 3) & 511);
+}
+
+/* ad_needed and the walk's own notes (path, counts) are the caller's. */
+void rule_ok(const struct dmt_request *rq, const struct dmt_level *cr, const struct rule_entry *leaf,
+             uint8_t rights, unsigned sz, struct dmt_result *r)
+{
+    r->status = DMT_STATUS_OK;
+    r->pa = leaf->frame | (rq->va & bits(9 * sz + 11, 0));
+    r->size = (uint8_t)sz;
+    r->rights = rights;
+    r->global = leaf->global && (cr->cr4 & DMT_LEVEL_CR4_PGE_MASK);
+    r->pkey = leaf->pkey;
+    r->memtype = leaf->memtype;
+    r->dirty = leaf->d;
+}

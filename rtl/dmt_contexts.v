@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// dmt_contexts: what each walk in flight knows between two answers.
+//
+// Three tables with one write port each, so that they map to LUT RAM: the
+// request (written when a walk is taken in), the walk (written when launch
+// emits), and the entry of every read (written when launch emits). A context
+// is launched at least two cycles before it is stepped, so reads never race
+// with these writes. Latency: all look-ups are combinational.
+`default_nettype none
+
+module dmt_contexts #(
+    // physical address width, 32..52
+    parameter PA_W = 52,
+    // contexts, 1..64
+    parameter CTX_N = 8,
+    // width of a context number
+    parameter ID_W = 3,
+    // requester tag width
+    parameter TAG_W = 8
+) (
+    input  wire             clk_i,
+    input  wire             rst_i,
+
+    // take a walk in: the lowest free context
+    input  wire             alloc_i,
+    output wire             free_o,        // some context is free
+    output wire [ID_W-1:0]  alloc_ctx_o,
+    output wire             busy_o,        // some context is not
+    input  wire [31:0]      order_i,
+    input  wire [31:0]      stamp_i,
+    input  wire [TAG_W-1:0] tag_i,
+    input  wire [63:0]      va_i,
+    input  wire [1:0]       access_i,
+    input  wire             user_i,
+    input  wire             smap_ok_i,
+    input  wire             nonspec_i,
+
+    // a new launch begins for a context
+    input  wire             load_i,
+    input  wire [ID_W-1:0]  load_ctx_i,
+
+    // launch emits
+    input  wire             emit_i,
+    input  wire [ID_W-1:0]  emit_ctx_i,
+    input  wire [1:0]       emit_slot_i,
+    input  wire [PA_W-1:3]  emit_addr_i,
+    input  wire [2:0]       emit_level_i,
+    input  wire [2:0]       emit_rights_i,
+    input  wire [5:0]       emit_index_i,
+    input  wire             emit_tea_i,
+    input  wire [1:0]       emit_last_slot_i,
+    input  wire             emit_excl_i,
+    input  wire             emit_alla_i,
+    input  wire             emit_need_i,
+    input  wire             emit_restart_i,
+
+    // the context being stepped
+    input  wire [ID_W-1:0]  ctx_i,
+    output wire [31:0]      order_o,
+    output wire [31:0]      stamp_o,
+    output wire [TAG_W-1:0] tag_o,
+    output wire [63:0]      va_o,
+    output wire [1:0]       access_o,
+    output wire             user_o,
+    output wire             smap_ok_o,
+    output wire             nonspec_o,
+    output wire             tea_o,
+    output wire             last_o,        // the answer is that of the last read
+    output wire             excl_o,
+    output wire             alla_o,
+    output wire             need_o,
+    output wire             restart_o,
+    output wire [PA_W-1:3]  addr_o,        // of the read being answered
+    output wire [2:0]       level_o,
+    output wire [2:0]       rights_o,
+    output wire [5:0]       index_o,
+    output wire             dec_valid_o,   // what decided earlier in this fetch
+    output wire             dec_bus_o,
+    output wire [1:0]       dec_resp_o,
+    output wire [PA_W-1:3]  dec_addr_o,
+    output wire [2:0]       dec_level_o,
+    output wire [2:0]       dec_rights_o,
+    output wire [5:0]       dec_index_o,
+    output wire [63:0]      data_o,        // entry kept: decided, or written
+
+    // what the step does to it
+    input  wire             wait_i,
+    input  wire             decide_i,
+    input  wire             decide_bus_i,
+    input  wire [1:0]       decide_resp_i,
+    input  wire             keep_i,        // keep data_i
+    input  wire [63:0]      data_i,
+    input  wire             release_i,     // the walk has ended
+
+    // PTE port: addresses of queued reads and writes
+    input  wire [ID_W-1:0]  ar_ctx_i,
+    input  wire [1:0]       ar_slot_i,
+    output wire [PA_W-1:3]  ar_addr_o,
+    input  wire [ID_W-1:0]  aw_ctx_i,
+    output wire [PA_W-1:3]  aw_addr_o,
+    output wire [63:0]      w_data_o
+);
+
+    localparam DEPTH  = 1 << ID_W;
+    localparam REQ_W  = 32 + 32 + TAG_W + 64 + 2 + 1 + 1 + 1;
+    localparam WALK_W = 1 + 2 + 1 + 1 + 1 + 1;
+    localparam READ_W = (PA_W - 3) + 3 + 3 + 6;
+
+    reg [REQ_W-1:0]  request_q [0:DEPTH-1];
+    reg [WALK_W-1:0] walk_q    [0:DEPTH-1];
+    reg [READ_W-1:0] read_q    [0:3*DEPTH-1];  // {slot, context}
+    reg [63:0]       data_q    [0:DEPTH-1];
+
+    reg [CTX_N-1:0]   busy_q;
+    reg [2*DEPTH-1:0] got_q;                   // answers of this launch seen
+    reg [DEPTH-1:0]   dec_valid_q, dec_bus_q;
+    reg [2*DEPTH-1:0] dec_slot_q, dec_resp_q;
+
+    // -------------------------------------------------------------------- free
+    function [ID_W-1:0] lowest_free;
+        input [CTX_N-1:0] busy;
+        integer k;
+        begin
+            lowest_free = {ID_W{1'b0}};
+            for (k = CTX_N - 1; k >= 0; k = k - 1)
+                if (!busy[k])
+                    lowest_free = k[ID_W-1:0];
+        end
+    endfunction
+
+    assign free_o      = !(&busy_q);
+    assign busy_o      = |busy_q;
+    assign alloc_ctx_o = lowest_free(busy_q);
+
+    integer i;
+    always @(posedge clk_i) begin
+        if (rst_i)
+            busy_q <= {CTX_N{1'b0}};
+        else
+            for (i = 0; i < CTX_N; i = i + 1)
+                if (alloc_i && alloc_ctx_o == i[ID_W-1:0])
+                    busy_q[i] <= 1'b1;
+                else if (release_i && ctx_i == i[ID_W-1:0])
+                    busy_q[i] <= 1'b0;
+    end
+
+    // ------------------------------------------------------------------ tables
+    always @(posedge clk_i)
+        if (alloc_i)
+            request_q[alloc_ctx_o] <= {order_i, stamp_i, tag_i, va_i, access_i, user_i, smap_ok_i, nonspec_i};
+
+    always @(posedge clk_i)
+        if (emit_i)
+            walk_q[emit_ctx_i] <= {emit_tea_i, emit_last_slot_i, emit_excl_i,
+                                   emit_alla_i, emit_need_i, emit_restart_i};
+
+    always @(posedge clk_i)
+        if (emit_i)
+            read_q[{emit_slot_i, emit_ctx_i}] <= {emit_addr_i, emit_level_i, emit_rights_i, emit_index_i};
+
+    always @(posedge clk_i)
+        if (keep_i)
+            data_q[ctx_i] <= data_i;
+
+    // ------------------------------------------------------- answers of a launch
+    wire [1:0] got = got_q[2*ctx_i +: 2];
+
+    always @(posedge clk_i) begin
+        if (wait_i) begin
+            got_q[2*ctx_i +: 2] <= got + 2'd1;
+            if (decide_i) begin
+                dec_valid_q[ctx_i]       <= 1'b1;
+                dec_bus_q[ctx_i]         <= decide_bus_i;
+                dec_slot_q[2*ctx_i +: 2] <= got;
+                dec_resp_q[2*ctx_i +: 2] <= decide_resp_i;
+            end
+        end
+        if (load_i) begin
+            got_q[2*load_ctx_i +: 2] <= 2'd0;
+            dec_valid_q[load_ctx_i]  <= 1'b0;
+        end
+    end
+
+    // -------------------------------------------------------------------- step
+    wire [1:0]        last_slot;
+    wire [READ_W-1:0] now, decided;
+
+    assign {order_o, stamp_o, tag_o, va_o, access_o, user_o, smap_ok_o, nonspec_o} = request_q[ctx_i];
+    assign {tea_o, last_slot, excl_o, alla_o, need_o, restart_o} = walk_q[ctx_i];
+
+    assign now     = read_q[{got, ctx_i}];
+    assign decided = read_q[{dec_slot_q[2*ctx_i +: 2], ctx_i}];
+    assign {addr_o, level_o, rights_o, index_o} = now;
+    assign {dec_addr_o, dec_level_o, dec_rights_o, dec_index_o} = decided;
+
+    assign last_o      = got == last_slot;
+    assign dec_valid_o = dec_valid_q[ctx_i];
+    assign dec_bus_o   = dec_bus_q[ctx_i];
+    assign dec_resp_o  = dec_resp_q[2*ctx_i +: 2];
+    assign data_o      = data_q[ctx_i];
+
+    // --------------------------------------------------------------- PTE port
+    wire [READ_W-1:0] ar_read = read_q[{ar_slot_i, ar_ctx_i}];
+    wire [READ_W-1:0] aw_read = read_q[{2'd0, aw_ctx_i}];
+    assign ar_addr_o = ar_read[READ_W-1 -: PA_W-3];
+    assign aw_addr_o = aw_read[READ_W-1 -: PA_W-3];
+    assign w_data_o  = data_q[aw_ctx_i];
+
+    wire unused = &{1'b0, ar_read[11:0], aw_read[11:0]};
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+// dmt_csr: control and status registers behind AXI4-Lite (docs/registers.md).
+//
+// A write is executed in one cycle; one that translations can see first
+// drains the walker: drain_o stops new requests, and the write waits for
+// idle_i. Latency: a write that need not drain is answered one cycle after
+// both its channels were taken; a read one cycle after its address was taken.
+`default_nettype none
+`include "dmt_regs.vh"
+
+module dmt_csr #(
+    // parameters of this instance, as in dmt_mmu
+    parameter PA_W   = 52,
+    parameter CTX_N  = 8,
+    parameter TEA_N  = 16,
+    parameter SETS   = 3,
+    parameter PWC4_N = 2,
+    parameter PWC3_N = 4,
+    parameter PWC2_N = 32,
+    parameter CNT_W  = 48,
+    // number of counters
+    parameter CNT_N  = 15
+) (
+    input  wire               clk_i,
+    input  wire               rst_i,
+
+    // AXI4-Lite
+    input  wire               s_awvalid_i,
+    output wire               s_awready_o,
+    input  wire [13:0]        s_awaddr_i,
+    input  wire               s_wvalid_i,
+    output wire               s_wready_o,
+    input  wire [63:0]        s_wdata_i,
+    input  wire [7:0]         s_wstrb_i,
+    output wire               s_bvalid_o,
+    input  wire               s_bready_i,
+    output wire [1:0]         s_bresp_o,
+    input  wire               s_arvalid_i,
+    output wire               s_arready_o,
+    input  wire [13:0]        s_araddr_i,
+    output wire               s_rvalid_o,
+    input  wire               s_rready_i,
+    output wire [63:0]        s_rdata_o,
+    output wire [1:0]         s_rresp_o,
+
+    // draining
+    output wire               drain_o,
+    input  wire               idle_i,
+
+    // TEA registers
+    output wire               tea_we_o,
+    output wire [1:0]         tea_w_set_o,
+    output wire [5:0]         tea_w_index_o,
+    output wire [1:0]         tea_w_word_o,
+    output wire [63:0]        tea_w_data_o,
+    input  wire               tea_refused_i,
+    output wire               tea_clear_o,
+    output wire [1:0]         tea_r_set_o,
+    output wire [5:0]         tea_r_index_o,
+    output wire [1:0]         tea_r_word_o,
+    input  wire [63:0]        tea_r_data_i,
+
+    // paging-structure caches
+    output wire               flush_all_o,
+    output wire               flush_pcid_o,
+    output wire [11:0]        flush_id_o,
+
+    // control, stable while a walk is in flight
+    output wire [1:0]         mode_o,
+    output wire               ad_update_o,
+    output wire [51:12]       pa_reserved_o, // ones at and above MAXPA
+    output wire [PA_W-1:12]   root_o,
+    output wire [11:0]        pcid_o,
+    output wire               wp_o,
+    output wire               pge_o,
+    output wire               la57_o,
+    output wire               smep_o,
+    output wire               smap_o,
+    output wire               pke_o,
+    output wire               pks_o,
+    output wire               nxe_o,
+    output wire [31:0]        pkru_o,
+    output wire [31:0]        pkrs_o,
+
+    // events and counters
+    input  wire               multi_hit_i,
+    input  wire               bus_i,
+    input  wire               not_exclusive_i,
+    input  wire [PA_W-1:3]    bus_addr_i,
+    output wire               event_o,
+    output wire               cnt_clear_o,
+    input  wire [64*CNT_N-1:0] count_i
+);
+
+    localparam [1:0] OKAY = 2'b00, SLVERR = 2'b10;
+    localparam [1:0] HOST = 2'd3;
+    localparam LVL_W = (SETS > 1) ? 2 : 1;
+    // the parameters as they stand in CAPS
+    localparam [31:0] SETS_32 = SETS, PA_32 = PA_W, CTX_32 = CTX_N, TEA_32 = TEA_N, CNT_32 = CNT_W,
+                      PWC4_32 = PWC4_N, PWC3_32 = PWC3_N, PWC2_32 = PWC2_N;
+    localparam [63:0] CAPS = {1'b0, CNT_32[6:0], 1'b0, PWC2_32[6:0], 1'b0, PWC3_32[6:0], 1'b0, PWC4_32[6:0],
+                              6'd0, SETS_32[1:0], 1'b0, TEA_32[6:0], 1'b0, CTX_32[6:0], 1'b0, PA_32[6:0]};
+
+    // ------------------------------------------------------------- address map
+    // a level's window, lower half: addr[13:11]
+    function is_tea;
+        input [2:0] addr;
+        is_tea = addr[2:1] != HOST && !addr[0];
+    endfunction
+
+    function mapped;
+        input [13:0] addr;
+        reg          here;
+        begin
+            if (addr[13:12] == HOST)
+                case (addr[11:0])
+                `DMT_HOST_ID, `DMT_HOST_CAPS, `DMT_HOST_CTL, `DMT_HOST_MAXPA, `DMT_HOST_EVENT,
+                `DMT_HOST_EVENT_MASK, `DMT_HOST_BUS_ADDR, `DMT_HOST_CNT_CLEAR:
+                    here = 1'b1;
+                default:
+                    here = addr[11:0] >= `DMT_HOST_CNT_REQUEST && addr[11:0] <= `DMT_HOST_CNT_BUSY;
+                endcase
+            else if (addr[13:12] >= SETS_32[1:0])
+                here = 1'b0;
+            else if (!addr[11])
+                here = {1'b0, addr[10:5]} < TEA_32[6:0];
+            else
+                case (addr[11:0])
+                `DMT_LEVEL_CR0, `DMT_LEVEL_CR3, `DMT_LEVEL_CR4, `DMT_LEVEL_EFER, `DMT_LEVEL_PKRU,
+                `DMT_LEVEL_PKRS, `DMT_LEVEL_EVENT, `DMT_LEVEL_EVENT_MASK, `DMT_LEVEL_INV:
+                    here = 1'b1;
+                default:
+                    here = 1'b0;
+                endcase
+            mapped = here && addr[2:0] == 3'd0;
+        end
+    endfunction
+
+    // ------------------------------------------------------------------- write
+    reg         aw_held_q, w_held_q, b_valid_q;
+    reg [13:0]  addr_q;
+    reg [63:0]  data_q;
+    reg [7:0]   strb_q;
+    reg [1:0]   b_resp_q;
+
+    wire [1:0]  win    = addr_q[13:12];
+    wire [11:0] off    = addr_q[11:0];
+    wire        held   = aw_held_q && w_held_q;
+    wire        legal  = mapped(addr_q) && strb_q == 8'hFF;
+    wire        host   = win == HOST;
+    wire        tea    = is_tea(addr_q[13:11]);
+    wire        level  = !host && !tea;
+
+    wire at_cr0   = level && off == `DMT_LEVEL_CR0;
+    wire at_cr3   = level && off == `DMT_LEVEL_CR3;
+    wire at_cr4   = level && off == `DMT_LEVEL_CR4;
+    wire at_efer  = level && off == `DMT_LEVEL_EFER;
+    wire at_pkru  = level && off == `DMT_LEVEL_PKRU;
+    wire at_pkrs  = level && off == `DMT_LEVEL_PKRS;
+    wire at_event = level && off == `DMT_LEVEL_EVENT;
+    wire at_mask  = level && off == `DMT_LEVEL_EVENT_MASK;
+    wire at_inv   = level && off == `DMT_LEVEL_INV;
+    wire at_ctl   = host && off == `DMT_HOST_CTL;
+    wire at_maxpa = host && off == `DMT_HOST_MAXPA;
+    wire at_hevent = host && off == `DMT_HOST_EVENT;
+    wire at_hmask = host && off == `DMT_HOST_EVENT_MASK;
+    wire at_clear = host && off == `DMT_HOST_CNT_CLEAR;
+
+    wire drains = legal && ((tea && off[4:3] != 2'd3) || at_cr0 || at_cr3 || at_cr4 || at_efer
+                         || at_pkru || at_pkrs || at_inv || at_ctl || at_maxpa);
+    wire exec   = held && !b_valid_q && (!drains || idle_i);
+    wire write  = exec && legal;
+    assign drain_o = held && drains;
+
+    assign s_awready_o = !aw_held_q;
+    assign s_wready_o  = !w_held_q;
+    assign s_bvalid_o  = b_valid_q;
+    assign s_bresp_o   = b_resp_q & {2{b_valid_q}};
+
+    always @(posedge clk_i) begin
+        if (rst_i) begin
+            aw_held_q <= 1'b0;
+            w_held_q  <= 1'b0;
+            b_valid_q <= 1'b0;
+        end else begin
+            aw_held_q <= (aw_held_q || s_awvalid_i) && !exec;
+            w_held_q  <= (w_held_q || s_wvalid_i) && !exec;
+            b_valid_q <= exec || (b_valid_q && !s_bready_i);
+        end
+    end
+    always @(posedge clk_i) begin
+        if (s_awready_o)
+            addr_q <= s_awaddr_i;
+        if (s_wready_o) begin
+            data_q <= s_wdata_i;
+            strb_q <= s_wstrb_i;
+        end
+        if (exec)
+            b_resp_q <= legal ? OKAY : SLVERR;
+    end
+
+    // --------------------------------------------------------- control registers
+    reg [SETS-1:0]    wp_q, pge_q, la57_q, pcide_q, smep_q, smap_q, pke_q, pks_q, nxe_q;
+    reg [52*SETS-1:0] cr3_q;               // {root, PCID}
+    reg [32*SETS-1:0] pkru_q, pkrs_q;
+    reg [1:0]         mode_q;
+    reg               ad_update_q;
+    reg [5:0]         maxpa_q;
+
+    genvar b;
+    generate
+        for (b = 12; b <= 51; b = b + 1) begin : g_reserved
+            assign pa_reserved_o[b] = maxpa_q <= b;
+        end
+    endgenerate
+
+    wire cr3_bad   = (|data_q[62:52]) || |(data_q[51:12] & pa_reserved_o);
+    wire inv_bad   = data_q[63:60] > `DMT_INV_ALL_BUT_GLOBAL;
+    wire ctl_bad   = data_q[1];            // VIRT and NESTED need a second stage
+    wire maxpa_bad = (data_q[5:0] < 6'd32) || (data_q[5:0] > PA_32[5:0]);
+
+    wire level_refused = write && ((at_cr3 && cr3_bad) || (at_inv && inv_bad));
+    wire host_refused  = write && ((at_ctl && ctl_bad) || (at_maxpa && maxpa_bad));
+
+    integer l;
+    always @(posedge clk_i) begin
+        if (rst_i) begin
+            wp_q    <= {SETS{1'b0}};
+            pge_q   <= {SETS{1'b0}};
+            la57_q  <= {SETS{1'b0}};
+            pcide_q <= {SETS{1'b0}};
+            smep_q  <= {SETS{1'b0}};
+            smap_q  <= {SETS{1'b0}};
+            pke_q   <= {SETS{1'b0}};
+            pks_q   <= {SETS{1'b0}};
+            nxe_q   <= {SETS{1'b0}};
+            cr3_q   <= {52*SETS{1'b0}};
+            pkru_q  <= {32*SETS{1'b0}};
+            pkrs_q  <= {32*SETS{1'b0}};
+        end else if (write) begin
+            for (l = 0; l < SETS; l = l + 1)
+                if (win == l[1:0]) begin
+                    if (at_cr0)
+                        wp_q[l] <= data_q[`DMT_LEVEL_CR0_WP_LSB];
+                    if (at_cr3 && !cr3_bad)
+                        cr3_q[52*l +: 52] <= data_q[51:0];
+                    if (at_cr4) begin
+                        pge_q[l]   <= data_q[`DMT_LEVEL_CR4_PGE_LSB];
+                        la57_q[l]  <= data_q[`DMT_LEVEL_CR4_LA57_LSB];
+                        pcide_q[l] <= data_q[`DMT_LEVEL_CR4_PCIDE_LSB];
+                        smep_q[l]  <= data_q[`DMT_LEVEL_CR4_SMEP_LSB];
+                        smap_q[l]  <= data_q[`DMT_LEVEL_CR4_SMAP_LSB];
+                        pke_q[l]   <= data_q[`DMT_LEVEL_CR4_PKE_LSB];
+                        pks_q[l]   <= data_q[`DMT_LEVEL_CR4_PKS_LSB];
+                    end
+                    if (at_efer)
+                        nxe_q[l] <= data_q[`DMT_LEVEL_EFER_NXE_LSB];
+                    if (at_pkru)
+                        pkru_q[32*l +: 32] <= data_q[31:0];
+                    if (at_pkrs)
+                        pkrs_q[32*l +: 32] <= data_q[31:0];
+                end
+            if (at_maxpa && !maxpa_bad)
+                cr3_q <= {52*SETS{1'b0}};
+        end
+    end
+
+    always @(posedge clk_i) begin
+        if (rst_i) begin
+            mode_q      <= `DMT_MODE_OFF;
+            ad_update_q <= 1'b1;
+            maxpa_q     <= PA_32[5:0];
+        end else begin
+            if (write && at_ctl && !ctl_bad) begin
+                mode_q      <= data_q[`DMT_HOST_CTL_MODE_LSB +: 2];
+                ad_update_q <= data_q[`DMT_HOST_CTL_AD_UPDATE_LSB];
+            end
+            if (write && at_maxpa && !maxpa_bad)
+                maxpa_q <= data_q[5:0];
+        end
+    end
+
+    assign mode_o      = mode_q;
+    assign ad_update_o = ad_update_q;
+
+    // Requests enter at level 0 (modes OFF and NATIVE).
+    assign root_o = cr3_q[PA_W-1:12];
+    assign pcid_o = cr3_q[11:0] & {12{pcide_q[0]}};
+    assign wp_o   = wp_q[0];
+    assign pge_o  = pge_q[0];
+    assign la57_o = la57_q[0];
+    assign smep_o = smep_q[0];
+    assign smap_o = smap_q[0];
+    assign pke_o  = pke_q[0];
+    assign pks_o  = pks_q[0];
+    assign nxe_o  = nxe_q[0];
+    assign pkru_o = pkru_q[31:0];
+    assign pkrs_o = pkrs_q[31:0];
+
+    // ----------------------------------------------------------- TEA registers
+    assign tea_we_o      = write && tea;
+    assign tea_w_set_o   = win;
+    assign tea_w_index_o = off[10:5];
+    assign tea_w_word_o  = off[4:3];
+    assign tea_w_data_o  = data_q;
+    assign tea_clear_o   = write && at_maxpa && !maxpa_bad;
+
+    // ---------------------------------------- flushes of the paging-structure caches
+    wire own       = write && win == 2'd0;
+    wire cr3_flush = own && at_cr3 && !cr3_bad && !(pcide_q[0] && data_q[`DMT_LEVEL_CR3_NOFLUSH_LSB]);
+    wire inv       = own && at_inv && !inv_bad;
+    wire inv_pcid  = data_q[63:60] == `DMT_INV_ADDRESS || data_q[63:60] == `DMT_INV_CONTEXT;
+
+    assign flush_all_o  = (own && (at_cr0 || at_cr4 || at_efer))
+                       || (write && ((at_ctl && !ctl_bad) || (at_maxpa && !maxpa_bad)))
+                       || (inv && !inv_pcid);
+    assign flush_pcid_o = cr3_flush || (inv && inv_pcid);
+    assign flush_id_o   = at_inv ? data_q[`DMT_LEVEL_INV_PCID_LSB +: 12] : data_q[11:0] & {12{pcide_q[0]}};
+
+    // ------------------------------------------------------------------ events
+    reg [2*SETS-1:0] event_q, mask_q;      // {REFUSED, MULTI_HIT} a level
+    reg [2:0]        hevent_q, hmask_q;    // {REFUSED, NOT_EXCLUSIVE, BUS}
+    reg [51:0]       bus_addr_q;
+
+    integer e;
+    always @(posedge clk_i) begin
+        if (rst_i) begin
+            event_q <= {2*SETS{1'b0}};
+            mask_q  <= {2*SETS{1'b0}};
+        end else begin
+            for (e = 0; e < SETS; e = e + 1) begin
+                event_q[2*e +: 2] <= (event_q[2*e +: 2] & ~(data_q[1:0] & {2{write && at_event && win == e[1:0]}}))
+                                   | {(level_refused || tea_refused_i) && win == e[1:0], multi_hit_i && e == 0};
+                if (write && at_mask && win == e[1:0])
+                    mask_q[2*e +: 2] <= data_q[1:0];
+            end
+        end
+    end
+
+    always @(posedge clk_i) begin
+        if (rst_i) begin
+            hevent_q   <= 3'd0;
+            hmask_q    <= 3'd0;
+            bus_addr_q <= 52'd0;
+        end else begin
+            hevent_q <= (hevent_q & ~(data_q[2:0] & {3{write && at_hevent}}))
+                      | {host_refused, not_exclusive_i, bus_i};
+            if (write && at_hmask)
+                hmask_q <= data_q[2:0];
+            if (bus_i || not_exclusive_i)
+                bus_addr_q <= {{(52-PA_W){1'b0}}, bus_addr_i, 3'd0};
+        end
+    end
+
+    assign event_o     = (|(event_q & mask_q)) || |(hevent_q & hmask_q);
+    assign cnt_clear_o = write && at_clear;
+
+    // -------------------------------------------------------------------- read
+    reg         r_valid_q;
+    reg [63:0]  r_data_q;
+    reg [1:0]   r_resp_q;
+    wire        ar_fire = s_arvalid_i && s_arready_o;
+    wire [1:0]  r_win   = s_araddr_i[13:12];
+    wire [11:0] r_off   = s_araddr_i[11:0];
+    wire        r_ok    = mapped(s_araddr_i);
+
+    assign s_arready_o   = !r_valid_q;
+    assign s_rvalid_o    = r_valid_q;
+    assign s_rdata_o     = r_data_q & {64{r_valid_q}};
+    assign s_rresp_o     = r_resp_q & {2{r_valid_q}};
+    assign tea_r_set_o   = r_win;
+    assign tea_r_index_o = r_off[10:5];
+    assign tea_r_word_o  = r_off[4:3];
+
+    wire [3:0]  r_cnt = r_off[6:3];
+    // a window that exists, for look-ups only (others answer SLVERR)
+    wire [LVL_W-1:0] r_lvl = r_win[LVL_W-1:0];
+
+    reg [63:0] r_value;
+    always @* begin
+        r_value = 64'd0;
+        if (r_win == HOST)
+            case (r_off)
+            `DMT_HOST_ID:         r_value = `DMT_HOST_ID_RESET;
+            `DMT_HOST_CAPS:       r_value = CAPS;
+            `DMT_HOST_CTL:        r_value = {61'd0, ad_update_q, mode_q};
+            `DMT_HOST_MAXPA:      r_value = {58'd0, maxpa_q};
+            `DMT_HOST_EVENT:      r_value = {61'd0, hevent_q};
+            `DMT_HOST_EVENT_MASK: r_value = {61'd0, hmask_q};
+            `DMT_HOST_BUS_ADDR:   r_value = {12'd0, bus_addr_q};
+            `DMT_HOST_CNT_CLEAR:  r_value = 64'd0;
+            default:              r_value = count_i[64*r_cnt +: 64];
+            endcase
+        else if (is_tea(s_araddr_i[13:11]))
+            r_value = tea_r_data_i;
+        else
+            case (r_off)
+            `DMT_LEVEL_CR0:        r_value[`DMT_LEVEL_CR0_WP_LSB] = wp_q[r_lvl];
+            `DMT_LEVEL_CR3:        r_value[51:0] = cr3_q[52*r_lvl +: 52];
+            `DMT_LEVEL_CR4: begin
+                r_value[`DMT_LEVEL_CR4_PGE_LSB]   = pge_q[r_lvl];
+                r_value[`DMT_LEVEL_CR4_LA57_LSB]  = la57_q[r_lvl];
+                r_value[`DMT_LEVEL_CR4_PCIDE_LSB] = pcide_q[r_lvl];
+                r_value[`DMT_LEVEL_CR4_SMEP_LSB]  = smep_q[r_lvl];
+                r_value[`DMT_LEVEL_CR4_SMAP_LSB]  = smap_q[r_lvl];
+                r_value[`DMT_LEVEL_CR4_PKE_LSB]   = pke_q[r_lvl];
+                r_value[`DMT_LEVEL_CR4_PKS_LSB]   = pks_q[r_lvl];
+            end
+            `DMT_LEVEL_EFER:       r_value[`DMT_LEVEL_EFER_NXE_LSB] = nxe_q[r_lvl];
+            `DMT_LEVEL_PKRU:       r_value[31:0] = pkru_q[32*r_lvl +: 32];
+            `DMT_LEVEL_PKRS:       r_value[31:0] = pkrs_q[32*r_lvl +: 32];
+            `DMT_LEVEL_EVENT:      r_value[1:0] = event_q[2*r_lvl +: 2];
+            `DMT_LEVEL_EVENT_MASK: r_value[1:0] = mask_q[2*r_lvl +: 2];
+            default:               r_value = 64'd0;
+            endcase
+    end
+
+    always @(posedge clk_i) begin
+        if (rst_i)
+            r_valid_q <= 1'b0;
+        else
+            r_valid_q <= ar_fire || (r_valid_q && !s_rready_i);
+    end
+    always @(posedge clk_i) begin
+        if (ar_fire) begin
+            r_data_q <= r_ok ? r_value : 64'd0;
+            r_resp_q <= r_ok ? OKAY : SLVERR;
+        end
+    end
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// dmt_pwc: the paging-structure caches: where an x86 walk may start.
+//
+// Three arrays keep PML4, PDPT and PD entries; the deepest hit wins, so a
+// level skipped costs no clock. Latency: look-up is combinational; a fill
+// asked for in one cycle is written in the next and seen in the one after.
+// Flushes come only while no walk is in flight and no fill is pending.
+`default_nettype none
+
+module dmt_pwc #(
+    // physical address width, 32..52
+    parameter PA_W = 52,
+    // cached PML4, PDPT, PD entries; 0 leaves a cache out
+    parameter PWC4_N = 2,
+    parameter PWC3_N = 4,
+    parameter PWC2_N = 32
+) (
+    input  wire             clk_i,
+    input  wire             rst_i,
+
+    input  wire [56:21]     va_i,
+    input  wire [11:0]      pcid_i,
+    output wire [4:2]       hit_o,         // which cache the walk starts from, one-hot or none
+    output wire [PA_W-1:12] table_o,
+    output wire [2:0]       rights_o,
+
+    input  wire             fill_i,
+    input  wire [2:0]       fill_level_i,  // of the entry
+    input  wire [56:21]     fill_va_i,
+    input  wire [11:0]      fill_pcid_i,
+    input  wire [PA_W-1:12] fill_table_i,
+    input  wire [2:0]       fill_rights_i,
+    output wire             pending_o,     // a fill is to be written
+
+    input  wire             flush_all_i,
+    input  wire             flush_pcid_i,
+    input  wire [11:0]      flush_id_i
+);
+
+    localparam F_W = PA_W - 12;
+
+    reg             pend_q;
+    reg [2:0]       pend_level_q;
+    reg [56:21]     pend_va_q;
+    reg [11:0]      pend_pcid_q;
+    reg [PA_W-1:12] pend_table_q;
+    reg [2:0]       pend_rights_q;
+
+    wire kept = (fill_level_i == 3'd4 && PWC4_N != 0)
+             || (fill_level_i == 3'd3 && PWC3_N != 0)
+             || (fill_level_i == 3'd2 && PWC2_N != 0);
+
+    always @(posedge clk_i) begin
+        if (rst_i)
+            pend_q <= 1'b0;
+        else
+            pend_q <= fill_i && kept;
+    end
+    always @(posedge clk_i) begin
+        if (fill_i) begin
+            pend_level_q  <= fill_level_i;
+            pend_va_q     <= fill_va_i;
+            pend_pcid_q   <= fill_pcid_i;
+            pend_table_q  <= fill_table_i;
+            pend_rights_q <= fill_rights_i;
+        end
+    end
+    assign pending_o = pend_q;
+
+    wire [4:2]     hit;
+    wire [F_W-1:0] frame4, frame3, frame2;
+    wire [2:0]     rights4, rights3, rights2;
+
+    genvar l;
+    generate
+        for (l = 2; l <= 4; l = l + 1) begin : g_level
+            localparam N   = (l == 4) ? PWC4_N : (l == 3) ? PWC3_N : PWC2_N;
+            localparam LOW = 12 + 9 * (l - 1);
+            wire [F_W-1:0] frame;
+            wire [2:0]     rights;
+            if (N != 0) begin : g_array
+                dmt_pwc_array #(.N(N), .TAG_W(57 - LOW), .FRAME_W(F_W)) u_array (
+                    .clk_i         (clk_i),
+                    .rst_i         (rst_i),
+                    .tag_i         (va_i[56:LOW]),
+                    .pcid_i        (pcid_i),
+                    .hit_o         (hit[l]),
+                    .frame_o       (frame),
+                    .rights_o      (rights),
+                    .fill_i        (pend_q && pend_level_q == l),
+                    .fill_tag_i    (pend_va_q[56:LOW]),
+                    .fill_pcid_i   (pend_pcid_q),
+                    .fill_frame_i  (pend_table_q),
+                    .fill_rights_i (pend_rights_q),
+                    .flush_all_i   (flush_all_i),
+                    .flush_pcid_i  (flush_pcid_i),
+                    .flush_id_i    (flush_id_i)
+                );
+            end else begin : g_none
+                assign hit[l] = 1'b0;
+                assign frame  = {F_W{1'b0}};
+                assign rights = 3'd0;
+            end
+        end
+    endgenerate
+
+    generate
+        if (PWC4_N == 0 && PWC3_N == 0 && PWC2_N == 0) begin : g_unused
+            wire unused = &{1'b0, va_i, pcid_i, pend_level_q, pend_va_q, pend_pcid_q, pend_table_q,
+                            pend_rights_q, flush_all_i, flush_pcid_i, flush_id_i};
+        end
+    endgenerate
+
+    assign frame4  = g_level[4].frame;
+    assign frame3  = g_level[3].frame;
+    assign frame2  = g_level[2].frame;
+    assign rights4 = g_level[4].rights;
+    assign rights3 = g_level[3].rights;
+    assign rights2 = g_level[2].rights;
+
+    assign hit_o    = {hit[4] && !hit[3] && !hit[2], hit[3] && !hit[2], hit[2]};
+    assign table_o  = hit[2] ? frame2  : hit[3] ? frame3  : frame4;
+    assign rights_o = hit[2] ? rights2 : hit[3] ? rights3 : rights4;
+
+endmodule
+
+`default_nettype wire

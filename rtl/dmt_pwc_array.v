@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// dmt_pwc_array: one paging-structure cache, fully associative.
+//
+// Latency: look-up is combinational; a fill or a flush shows in the next
+// cycle. A fill overwrites the entry with its own tag if there is one, so no
+// tag is held twice; else it goes to the place the pointer names, round robin.
+`default_nettype none
+
+module dmt_pwc_array #(
+    // entries, 1 or more
+    parameter N = 4,
+    // bits of the address prefix
+    parameter TAG_W = 27,
+    // bits of a table frame
+    parameter FRAME_W = 40
+) (
+    input  wire               clk_i,
+    input  wire               rst_i,
+
+    input  wire [TAG_W-1:0]   tag_i,
+    input  wire [11:0]        pcid_i,
+    output wire               hit_o,
+    output wire [FRAME_W-1:0] frame_o,     // zero without a hit
+    output wire [2:0]         rights_o,    // zero without a hit
+
+    input  wire               fill_i,
+    input  wire [TAG_W-1:0]   fill_tag_i,
+    input  wire [11:0]        fill_pcid_i,
+    input  wire [FRAME_W-1:0] fill_frame_i,
+    input  wire [2:0]         fill_rights_i,
+
+    input  wire               flush_all_i,
+    input  wire               flush_pcid_i, // entries of flush_id_i
+    input  wire [11:0]        flush_id_i
+);
+
+    localparam PTR_W = (N > 1) ? $clog2(N) : 1;
+    localparam [31:0] LAST_32 = N - 1;
+    localparam [PTR_W-1:0] LAST = LAST_32[PTR_W-1:0];
+
+    reg [N-1:0]       valid_q;
+    reg [PTR_W-1:0]   ptr_q;
+    reg [TAG_W-1:0]   tag_q    [0:N-1];
+    reg [11:0]        pcid_q   [0:N-1];
+    reg [FRAME_W-1:0] frame_q  [0:N-1];
+    reg [2:0]         rights_q [0:N-1];
+
+    wire [N-1:0] hit, same, stale;
+    wire [(FRAME_W+3)*N-1:0] content;      // of the entry that hits, else zero
+    genvar g;
+    generate
+        for (g = 0; g < N; g = g + 1) begin : g_entry
+            assign hit[g]   = valid_q[g] && tag_q[g] == tag_i && pcid_q[g] == pcid_i;
+            assign content[(FRAME_W+3)*g +: FRAME_W+3] = {rights_q[g], frame_q[g]} & {(FRAME_W+3){hit[g]}};
+            assign same[g]  = valid_q[g] && tag_q[g] == fill_tag_i && pcid_q[g] == fill_pcid_i;
+            assign stale[g] = flush_all_i || (flush_pcid_i && pcid_q[g] == flush_id_i);
+        end
+    endgenerate
+
+    // At most one entry hits, so an OR selects it.
+    reg [FRAME_W+2:0] found;
+    integer k;
+    always @* begin
+        found = {(FRAME_W+3){1'b0}};
+        for (k = 0; k < N; k = k + 1)
+            found = found | content[(FRAME_W+3)*k +: FRAME_W+3];
+    end
+    assign hit_o = |hit;
+    assign {rights_o, frame_o} = found;
+
+    wire at_ptr = fill_i && !(|same);
+
+    integer i;
+    always @(posedge clk_i) begin
+        for (i = 0; i < N; i = i + 1)
+            if (fill_i && (same[i] || (at_ptr && ptr_q == i[PTR_W-1:0]))) begin
+                tag_q[i]    <= fill_tag_i;
+                pcid_q[i]   <= fill_pcid_i;
+                frame_q[i]  <= fill_frame_i;
+                rights_q[i] <= fill_rights_i;
+            end
+    end
+
+    always @(posedge clk_i) begin
+        if (rst_i) begin
+            valid_q <= {N{1'b0}};
+            ptr_q   <= {PTR_W{1'b0}};
+        end else begin
+            valid_q <= valid_q & ~stale;
+            if (at_ptr) begin
+                valid_q[ptr_q] <= 1'b1;
+                ptr_q          <= (ptr_q == LAST) ? {PTR_W{1'b0}} : ptr_q + 1'b1;
+            end
+        end
+    end
+
+endmodule
+
+`default_nettype wire

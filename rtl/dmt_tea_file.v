@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// dmt_tea_file: the TEA registers and their match.
+//
+// SETS sets of TEA_N registers, written and read a 64-bit word at a time by
+// the CSR block. Matching takes two cycles: in the first every register of a
+// set is compared with an address, in parallel (hit_o, index_o, multi_o are
+// combinational from set_i and vpn_i); in the second the chosen register's
+// entry address is computed (entry_o, allow_o, combinational from sel_*).
+// Registers change only while no walk is in flight, so a register chosen in
+// one cycle is still the same in the next.
+// Bits of hit_o, multi_o: {1G, 2M, 4K}.
+`default_nettype none
+`include "dmt_regs.vh"
+
+module dmt_tea_file #(
+    // physical address width, 32..52
+    parameter PA_W = 52,
+    // registers a set, 4..64
+    parameter TEA_N = 16,
+    // sets, 1..3
+    parameter SETS = 3
+) (
+    input  wire             clk_i,
+    input  wire             rst_i,
+
+    // words, from the CSR block; refused_o answers a write in its own cycle
+    input  wire             we_i,
+    input  wire [1:0]       w_set_i,
+    input  wire [5:0]       w_index_i,
+    input  wire [1:0]       w_word_i,
+    input  wire [63:0]      w_data_i,
+    output wire             refused_o,
+    input  wire             clear_i,       // clear P of every register
+    input  wire [51:12]     pa_reserved_i, // ones at and above MAXPHYADDR
+    input  wire [1:0]       r_set_i,
+    input  wire [5:0]       r_index_i,
+    input  wire [1:0]       r_word_i,
+    output wire [63:0]      r_data_o,
+
+    // first cycle: compare
+    input  wire [1:0]       set_i,
+    input  wire [51:0]      vpn_i,
+    output wire [2:0]       hit_o,
+    output wire [2:0]       multi_o,
+    output wire [5:0]       index_4k_o,
+    output wire [5:0]       index_2m_o,
+    output wire [5:0]       index_1g_o,
+
+    // second cycle: address of the entry
+    input  wire [1:0]       sel_set_i,
+    input  wire [5:0]       sel_index_i,
+    input  wire [1:0]       sel_sz_i,
+    input  wire [51:0]      sel_vpn_i,
+    output wire [PA_W-1:3]  entry_o,
+    output wire [2:0]       allow_o        // {X, U, W}
+);
+
+    localparam N     = SETS * TEA_N;
+    localparam IDX_W = $clog2(N);
+
+    reg [51:0] base_vpn_q [0:N-1];
+    reg [63:0] pages_q    [0:N-1];
+    reg [51:0] base_pfn_q [0:N-1];
+    reg [11:0] gtea_q     [0:N-1];
+    reg [2:0]  allow_q    [0:N-1];         // {W, U, X} as in the word
+    reg [1:0]  kind_q     [0:N-1];
+    reg [1:0]  sz_q       [0:N-1];
+    reg [3:0]  refusal_q  [0:N-1];
+    reg [N-1:0] p_q;
+    // Words written since reset: the others are zero, so that reset need not
+    // reach into the arrays.
+    reg [N-1:0] seen0_q, seen1_q, seen2_q;
+
+    // Place of register `index` of set `set` in the arrays.
+    localparam [31:0] TEA_32 = TEA_N;
+    function [IDX_W-1:0] flat;
+        input [1:0] set;
+        input [5:0] index;
+        reg   [7:0] sum;
+        reg         unused;
+        begin
+            sum    = {6'd0, set} * TEA_32[7:0] + {2'd0, index};
+            flat   = sum[IDX_W-1:0];
+            unused = &{1'b0, sum};
+        end
+    endfunction
+
+    // ------------------------------------------------------------- write, check
+    wire [IDX_W-1:0] wx = flat(w_set_i, w_index_i);
+
+    wire [51:0] new_base  = w_data_i[`DMT_TEA_WORD0_BASE_VPN_LSB +: 52];
+    wire [1:0]  new_kind  = w_data_i[`DMT_TEA_WORD0_KIND_LSB +: 2];
+    wire [1:0]  new_sz    = w_data_i[`DMT_TEA_WORD0_SZ_LSB +: 2];
+    wire [2:0]  new_allow = w_data_i[`DMT_TEA_WORD0_ALLOW_X_LSB +: 3];
+    wire        new_p     = w_data_i[`DMT_TEA_WORD0_P_LSB];
+    wire [63:0] pages     = pages_q[wx] & {64{seen2_q[wx]}};
+    wire [51:0] base_pfn  = base_pfn_q[wx] & {52{seen1_q[wx]}};
+
+    wire [53:0] vpn_end   = {2'b00, new_base} + {1'b0, pages[52:0]};
+    wire [52:0] pages_m1  = pages[52:0] - 53'd1;
+    wire [52:0] last      = (new_sz == `DMT_SIZE_1G) ? {18'd0, pages_m1[52:18]}
+                          : (new_sz == `DMT_SIZE_2M) ? {9'd0, pages_m1[52:9]}
+                          :                            pages_m1;
+    wire [61:0] last_slot = {1'b0, base_pfn, 9'd0} + {9'd0, last};
+
+    wire bad_reserved = |w_data_i[`DMT_TEA_WORD0_RSVD_LSB +: 4];
+    wire bad_sz       = new_sz == 2'd3;
+    wire bad_kind     = new_kind[1] || (new_kind == `DMT_KIND_GTEA && w_set_i == 2'd0);
+    wire bad_empty    = pages == 64'd0;
+    wire bad_wrap     = (|pages[63:53]) || (vpn_end > 54'h10_0000_0000_0000);
+    wire bad_width    = new_kind == `DMT_KIND_PA
+                     && ((|last_slot[61:49]) || |(last_slot[48:9] & pa_reserved_i));
+
+    wire unused_slot = &{1'b0, last_slot[8:0]};
+
+    wire [3:0] reason = bad_reserved ? `DMT_REFUSAL_RESERVED
+                      : bad_sz       ? `DMT_REFUSAL_SZ
+                      : bad_kind     ? `DMT_REFUSAL_KIND
+                      : bad_empty    ? `DMT_REFUSAL_EMPTY
+                      : bad_wrap     ? `DMT_REFUSAL_WRAP
+                      : bad_width    ? `DMT_REFUSAL_WIDTH
+                      :                `DMT_REFUSAL_NONE;
+    wire refused = new_p && reason != `DMT_REFUSAL_NONE;
+    assign refused_o = we_i && w_word_i == 2'd0 && refused;
+
+    always @(posedge clk_i) begin
+        if (we_i) begin
+            if (w_word_i == 2'd0) begin
+                base_vpn_q[wx] <= new_base;
+                allow_q[wx]    <= new_allow;
+                kind_q[wx]     <= new_kind;
+                sz_q[wx]       <= new_sz;
+                refusal_q[wx]  <= refused ? reason : `DMT_REFUSAL_NONE;
+            end
+            if (w_word_i == 2'd1) begin
+                base_pfn_q[wx] <= w_data_i[`DMT_TEA_WORD1_BASE_PFN_LSB +: 52];
+                gtea_q[wx]     <= w_data_i[`DMT_TEA_WORD1_GTEA_ID_LSB +: 12];
+            end
+            if (w_word_i == 2'd2)
+                pages_q[wx]    <= w_data_i;
+        end
+    end
+
+    always @(posedge clk_i) begin
+        if (rst_i) begin
+            p_q     <= {N{1'b0}};
+            seen0_q <= {N{1'b0}};
+            seen1_q <= {N{1'b0}};
+            seen2_q <= {N{1'b0}};
+        end else if (clear_i) begin
+            p_q <= {N{1'b0}};
+        end else if (we_i && w_word_i != 2'd3) begin
+            p_q[wx] <= w_word_i == 2'd0 && new_p && !refused;
+            case (w_word_i)
+            2'd0:    seen0_q[wx] <= 1'b1;
+            2'd1:    seen1_q[wx] <= 1'b1;
+            default: seen2_q[wx] <= 1'b1;
+            endcase
+        end
+    end
+
+    // -------------------------------------------------------------------- read
+    wire [IDX_W-1:0] rx = flat(r_set_i, r_index_i);
+    wire [63:0] r_word0 = {base_vpn_q[rx], 4'd0, allow_q[rx], kind_q[rx], sz_q[rx], p_q[rx]};
+    wire [63:0] r_word1 = {base_pfn_q[rx], gtea_q[rx]};
+    wire [63:0] r_word3 = {59'd0, refusal_q[rx], p_q[rx]};
+    assign r_data_o = (r_word_i == 2'd0) ? r_word0 & {64{seen0_q[rx]}}
+                    : (r_word_i == 2'd1) ? r_word1 & {64{seen1_q[rx]}}
+                    : (r_word_i == 2'd2) ? pages_q[rx] & {64{seen2_q[rx]}}
+                    :                      r_word3 & {64{seen0_q[rx]}};
+
+    // ----------------------------------------------------------------- compare
+    // VPN - base < pages is base <= VPN < base + pages, as ranges never wrap.
+    wire [TEA_N-1:0] cover_4k, cover_2m, cover_1g;
+    genvar g;
+    generate
+        for (g = 0; g < TEA_N; g = g + 1) begin : g_compare
+            wire [IDX_W-1:0] at = flat(set_i, g);
+            wire [51:0] offset  = vpn_i - base_vpn_q[at];
+            wire        covers  = p_q[at] && {1'b0, offset} < pages_q[at][52:0];
+            wire [1:0]  sz      = sz_q[at];
+            assign cover_4k[g] = covers && sz == `DMT_SIZE_4K;
+            assign cover_2m[g] = covers && sz == `DMT_SIZE_2M;
+            assign cover_1g[g] = covers && sz == `DMT_SIZE_1G;
+        end
+    endgenerate
+
+    function [5:0] lowest;
+        input [TEA_N-1:0] hits;
+        integer k;
+        begin
+            lowest = 6'd0;
+            for (k = TEA_N - 1; k >= 0; k = k - 1)
+                if (hits[k])
+                    lowest = k[5:0];
+        end
+    endfunction
+
+    assign hit_o      = {|cover_1g, |cover_2m, |cover_4k};
+    assign multi_o    = {|(cover_1g & (cover_1g - 1'b1)),
+                         |(cover_2m & (cover_2m - 1'b1)),
+                         |(cover_4k & (cover_4k - 1'b1))};
+    assign index_4k_o = lowest(cover_4k);
+    assign index_2m_o = lowest(cover_2m);
+    assign index_1g_o = lowest(cover_1g);
+
+    // ----------------------------------------------------------------- address
+    wire [IDX_W-1:0] sx     = flat(sel_set_i, sel_index_i);
+    wire [51:0]      offset = sel_vpn_i - base_vpn_q[sx];
+    wire [51:0]      slot   = (sel_sz_i == `DMT_SIZE_1G) ? {18'd0, offset[51:18]}
+                            : (sel_sz_i == `DMT_SIZE_2M) ? {9'd0, offset[51:9]}
+                            :                              offset;
+    wire [51:0]      pfn    = base_pfn_q[sx] & {52{seen1_q[sx]}};
+    wire [PA_W-4:0]  entry  = {pfn[PA_W-13:0], 9'd0} + slot[PA_W-4:0];
+    wire [2:0]       wux    = allow_q[sx];
+
+    assign entry_o = entry;
+    assign allow_o = {wux[0], wux[1], wux[2]};
+
+    // An entry beyond the physical width is refused when the register is written.
+    wire unused = &{1'b0, slot[51:PA_W-3], pfn[51:PA_W-12]};
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Co-simulation as a library: what `dmt cosim` and `dmt translate --engine
+ * rtl|cycle` call. A run drives one device under test, or two side by side,
+ * with stimuli that are a pure function of the options, through the memory
+ * agent, and checks what comes out. */
+#ifndef TB_COSIM_H
+#define TB_COSIM_H
+
+#include "dmt/arch.h"
+#include "dmt/mem.h"
+#include "tb/dut.h"
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* ------------------------------------------------------------ requests from outside */
+
+/** A 64-bit store by software. */
+struct cosim_poke {
+    uint64_t addr; /**< hPA, multiple of 8; absent frames are an error of the caller */
+    uint64_t value;
+};
+
+/** One request of a replayed list, with what software does before it. */
+struct cosim_item {
+    struct dmt_request request;
+    /** Registers this request wants, or NULL for no change. The CSR writes
+     * that lead from the state in force to this one are made when all earlier
+     * answers have been taken. */
+    const struct dmt_state *state;
+    const struct cosim_poke *poke; /**< stores made before it, followed by INV ALL */
+    size_t poke_n;
+};
+
+/** A list of requests to replay in place of random stimuli. */
+struct cosim_source {
+    void *user;
+    const struct dmt_mem *mem;     /**< memory at the start; the run works on a copy */
+    const struct dmt_state *state; /**< registers at the start */
+    /** Next item, or false at the end. Pointers in it stay valid until the next call. */
+    bool (*next)(void *user, struct cosim_item *item);
+    /** Start again from the first item; called when a divergence is re-run with waves. */
+    void (*rewind)(void *user);
+    /** May be NULL. The answer of item n (from 0), in the order of answers.
+     * refs, reads, updates, path and index are those of the walk trace port. */
+    void (*answer)(void *user, uint64_t n, const struct dmt_request *request, const struct dmt_result *result,
+                   uint32_t clocks);
+};
+
+/* ------------------------------------------------------------ a run */
+
+/** What a run did. Arrays by path are indexed with DMT_PATH_*; NOT_USED holds GP and OFF. */
+struct cosim_stats {
+    uint64_t cycles, epochs;
+    uint64_t requests, walks;     /**< taken from the port; answered */
+    uint64_t status[16];          /**< answers by DMT_STATUS_* */
+    uint64_t path[4];             /**< answers */
+    uint64_t path_refs[4];        /**< references (parallel reads count as one; judged runs only) */
+    uint64_t path_reads[4];       /**< reads on the port */
+    uint64_t path_clocks[4];      /**< clocks from request taken to answer */
+    uint64_t reads, updates, lost; /**< R steps; A/D writes done; exclusive writes lost */
+    uint64_t skipped;             /**< x86 walks started from a paging-structure cache (judged runs only) */
+    uint64_t csr_writes, csr_reads, csr_refused, csr_errors;
+    uint64_t pokes;               /**< memory words changed by the concurrent writer or by pokes */
+    uint64_t divergences;         /**< 0 or 1: a run stops at the first */
+    double seconds;               /**< wall time of the clocked part */
+};
+
+/** Options of a run. Zero-initialise, then set; COSIM_DEFAULTS gives sensible ones. */
+struct cosim_options {
+    const struct dut_ops *dut;       /**< device under test; required */
+    const struct dut_ops *reference; /**< compared pin by pin on every clock; NULL: run dut alone */
+    const struct dmt_config *config; /**< NULL: dut->config */
+    bool judge;                      /**< every answer judged by the architectural model, bus rules checked */
+    uint64_t seed;
+    uint64_t walks;                  /**< stop after this many answers; 0: no limit */
+    uint64_t cycles;                 /**< stop after this many clocks; 0: no limit */
+    uint64_t epoch_cycles;           /**< random runs: clocks until reset with a new scenario; 0: 20000 */
+    const char *profile;             /**< cosim_profiles[] name; NULL: random runs mix them, replay uses "fixed-20" */
+    bool changes;                    /**< random runs: live CSR writes, invalidations, concurrent memory writer */
+    struct cosim_source *source;     /**< NULL: random stimuli */
+    unsigned outstanding;            /**< replay: requests in flight, 0: as many as the block takes; 1: one by one */
+    unsigned watchdog;               /**< clocks without progress that count as a hang; 0: 20000 */
+    const char *waves;               /**< FST of the whole run (of waves_first..waves_last when last > 0), or NULL */
+    uint64_t waves_first, waves_last;
+    unsigned around;                 /**< clocks before and after a divergence in the automatic window; 0: 200 */
+    const char *waves_dir;           /**< where that window goes; NULL: "build/waves"; "": no window */
+    const char *command;             /**< the command that repeats this run, for the report; NULL: derived */
+    const char *record;              /**< file that gets the inputs of every clock (tb/icarus_replay.v), or NULL */
+    FILE *log;                       /**< divergence report; NULL: stderr */
+    void (*progress)(void *user, const struct cosim_stats *stats); /**< about every 65536 clocks; may be NULL */
+    void *progress_user;
+    const volatile sig_atomic_t *stop; /**< the run ends early and cleanly when this becomes nonzero; may be NULL */
+};
+
+enum cosim_result {
+    COSIM_OK = 0,         /**< ran to its end, nothing found */
+    COSIM_DIVERGENCE = 1, /**< a check failed; reported on options->log */
+    COSIM_BAD = 2,        /**< could not run: unknown profile, unwritable file, out of memory; see cosim_error() */
+    COSIM_STOPPED = 3     /**< options->stop was raised */
+};
+
+/** Run. stats may be NULL. */
+enum cosim_result cosim_run(const struct cosim_options *options, struct cosim_stats *stats);
+
+/** One line on why the last cosim_* or single_* call failed. */
+const char *cosim_error(void);
+
+/** Names of the memory profiles, NULL-terminated. "fixed-<L>" with any L from 1
+ * to 1000 is accepted besides. */
+extern const char *const cosim_profiles[];
+
+/** 64-bit hash over every output pin of every clock of the last cosim_run with
+ * `record` set; tb/icarus_replay.v prints the same. */
+uint64_t cosim_record_hash(void);
+
+/* ------------------------------------------------------------ one request at a time */
+
+#define SINGLE_EVENTS 512
+
+/** One read or A/D write, in the order of the walk trace port. */
+struct single_event {
+    bool write;
+    struct dmt_ref ref; /**< level, tea and index are zero for writes */
+    uint64_t data;
+    uint8_t resp; /**< enum dmt_resp */
+};
+
+/** What a blocking translation showed. */
+struct single_log {
+    uint32_t clocks; /**< from request taken to answer */
+    unsigned n;
+    struct single_event event[SINGLE_EVENTS];
+};
+
+struct single;
+
+/** A device with a memory that answers `latency` clocks after the address is
+ * taken, in reset state. mem is used in place, not copied: pokes by the caller
+ * between translations are seen (call single_invalidate after them). monitor:
+ * exclusive accesses are answered as such. NULL: cosim_error(). */
+struct single *single_new(const struct dut_ops *dut, const struct dmt_config *config, struct dmt_mem *mem,
+                          unsigned latency, bool monitor);
+void single_free(struct single *s);
+
+/** Write, read one CSR; the answer is the AXI response (DMT_RESP_OKAY, _SLVERR). */
+enum dmt_resp single_write(struct single *s, unsigned offset, uint64_t value);
+enum dmt_resp single_read(struct single *s, unsigned offset, uint64_t *value);
+
+/** Make the registers hold `state` (sets and TEA registers that the instance
+ * has). False, with cosim_error() naming the register, when one is refused or
+ * does not exist. Writes only what differs from the last state loaded. */
+bool single_load(struct single *s, const struct dmt_state *state);
+
+/** INV ALL. */
+void single_invalidate(struct single *s);
+
+/** Translate one request; result as the pins and the walk trace port say,
+ * reads and updates counted on the port, refs counted from the reads (reads
+ * of one TEA fetch are one, exclusive reads none). log may be NULL. False
+ * when the device hangs. */
+bool single_translate(struct single *s, const struct dmt_request *request, struct dmt_result *result,
+                      struct single_log *log);
+
+#endif

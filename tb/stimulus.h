@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What requester and software do to the block: random scenarios (page tables,
+ * TEA registers laid over them, requests with locality, live register changes)
+ * or a replayed list of requests with software's stores and register changes
+ * in between. Drives the request, response and CSR ports. */
+#ifndef TB_STIMULUS_H
+#define TB_STIMULUS_H
+
+#include "dmt/arch.h"
+#include "dmt/cycle.h"
+#include "dmt/mem.h"
+#include "tb/agent.h"
+#include "tb/cosim.h"
+#include "tb/csr.h"
+#include "tb/rng.h"
+
+#define STIMULUS_HOT 64
+#define STIMULUS_REGIONS 4
+
+/** 512 GiB of virtual addresses under one level-3 table, with level-2 and
+ * level-1 tables under its start that are contiguous in memory, so that TEA
+ * registers of all three sizes can be laid over them. */
+struct region {
+    uint64_t va;               /**< canonical, multiple of 512 GiB */
+    uint64_t l3, l2, l1;       /**< first frames of the tables of each level */
+    unsigned l2_n, l1_n;       /**< number of level-2 and level-1 tables */
+};
+
+struct stimulus {
+    struct dmt_config config;
+    struct rng rng;
+    struct dmt_mem *mem;       /**< owned; the agent's memory */
+    struct dmt_mem *pristine;  /**< owned; random scenarios only */
+    struct dmt_state base;     /**< what software mostly wants */
+    struct dmt_state have;     /**< what the queued writes lead to (replay) */
+    struct csr csr;
+    struct agent *agent;       /**< pokes go through it, so that reservations see them */
+
+    /* requester */
+    struct dmt_in request;     /* the request pins held until taken */
+    bool valid;
+    uint64_t taken, answered;  /* requests since reset */
+    unsigned issue, take;      /* out of 65536 */
+    uint64_t phase_until, now;
+    bool hold;                 /* no requests until the program is done */
+
+    /* random */
+    struct region region[STIMULUS_REGIONS];
+    unsigned region_n;
+    uint64_t hot[STIMULUS_HOT];
+    unsigned changes;          /* a CSR operation is queued in a cycle, out of 65536 */
+    bool live;
+    bool steady;               /* no phases of idleness and back-pressure */
+    bool closed;               /* nothing new is started */
+
+    /* replay */
+    struct cosim_source *source;
+    unsigned outstanding;
+    struct cosim_item item;
+    bool have_item, prepared, ended;
+    const char *broken;        /* what the source asked and nobody can do, or NULL */
+};
+
+/** Build the scenario of one epoch; a pure function of its arguments. live:
+ * CSR traffic and concurrent stores besides requests. False: out of memory. */
+bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64_t seed, bool live);
+
+/** Start replaying a source from its first item. False: out of memory, or
+ * the state asks for what the instance does not have (s->broken). */
+bool stimulus_replay(struct stimulus *s, const struct dmt_config *config, struct cosim_source *source,
+                     unsigned outstanding);
+
+/** Free the memories. */
+void stimulus_clear(struct stimulus *s);
+
+void stimulus_drive(struct stimulus *s, struct dmt_in *in);
+void stimulus_edge(struct stimulus *s, const struct dmt_out *out, const struct dmt_in *in);
+
+/** Nothing outstanding on the ports it drives. */
+bool stimulus_idle(const struct stimulus *s);
+
+/** From now on start nothing new; take answers at once. */
+void stimulus_finish(struct stimulus *s);
+
+#endif
