@@ -51,6 +51,57 @@ struct cosim_source {
 
 /* ------------------------------------------------------------ a run */
 
+/** Situations that judged runs count, so that a campaign can show what it
+ * reached: X(name, text). */
+#define COSIM_COVER_LIST(X)                                                                                           \
+    X(TEA_4K, "TEA translation, 4K")                                                                                  \
+    X(TEA_2M, "TEA translation, 2M")                                                                                  \
+    X(TEA_1G, "TEA translation, 1G")                                                                                  \
+    X(TEA_TWO, "two sizes fetched in parallel")                                                                       \
+    X(TEA_THREE, "three sizes fetched in parallel")                                                                   \
+    X(TEA_MULTI, "two registers of one size match")                                                                   \
+    X(TEA_UPDATE, "A/D update through a TEA")                                                                         \
+    X(TEA_LOST, "A/D update through a TEA, reservation lost")                                                         \
+    X(TEA_BUS, "bus error in a TEA fetch")                                                                            \
+    X(RESTART_OK, "TEA fetch that does not count, then x86")                                                          \
+    X(RESTART_LATE, "TEA fetch that does not count in the second pass")                                               \
+    X(X86_4K, "x86 translation, 4K")                                                                                  \
+    X(X86_2M, "x86 translation, 2M")                                                                                  \
+    X(X86_1G, "x86 translation, 1G")                                                                                  \
+    X(FIVE, "walk from a PML5")                                                                                       \
+    X(START_PML4E, "walk started from a cached PML4E")                                                                \
+    X(START_PDPTE, "walk started from a cached PDPTE")                                                                \
+    X(START_PDE, "walk started from a cached PDE")                                                                    \
+    X(UPDATE_LEAF, "x86 A/D update of a leaf")                                                                        \
+    X(UPDATE_UPPER, "x86 A update of an upper entry")                                                                 \
+    X(UPDATE_LOST, "x86 A/D update, reservation lost")                                                                \
+    X(PF_ABSENT, "page fault, not present")                                                                           \
+    X(PF_RSVD, "page fault, reserved bit")                                                                            \
+    X(PF_RIGHTS, "page fault, rights")                                                                                \
+    X(PF_KEY, "page fault, protection key")                                                                           \
+    X(BUS_NOT_EXCLUSIVE, "exclusive read answered OKAY")                                                              \
+    X(BUS_READ_SLVERR, "read answered SLVERR")                                                                        \
+    X(BUS_READ_DECERR, "read answered DECERR")                                                                        \
+    X(BUS_WRITE_SLVERR, "A/D write answered SLVERR")                                                                  \
+    X(BUS_WRITE_DECERR, "A/D write answered DECERR")                                                                  \
+    X(RETRY, "speculative request told to retry")                                                                     \
+    X(AD_NEEDED, "update needed and hardware updates off")                                                            \
+    X(GP, "address not canonical")                                                                                    \
+    X(PASS, "passed through")                                                                                         \
+    X(CSR_HELD, "register write held back by walks in flight")                                                        \
+    X(CSR_REFUSED, "register write refused")                                                                          \
+    X(CSR_ERROR, "register access answered SLVERR")
+
+enum cosim_cover {
+#define X(name, text) COVER_##name,
+    COSIM_COVER_LIST(X)
+#undef X
+    COSIM_COVERS
+};
+
+/** Texts of the situations. */
+extern const char *const cosim_cover_text[COSIM_COVERS];
+
 /** What a run did. Arrays by path are indexed with DMT_PATH_*; NOT_USED holds GP and OFF. */
 struct cosim_stats {
     uint64_t cycles, epochs;
@@ -64,11 +115,12 @@ struct cosim_stats {
     uint64_t skipped;             /**< x86 walks started from a paging-structure cache (judged runs only) */
     uint64_t csr_writes, csr_reads, csr_refused, csr_errors;
     uint64_t pokes;               /**< memory words changed by the concurrent writer or by pokes */
+    uint64_t cover[COSIM_COVERS]; /**< how often each situation was met (judged runs only) */
     uint64_t divergences;         /**< 0 or 1: a run stops at the first */
     double seconds;               /**< wall time of the clocked part */
 };
 
-/** Options of a run. Zero-initialise, then set; COSIM_DEFAULTS gives sensible ones. */
+/** Options of a run: zero-initialise, then set. */
 struct cosim_options {
     const struct dut_ops *dut;       /**< device under test; required */
     const struct dut_ops *reference; /**< compared pin by pin on every clock; NULL: run dut alone */

@@ -35,12 +35,12 @@ static uint64_t random_flags(struct stimulus *s)
 
     if (x & 0x700000)
         e &= ~0x18ull;
-    e |= (x >> 24 & 15) ? E_P : 0;
-    e |= (x >> 28 & 3) ? E_W : 0;
-    e |= (x >> 30 & 3) ? E_U : 0;
-    e |= (x >> 32 & 3) ? E_A : 0;
-    e |= (x >> 34 & 1) ? 1ull << 6 : 0;
-    e |= (x >> 36 & 7) ? 0 : 1ull << 8;
+    e |= (x >> 24 & 31) ? E_P : 0;
+    e |= (x >> 29 & 7) ? E_W : 0;
+    e |= (x >> 32 & 7) ? E_U : 0;
+    e |= (x >> 35 & 1) ? E_A : 0;
+    e |= (x >> 36 & 1) ? 1ull << 6 : 0;
+    e |= (x >> 37 & 7) ? 0 : 1ull << 8;
     if (!(x >> 40 & 3) && (s->base.level[0].efer & DMT_LEVEL_EFER_NXE_MASK))
         e |= E_XD;
     if (x >> 42 & 1)
@@ -114,9 +114,9 @@ static bool fill_table(struct stimulus *s, uint64_t pfn, unsigned level, uint64_
 
         if (level > 1 && i < child_n)
             t[i] = kind < 14 ? random_pointer(s, level, child + i) : random_leaf(s, level);
-        else if (level == 1 || kind < 9)
+        else if (level == 1 || kind < 14)
             t[i] = random_leaf(s, level);
-        else if (kind < 11)
+        else if (kind < 15)
             t[i] = random_pointer(s, level, rng_next(&s->rng) & mask(s->base.maxpa - 12));
         else
             t[i] = 0;

@@ -4,6 +4,7 @@
 #include "perm_rows.h"
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,16 +62,18 @@ static void run(const struct perm_row *row, struct memory *m, struct dmt_result 
 }
 
 /* The answer, and unless `words` is false the entries, are as the row says. */
-static void expect_row(const struct perm_row *row, const struct memory *m, const struct dmt_result *r, bool words)
+static void expect_row(const struct perm_row *row, const struct memory *m, const struct dmt_result *r,
+                       bool words)
 {
     cr_assert_eq(r->status, row->status, "line %u: status %u, expected %u (error %x)", row->line, r->status,
                  row->status, row->error);
     cr_assert_eq(r->error, row->error, "line %u: error %x, expected %x", row->line, r->error, row->error);
-    cr_assert_eq(r->pa, row->pa, "line %u: pa %lx, expected %lx", row->line, r->pa, row->pa);
+    cr_assert_eq(r->pa, row->pa, "line %u: pa %" PRIx64 ", expected %" PRIx64, row->line,
+                 r->pa, row->pa);
     cr_assert_eq(r->addr, row->status == DMT_STATUS_OK ? 0 : row->request.va, "line %u: address", row->line);
     for (unsigned i = 0; words && i < PERM_LEVELS; i++)
-        cr_assert_eq(m->now[i], row->word[i].post, "line %u: level %u entry %lx, expected %lx", row->line, i + 1,
-                     m->now[i], row->word[i].post);
+        cr_assert_eq(m->now[i], row->word[i].post, "line %u: level %u entry %" PRIx64 ", expected %" PRIx64,
+                     row->line, i + 1, m->now[i], row->word[i].post);
 }
 
 /* Does a present entry on the row's way use frame bit 51? */

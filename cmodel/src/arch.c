@@ -148,6 +148,19 @@ static bool tea_update(struct walk *w, unsigned sz, int index)
     return true;
 }
 
+/* Sizes (bit each) that may have a match; rule_match() decides. One sweep of the set, where asking for
+ * each size takes three: nearly every address meets no or one register. */
+static unsigned sizes_to_ask(const struct dmt_tea *set, uint64_t va)
+{
+    uint64_t vpn = va >> 12;
+    unsigned sizes = 0;
+
+    for (unsigned i = 0; i < DMT_TEA_MAX; i++)
+        if (vpn - set[i].base_vpn < set[i].pages)
+            sizes |= 1u << set[i].sz;
+    return sizes;
+}
+
 /* Both passes. False: no register matches, or the fetch does not count. */
 static bool tea_translate(struct walk *w)
 {
@@ -157,10 +170,14 @@ static bool tea_translate(struct walk *w)
     uint64_t e[3];
     struct rule_entry d;
     uint8_t rights;
+    unsigned sizes;
 
     w->r->path[w->stage] = DMT_PATH_RADIX;
+    sizes = sizes_to_ask(set, w->rq->va);
     for (sz = DMT_SIZE_1G; sz >= DMT_SIZE_4K; sz--) {
-        index[sz] = rule_match(set, DMT_TEA_MAX, (unsigned)sz, w->rq->va, &w->r->multi_hit);
+        index[sz] = -1;
+        if (sizes >> sz & 1)
+            index[sz] = rule_match(set, DMT_TEA_MAX, (unsigned)sz, w->rq->va, &w->r->multi_hit);
         if (index[sz] >= 0)
             w->r->path[w->stage] = DMT_PATH_TEA;
     }

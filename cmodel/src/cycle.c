@@ -120,6 +120,7 @@ static bool match_tea(struct dmt_cycle *m, unsigned ctx, unsigned sizes)
     if (!reads)
         return false;
     w->tea = true;
+    w->need = false;
     w->rights = ALL_RIGHTS;
     launch(m, ctx, reads);
     return true;
@@ -612,16 +613,14 @@ static void show_resp(struct dmt_cycle *m)
 static void show(struct dmt_cycle *m)
 {
     struct dmt_out *o = &m->out;
-    unsigned active = 0;
+    const uint8_t *e = m->event, *k = m->mask;
 
     o->req_ready = !m->skid_valid && !m->drains;
     o->m_rready = m->resp_n < 2 && open_launch(m) && !m->bq_n;
     show_ar(m);
     if (m->wq_n || o->m_awvalid || o->m_wvalid)
         show_write(m);
-    for (unsigned k = 0; k < WINDOWS; k++)
-        active |= m->event[k] & m->mask[k];
-    o->event = active != 0;
+    o->event = ((e[0] & k[0]) | (e[1] & k[1]) | (e[2] & k[2]) | (e[3] & k[3])) != 0;
 }
 
 static bool stirs(const struct dmt_in *in)
@@ -721,7 +720,8 @@ static void work(struct dmt_cycle *m, const struct dmt_in *in, bool room, bool o
     }
 }
 
-void dmt_cycle_edge(struct dmt_cycle *m, const struct dmt_in *in, bool rst)
+/* One clock in which something may happen. */
+static void edge(struct dmt_cycle *m, const struct dmt_in *in)
 {
     struct dmt_out *o = &m->out;
     bool room = m->resp_n < 2, open = open_launch(m);
@@ -730,14 +730,6 @@ void dmt_cycle_edge(struct dmt_cycle *m, const struct dmt_in *in, bool rst)
     bool upd_shown = o->wt_upd_valid, end_shown = o->wt_end_valid;
     bool popped = o->resp_valid && (in->resp_ready & 1);
 
-    if (rst) {
-        reset(m);
-        return;
-    }
-    if (m->quiet && !stirs(in)) {
-        m->now++;
-        return;
-    }
     o->wt_req_valid = o->wt_ref_valid = o->wt_upd_valid = o->wt_end_valid = 0;
     cycle_csr_edge(m, in);
     advance(m, in);
@@ -760,10 +752,19 @@ void dmt_cycle_edge(struct dmt_cycle *m, const struct dmt_in *in, bool rst)
         CLEAR(o, wt_upd_valid, wt_end_valid);
     if (end_shown && !o->wt_end_valid)
         memset(&o->wt_end_valid, 0, sizeof *o - offsetof(struct dmt_out, wt_end_valid));
-    m->quiet = !m->busy && !m->resp_n && !m->skid_valid && !m->fill.valid && !m->bq_n && !m->aw_held
-               && !m->w_held
+    m->quiet = !m->busy && !m->resp_n && !m->skid_valid && !(m->aw_held && m->w_held)
                && !(o->s_bvalid | o->s_rvalid | o->wt_req_valid | o->wt_ref_valid | o->wt_upd_valid
                     | o->wt_end_valid);
+}
+
+void dmt_cycle_edge(struct dmt_cycle *m, const struct dmt_in *in, bool rst)
+{
+    if (rst)
+        reset(m);
+    else if (m->quiet && !stirs(in))
+        m->now++;
+    else
+        edge(m, in);
 }
 
 /* What the walk in context i waits for. */

@@ -327,9 +327,13 @@ static void read_port(struct dmt_cycle *m, const struct dmt_in *in)
 
 void cycle_csr_edge(struct dmt_cycle *m, const struct dmt_in *in)
 {
+    const struct dmt_out *o = &m->out;
+
     /* A read sees the values at the start of the cycle, so it goes first. */
-    read_port(m, in);
-    write_port(m, in);
+    if (o->s_rvalid || (in->s_arvalid & 1))
+        read_port(m, in);
+    if (m->aw_held || m->w_held || o->s_bvalid || ((in->s_awvalid | in->s_wvalid) & 1))
+        write_port(m, in);
 }
 
 void cycle_csr_reset(struct dmt_cycle *m)

@@ -121,7 +121,8 @@ int rule_match(const struct dmt_tea *set, unsigned n, unsigned sz, uint64_t va, 
     for (unsigned i = 0; i < n; i++) {
         const struct dmt_tea *t = &set[i];
 
-        if (!t->valid || t->sz != sz || vpn < t->base_vpn || vpn - t->base_vpn >= t->pages)
+        /* The range first: it alone dismisses nearly every register. */
+        if (vpn - t->base_vpn >= t->pages || vpn < t->base_vpn || t->sz != sz || !t->valid)
             continue;
         if (found >= 0) {
             *multi = true;

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The subcommands of dmt. Each takes its own argument vector (argv[0] is
+ * "dmt NAME") and returns the exit code. */
+#ifndef SIM_CMD_H
+#define SIM_CMD_H
+
+#include "dmt/arch.h"
+#include "dmt/mem.h"
+#include "state.h"
+#include <argp.h>
+
+int cmd_translate(int argc, char **argv);
+int cmd_cosim(int argc, char **argv);
+int cmd_import(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+
+/** Read a state file for translating: false after saying why, also when its
+ * mode is one that this release does not have. */
+bool read_usable_state(const char *path, struct full_state *s);
+
+/** Is the mode one that this release translates in? Says so when not. */
+bool usable_mode(const struct dmt_state *s, const char *where);
+
+/** A decimal option value up to max; argp's error (exit 2) when malformed. */
+uint64_t option_number(const char *text, uint64_t max, const char *option, struct argp_state *a);
+
+#endif

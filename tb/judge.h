@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The judge of what is right, from the pins of one device alone:
+ * every walk is put together from the walk trace port and replayed through the
+ * architectural model against the data that was on the bus at each beat; the
+ * answer, the list of reads and the A/D writes must be the model's. The trace
+ * port must agree with the AXI pins, every request must be answered once, and
+ * the AXI channels must obey their rules. */
+#ifndef TB_JUDGE_H
+#define TB_JUDGE_H
+
+#include "dmt/arch.h"
+#include "dmt/pins.h"
+#include "tb/cosim.h"
+#include "tb/shadow.h"
+
+#define JUDGE_WALKS 128
+#define JUDGE_EVENTS 256
+#define JUDGE_PASSES 8
+#define JUDGE_IDS 64
+
+/** A read answered or an exclusive write answered, as the trace port said. */
+struct judge_event {
+    uint64_t addr, data;
+    uint8_t write, resp, stage, level, tea, index, lock;
+};
+
+/** Where an x86 pass began, seen at its first read. */
+struct judge_start {
+    uint16_t event;
+    uint8_t rights; /* set of possible rights; 0: nothing may send a walk there */
+    bool root;
+};
+
+struct judge_walk {
+    uint32_t order;
+    bool left; /* the front */
+    int16_t id; /* AXI ID, -1 until the first read */
+    uint16_t tag;
+    uint64_t accepted;
+    struct dmt_request request;
+    unsigned n;
+    struct judge_event event[JUDGE_EVENTS];
+    /* the x86 pass in progress */
+    struct judge_start start[JUDGE_PASSES];
+    unsigned starts;
+    bool goes_on;       /* the next x86 read belongs to the same pass */
+    bool alla;
+    bool updating;      /* an A/D write of a non-leaf is on its way */
+    uint8_t rights;     /* set of possible rights so far */
+    uint8_t next_level; /* of the next read when goes_on */
+};
+
+struct judge {
+    struct shadow shadow;
+    uint64_t now;
+    struct cosim_stats *stats;
+    struct cosim_source *source; /* gets the answers; may be NULL */
+
+    /* what failed first */
+    char signal[32];
+    char text[160];
+    uint64_t expected, got;
+    uint32_t order;              /* walk concerned */
+
+    struct judge_walk *walk;     /* JUDGE_WALKS of them */
+    int16_t map[2 * JUDGE_WALKS];
+    int16_t spare[JUDGE_WALKS];
+    unsigned spare_n;
+    uint32_t next_order, front_order;
+    uint64_t taken, answered;
+
+    struct { uint16_t tag; struct dmt_result result; } answer[4];
+    unsigned answer_head, answer_n;
+
+    struct { uint64_t addr; bool lock; } read[JUDGE_IDS][4];
+    uint8_t read_head[JUDGE_IDS], read_n[JUDGE_IDS];
+    int16_t owner[JUDGE_IDS];    /* slot of the walk that uses the ID */
+    struct { bool valid, lock; uint8_t id, resp; uint64_t addr, data; } beat; /* R step of the last cycle */
+
+    struct { uint64_t addr; uint8_t id; } aw[JUDGE_IDS];
+    uint64_t w[JUDGE_IDS];
+    unsigned aw_head, aw_n, w_head, w_n;
+    struct { uint64_t addr, data; bool valid; } sent[JUDGE_IDS];
+    struct { uint64_t addr, data; uint8_t id, resp; } done[JUDGE_IDS];
+    unsigned done_head, done_n;
+
+    struct { uint16_t addr; } csr_aw[2];
+    struct { uint64_t data; uint8_t strb; } csr_w[2];
+    unsigned csr_aw_n, csr_w_n;
+    struct { bool valid, known; uint64_t data; uint8_t resp; } csr_read;
+    uint8_t csr_bresp;
+
+    struct dmt_out last;         /* pins of the last cycle */
+    struct dmt_in last_in;
+    bool have_last;
+};
+
+/** Allocate. NULL: out of memory. */
+struct judge *judge_new(void);
+void judge_free(struct judge *j);
+
+/** Start over after reset. stats is counted into and must stay. False: out of memory. */
+bool judge_reset(struct judge *j, const struct dmt_config *config, struct cosim_stats *stats);
+
+/** Look at one cycle. False: something is wrong; signal, text, expected and got say what. */
+bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in *in);
+
+/** At the end of a run that was let to come to rest: nothing may be left over. */
+bool judge_finish(struct judge *j);
+
+/** The walk with this order number that has not ended, or NULL. */
+const struct judge_walk *judge_find(const struct judge *j, uint32_t order);
+
+/** The walk that uses an AXI ID, or NULL. */
+const struct judge_walk *judge_owner(const struct judge *j, unsigned id);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One translation at a time on one device. */
+#include "dmt/regs.h"
+#include "tb/agent.h"
+#include "tb/csr.h"
+#include "tb/lockstep.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define PATIENCE 100000 /* clocks without an answer that count as a hang */
+
+struct single {
+    const struct dut_ops *ops;
+    struct dmt_config config;
+    void *dut;
+    struct agent agent;
+    struct csr csr;
+    struct dmt_state have;
+    struct dmt_in in;
+};
+
+static void edge(struct single *s, const struct dmt_out *out)
+{
+    agent_edge(&s->agent, out, &s->in);
+    csr_edge(&s->csr, out, &s->in);
+    s->ops->edge(s->dut, &s->in, false);
+}
+
+static const struct dmt_out *drive(struct single *s)
+{
+    agent_drive(&s->agent, &s->in);
+    csr_drive(&s->csr, &s->in);
+    return s->ops->out(s->dut);
+}
+
+static bool settle(struct single *s)
+{
+    for (unsigned i = 0; i < PATIENCE; i++) {
+        if (csr_idle(&s->csr))
+            return true;
+        edge(s, drive(s));
+    }
+    return cosim_fail("%s: a register access is not answered", s->ops->name);
+}
+
+struct single *single_new(const struct dut_ops *dut, const struct dmt_config *config, struct dmt_mem *mem,
+                          unsigned latency, bool monitor)
+{
+    struct single *s = calloc(1, sizeof(*s));
+    struct agent_profile profile = agent_profiles[0];
+
+    if (!s) {
+        cosim_fail("out of memory");
+        return NULL;
+    }
+    s->ops = dut;
+    s->config = config ? *config : dut->config;
+    s->dut = dut->create(&s->config);
+    if (!s->dut) {
+        cosim_fail("%s: cannot be made with these parameters", dut->name);
+        free(s);
+        return NULL;
+    }
+    profile.lo = latency ? latency : 1;
+    profile.no_monitor = !monitor;
+    s->agent.mem = mem;
+    agent_reset(&s->agent, &profile, 0);
+    csr_reset(&s->csr, 0);
+    dmt_state_reset(&s->have, s->config.pa_w);
+    s->ops->edge(s->dut, &s->in, true);
+    s->in.resp_ready = 1;
+    return s;
+}
+
+void single_free(struct single *s)
+{
+    if (!s)
+        return;
+    s->ops->destroy(s->dut);
+    free(s);
+}
+
+enum dmt_resp single_write(struct single *s, unsigned offset, uint64_t value)
+{
+    csr_push(&s->csr, offset, value);
+    return settle(s) ? s->csr.bresp : DMT_RESP_DECERR;
+}
+
+enum dmt_resp single_read(struct single *s, unsigned offset, uint64_t *value)
+{
+    csr_push_read(&s->csr, offset);
+    if (!settle(s))
+        return DMT_RESP_DECERR;
+    *value = s->csr.rdata;
+    return s->csr.rresp;
+}
+
+bool single_load(struct single *s, const struct dmt_state *state)
+{
+    const char *missing = csr_program(&s->csr, &s->config, &s->have, state);
+    uint64_t event;
+
+    if (missing)
+        return cosim_fail("%s: the state asks for %s", s->ops->name, missing);
+    if (!settle(s))
+        return false;
+    for (unsigned k = 0; k < s->config.sets; k++) {
+        if (single_read(s, DMT_LEVEL_BASE(k) + DMT_LEVEL_EVENT, &event) != DMT_RESP_OKAY)
+            return cosim_fail("%s: events of level %u cannot be read", s->ops->name, k);
+        if (!(event & DMT_LEVEL_EVENT_REFUSED_MASK))
+            continue;
+        single_write(s, DMT_LEVEL_BASE(k) + DMT_LEVEL_EVENT, event);
+        for (unsigned i = 0; i < s->config.tea_n; i++) {
+            uint64_t word3 = 0;
+
+            single_read(s, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD3(i), &word3);
+            if (state->tea[k][i].valid && !(word3 & DMT_TEA_WORD3_VALID_MASK)) {
+                s->have.tea[k][i].valid = false;
+                return cosim_fail("%s: TEA register %u of set %u was refused (reason %u)", s->ops->name, i, k,
+                                  (unsigned)(word3 >> DMT_TEA_WORD3_REFUSAL_LSB));
+            }
+        }
+        s->have.level[k].cr3 = ~0ull; /* unknown: write it again next time */
+        return cosim_fail("%s: CR3 of level %u was refused", s->ops->name, k);
+    }
+    if (single_read(s, DMT_HOST_BASE + DMT_HOST_EVENT, &event) == DMT_RESP_OKAY &&
+        (event & DMT_HOST_EVENT_REFUSED_MASK)) {
+        single_write(s, DMT_HOST_BASE + DMT_HOST_EVENT, event);
+        return cosim_fail("%s: the mode was refused", s->ops->name);
+    }
+    return true;
+}
+
+void single_invalidate(struct single *s)
+{
+    single_write(s, DMT_LEVEL_INV, (uint64_t)DMT_INV_ALL << DMT_LEVEL_INV_KIND_LSB);
+}
+
+static void log_event(struct single_log *log, const struct dmt_out *o, bool write)
+{
+    struct single_event *e;
+
+    if (!log || log->n == SINGLE_EVENTS)
+        return;
+    e = &log->event[log->n++];
+    memset(e, 0, sizeof(*e));
+    e->write = write;
+    if (write) {
+        e->ref.addr = o->wt_upd_addr;
+        e->ref.stage = (uint8_t)o->wt_upd_stage;
+        e->ref.exclusive = true;
+        e->data = o->wt_upd_data;
+        e->resp = (uint8_t)o->wt_upd_resp;
+    } else {
+        e->ref.addr = o->wt_ref_addr;
+        e->ref.stage = (uint8_t)o->wt_ref_stage;
+        e->ref.level = (uint8_t)o->wt_ref_level;
+        e->ref.tea = o->wt_ref_tea;
+        e->ref.index = (uint8_t)o->wt_ref_index;
+        e->ref.exclusive = o->wt_ref_lock;
+        e->data = o->wt_ref_data;
+        e->resp = (uint8_t)o->wt_ref_resp;
+    }
+}
+
+bool single_translate(struct single *s, const struct dmt_request *q, struct dmt_result *result,
+                      struct single_log *log)
+{
+    bool sent = false, in_tea = false, ended = false, answered = false;
+
+    memset(result, 0, sizeof(*result));
+    if (log) {
+        log->n = 0;
+        log->clocks = 0;
+    }
+    for (unsigned i = 0; i < PATIENCE; i++) {
+        const struct dmt_out *o;
+
+        s->in.req_valid = !sent;
+        s->in.req_va = sent ? 0 : q->va;
+        s->in.req_access = sent ? 0 : q->access;
+        s->in.req_cpl = sent ? 0 : q->cpl;
+        s->in.req_ac = sent ? 0 : q->ac;
+        s->in.req_implicit = sent ? 0 : q->implicit;
+        s->in.req_nonspec = sent ? 0 : q->nonspec;
+        o = drive(s);
+        if (o->wt_ref_valid) {
+            /* The parallel reads of one TEA fetch are one reference, exclusive reads none. */
+            if (!o->wt_ref_lock)
+                result->refs += !(o->wt_ref_tea && in_tea);
+            in_tea = o->wt_ref_tea && !o->wt_ref_lock;
+            result->reads++;
+            log_event(log, o, false);
+        }
+        if (o->wt_upd_valid) {
+            result->updates += o->wt_upd_resp == DMT_RESP_EXOKAY;
+            log_event(log, o, true);
+        }
+        if (o->wt_end_valid) {
+            for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
+                result->path[k] = o->wt_end_path >> 2 * k & 3;
+                result->index[k] = o->wt_end_index >> 6 * k & 63;
+            }
+            if (log)
+                log->clocks = (uint32_t)o->wt_end_clocks;
+            ended = true;
+        }
+        if (o->resp_valid) {
+            result->status = (uint8_t)o->resp_status;
+            result->pa = o->resp_pa;
+            result->size = (uint8_t)o->resp_size;
+            result->rights = (uint8_t)o->resp_rights;
+            result->global = o->resp_global;
+            result->pkey = (uint8_t)o->resp_pkey;
+            result->memtype = (uint8_t)o->resp_memtype;
+            result->dirty = o->resp_dirty;
+            result->ad_needed = o->resp_ad_needed;
+            result->error = (uint32_t)o->resp_error;
+            result->addr = o->resp_addr;
+            result->stage = (uint8_t)o->resp_stage;
+            answered = true;
+        }
+        sent = sent || o->req_ready;
+        edge(s, o);
+        if (ended && answered) {
+            s->in.req_valid = 0;
+            return true;
+        }
+    }
+    s->in.req_valid = 0;
+    return cosim_fail("%s: a request is not answered", s->ops->name);
+}

@@ -1,0 +1,350 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Mutation campaign: is every bug of tests/mutants.toml caught?
+
+Each worker has a copy of the tree under BUILD/mutants. A mutant is one text
+replacement there; make rebuilds what depends on it (of the RTL the default
+configuration only), then random lockstep runs look for it, and when those
+find nothing, the test suites. The first that fails has caught the mutant. The
+same runs on the unchanged tree must find nothing.
+
+Exit status: 0 all caught, 1 some survived, 2 could not run.
+"""
+import argparse
+import concurrent.futures
+import fnmatch
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIST = "tests/mutants.toml"
+REPORT = "docs/verification.md"
+BEGIN, END = "<!-- mutants: begin -->", "<!-- mutants: end -->"
+SOURCES = ["Makefile", "rtl", "cmodel", "tb", "sim", "tests"]
+# What the campaign needs of a build; sanitized objects and logs are no part of it.
+PRODUCTS = ["configs.mk", "configs.h", "flags", "setup", "verilated", "obj", "libdmt.a", "dmt", "tests"]
+SUITES = ["test_pitfalls", "test_lockstep", "test_cycle", "test_arch", "test_perm"]
+CONFIG = "default"
+SEEDS = range(1, 9)
+CYCLES = 200_000
+COSIM_LIMIT, SUITE_LIMIT, MAKE_LIMIT = 120, 600, 1800  # seconds
+KEYS = {"name", "file", "what", "old", "new"}
+GROUPS = [("RTL", ("rtl/",)), ("cycle model", ("cmodel/src/cycle",)),
+          ("architectural model and rules", ("cmodel/src/arch.c", "cmodel/src/rules.c"))]
+
+
+class CannotRun(Exception):
+    """The campaign itself has a problem; nothing can be said about mutants."""
+
+
+# ------------------------------------------------------------------- the list
+
+def group_of(mutant):
+    for name, prefixes in GROUPS:
+        if mutant["file"].startswith(prefixes):
+            return name
+    return None
+
+
+def load(root):
+    """The list, checked against the sources under root."""
+    try:
+        mutants = tomllib.loads((root / LIST).read_text())["mutant"]
+    except (tomllib.TOMLDecodeError, KeyError) as e:
+        raise CannotRun(f"{LIST}: {e}") from e
+    problems, names = [], set()
+    for number, m in enumerate(mutants, 1):
+        who = f"{LIST}: mutant {number} ({m.get('name', 'no name')})"
+        if set(m) != KEYS:
+            problems.append(f"{who}: expected the keys {', '.join(sorted(KEYS))}")
+            continue
+        if m["name"] in names:
+            problems.append(f"{who}: name used twice")
+        names.add(m["name"])
+        if not group_of(m):
+            problems.append(f"{who}: {m['file']} belongs to none of {', '.join(g for g, _ in GROUPS)}")
+        elif not (root / m["file"]).is_file():
+            problems.append(f"{who}: {m['file']} does not exist")
+        elif (found := (root / m["file"]).read_text().count(m["old"])) != 1:
+            problems.append(f"{who}: old text occurs {found} times in {m['file']}, expected once")
+        elif m["old"] == m["new"]:
+            problems.append(f"{who}: changes nothing")
+    if problems:
+        raise CannotRun("\n".join(problems))
+    return mutants
+
+
+# ------------------------------------------------------------------- commands
+
+children, children_lock = set(), threading.Lock()
+
+
+def command(args, cwd, limit, log):
+    """Run in a process group of its own. Exit status (negative: signal), or None after the limit."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")}
+    with open(log, "w") as out:
+        with subprocess.Popen(args, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out,
+                              stderr=subprocess.STDOUT, start_new_session=True) as child:
+            with children_lock:
+                children.add(child)
+            try:
+                return child.wait(limit)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+                return None
+            finally:
+                with children_lock:
+                    children.discard(child)
+
+
+def stop_children():
+    with children_lock:
+        for child in children:
+            try:
+                os.killpg(child.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def tail(log, lines=15):
+    return "\n".join("    " + line for line in log.read_text(errors="replace").splitlines()[-lines:])
+
+
+# ------------------------------------------------------------------- one tree
+
+class Tree:
+    """A copy of the project with a build of its own."""
+
+    def __init__(self, path):
+        self.path = path
+        self.log = path / "log"
+
+    def make(self, targets, keep=()):
+        """Bring targets up to date, all but the models of the configurations to keep."""
+        old = [f"-obuild/verilated/{c}/model.a" for c in keep]
+        code = command(["make", "JOBS=1", "BUILD=build", *old, *targets], self.path, MAKE_LIMIT, self.log)
+        if code != 0:
+            raise CannotRun(f"{self.path}: make {' '.join(targets)} failed:\n{tail(self.log)}")
+
+    def suites(self):
+        return [s for s in SUITES if (self.path / f"tests/{s}.c").is_file()]
+
+    def cosim(self, seed):
+        """None when nothing was found, else (who, what, clock)."""
+        code = command(["build/dmt", "cosim", "--config", CONFIG, "--seed", str(seed), "--cycles", str(CYCLES), "--waves-dir="],
+                       self.path, COSIM_LIMIT, self.log)
+        if code == 0:
+            return None
+        text = self.log.read_text(errors="replace")
+        place = re.search(r"^divergence: .* cycle (\d+) ", text, re.M)
+        signal_name = re.search(r"^ *signal (\S+): (.*) \((.*)\)$", text, re.M)
+        if code == 1 and place and signal_name:
+            by_pins = signal_name[3] == "the two models differ"
+            return ("lockstep" if by_pins else "judge",
+                    signal_name[1] if by_pins else f"{signal_name[1]}: {signal_name[3]}", int(place[1]))
+        if code is None:
+            return ("time limit", f"the run did not end within {COSIM_LIMIT} s", None)
+        if code < 0:
+            return ("crash", f"signal {-code}", None)
+        raise CannotRun(f"{self.path}: dmt cosim --seed {seed} ended with {code}:\n{tail(self.log)}")
+
+    def suite(self, name):
+        """None when all tests pass, else (who, what, None)."""
+        tap = self.path / "tap"
+        tap.unlink(missing_ok=True)
+        code = command([f"build/tests/{name}", f"--tap={tap}"], self.path, SUITE_LIMIT, self.log)
+        if code == 0:
+            return None
+        if code is None:
+            return (name, f"did not end within {SUITE_LIMIT} s", None)
+        failed = re.search(r"^not ok - (.*)$", tap.read_text(errors="replace"), re.M) if tap.exists() else None
+        return (name, failed[1].strip() if failed else f"ended with {code}", None)
+
+    def hunt(self, suites, keep=()):
+        """Look for a bug. (who, what, seed, clocks until then) or None."""
+        for n, seed in enumerate(SEEDS):
+            found = self.cosim(seed)
+            if found:
+                who, what, clock = found
+                return who, what, seed, None if clock is None else n * CYCLES + clock
+        if suites:
+            self.make([f"build/tests/{s}" for s in suites], keep)
+        for name in suites:
+            found = self.suite(name)
+            if found:
+                return found[0], found[1], None, None
+        return None
+
+
+def prepare(build, work):
+    """The unchanged tree, built, as a copy that later edits of the sources do not reach."""
+    base = Tree(work / "base")
+    shutil.rmtree(work, ignore_errors=True)
+    (base.path / "build").mkdir(parents=True)
+    for name in SOURCES:
+        copy(ROOT / name, base.path / name)
+    # A build under another name has that name in its objects' dependencies and would be made again.
+    if build == ROOT / "build":
+        for name in PRODUCTS:
+            if (build / name).exists():
+                copy(build / name, base.path / "build" / name)
+    base.make(["dmt", *[f"build/tests/{s}" for s in base.suites()]])
+    return base
+
+
+def copy(src, dst):
+    if src.is_dir():
+        shutil.copytree(src, dst, symlinks=True)  # keeps times, which make goes by
+    else:
+        shutil.copy2(src, dst)
+
+
+# ------------------------------------------------------------------- campaign
+
+def other_configs():
+    """Configurations that stay as built from unchanged RTL, to save time."""
+    return [c for c in json.loads((ROOT / "rtl/configs.json").read_text()) if c != CONFIG]
+
+
+def attempt(trees, mutant, suites):
+    """Put one mutant into a free tree and hunt it: (result of hunt, seconds)."""
+    tree = trees.get()
+    source = tree.path / mutant["file"]
+    text = source.read_text()
+    start = time.monotonic()
+    try:
+        source.write_text(text.replace(mutant["old"], mutant["new"]))
+        tree.make(["dmt"], other_configs())
+        return tree.hunt(suites, other_configs()), time.monotonic() - start
+    except CannotRun as e:
+        raise CannotRun(f"mutant {mutant['name']}: {e}") from e
+    finally:
+        source.write_text(text)  # with a new time: the next make rebuilds it
+        trees.put(tree)
+
+
+def campaign(mutants, build, jobs, with_suites):
+    work = build / "mutants"
+    print(f"mutants: building the unchanged tree in {work}/base", flush=True)
+    base = prepare(build, work)
+    suites = base.suites() if with_suites else []
+    print(f"mutants: it must pass {len(SEEDS)} runs of {CYCLES} clocks and {', '.join(suites) or 'no suite'}",
+          flush=True)
+    if found := base.hunt(suites):
+        raise CannotRun(f"the unchanged tree already fails, so nothing can be said: {found[0]}: {found[1]}\n"
+                        + tail(base.log, 40))
+    trees = queue.Queue()
+    for n in range(min(jobs, len(mutants))):
+        copy(base.path, work / f"worker{n}")
+        trees.put(Tree(work / f"worker{n}"))
+
+    # Neighbours in the list touch the same files, which saves rebuilding.
+    results = {}
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        pending = {pool.submit(attempt, trees, m, suites): m for m in mutants}
+        try:
+            for done in concurrent.futures.as_completed(pending):
+                m, (found, seconds) = pending[done], done.result()
+                results[m["name"]] = found
+                print(f"{len(results):4}/{len(mutants)}  {m['name']:<26} {describe(found)}  ({seconds:.0f} s)",
+                      flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_children()
+            raise
+    return results
+
+
+def describe(found):
+    if not found:
+        return "SURVIVED"
+    who, what, seed, clocks = found
+    after = "" if clocks is None else f" after {clocks:,} clocks"
+    return f"{who}: {what}" + (f" (seed {seed}){after}" if seed is not None else "")
+
+
+def table(mutants, results):
+    lines = [f"Random runs: seeds {SEEDS[0]} to {SEEDS[-1]}, {CYCLES:,} clocks each, default configuration. "
+             "Clocks are counted over all runs until the bug showed.", ""]
+    for group, _ in GROUPS:
+        mine = [m for m in mutants if group_of(m) == group and m["name"] in results]
+        if not mine:
+            continue
+        caught = sum(1 for m in mine if results[m["name"]])
+        lines += [f"**{group}: {caught} of {len(mine)} caught**", "",
+                  "| bug | file | caught by | at | clocks |", "|---|---|---|---|---:|"]
+        for m in mine:
+            who, what, seed, clocks = results[m["name"]] or ("**survived**", "", None, None)
+            at = what.replace("|", "\\|") + (f", seed {seed}" if seed is not None else "")
+            lines.append(f"| {m['what'].replace('|', chr(92) + '|')} | {Path(m['file']).name} | {who} | {at} | "
+                         f"{'' if clocks is None else f'{clocks:,}'} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def write_report(path, text):
+    old = path.read_text()
+    if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
+        raise CannotRun(f"{path}: expected one line '{BEGIN}' and after it one line '{END}'")
+    new = old[:old.index(BEGIN) + len(BEGIN)] + "\n" + text.rstrip() + "\n" + old[old.index(END):]
+    part = path.with_name(path.name + ".new")
+    part.write_text(new)
+    part.replace(path)
+
+
+def main():
+    p = argparse.ArgumentParser(prog="tests/mutants.sh", description=__doc__.split("\n\n")[1],
+                                epilog="Example: tests/mutants.sh build --only 'match-*' --jobs 2")
+    p.add_argument("build", nargs="?", default="build", help="build directory (default: build)")
+    p.add_argument("--check", action="store_true", help="only check that the list fits the sources")
+    p.add_argument("--only", action="append", metavar="PATTERN", help="only mutants whose name or file matches")
+    p.add_argument("--jobs", type=int, default=os.cpu_count(), help="trees at a time (default: processors)")
+    p.add_argument("--no-suites", action="store_true", help="random runs only")
+    p.add_argument("--docs", action="store_true", help=f"write the table into {REPORT} (whole list only)")
+    a = p.parse_args()
+    if a.docs and (a.only or a.no_suites):
+        p.error("--docs needs the whole list and all suites")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        mutants = load(ROOT)
+        if a.check:
+            print(f"{len(mutants)} mutants fit the sources")
+            return 0
+        if a.only:
+            mutants = [m for m in mutants
+                       if any(fnmatch.fnmatch(m["name"], o) or fnmatch.fnmatch(m["file"], o) for o in a.only)]
+            if not mutants:
+                raise CannotRun(f"--only {' '.join(a.only)}: no such mutant")
+        build = (ROOT / a.build).resolve()
+        start = time.monotonic()
+        results = campaign(mutants, build, max(1, a.jobs), not a.no_suites)
+        text = table(mutants, results)
+        (build / "mutants" / "report.md").write_text(text)
+        if a.docs:
+            write_report(ROOT / REPORT, text)
+    except CannotRun as e:
+        print(f"mutants: {e}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    survivors = [m for m in mutants if not results[m["name"]]]
+    for m in survivors:
+        print(f"survivor: {m['name']} ({m['file']}): {m['what']}")
+    print(f"{len(mutants) - len(survivors)} of {len(mutants)} mutants caught in {time.monotonic() - start:.0f} s "
+          f"({build / 'mutants' / 'report.md'})")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
