@@ -20,7 +20,7 @@ const struct agent_profile agent_profiles[] = {
     { .name = "back-pressure", .latency = AGENT_UNIFORM, .lo = 1, .hi = 4, .ar = 9000, .aw = 7000, .w = 7000,
       .r = 30000, .b = 20000, .lost = 8000 },
     { .name = "errors", .latency = AGENT_UNIFORM, .lo = 1, .hi = 12, .reorder = true, .ar = 50000, .aw = 50000,
-      .w = 50000, .r = 50000, .b = 50000, .slverr = 1500, .lost = 6000 },
+      .w = 50000, .r = 50000, .b = 50000, .slverr = 3000, .lost = 6000 },
     { .name = "no-monitor", .latency = AGENT_UNIFORM, .lo = 1, .hi = 6, .no_monitor = true, .ar = ALWAYS,
       .aw = ALWAYS, .w = ALWAYS, .r = ALWAYS, .b = ALWAYS },
     { .name = NULL },
@@ -214,7 +214,7 @@ static void show_write(struct agent *a, unsigned n)
     memmove(&a->write[n], &a->write[n + 1], (a->write_count - n) * sizeof(w));
     a->b.valid = true;
     a->b.id = w.id;
-    if (chance(a, a->profile.slverr)) {
+    if (chance(a, 4 * a->profile.slverr)) {
         a->b.resp = rng_next(&a->rng) & 3 ? DMT_RESP_SLVERR : DMT_RESP_DECERR;
     } else if (!dmt_mem_read(a->mem, w.addr, &old)) {
         a->b.resp = DMT_RESP_DECERR;

@@ -30,7 +30,7 @@ struct agent_profile {
     bool no_monitor;     /**< exclusive reads are answered OKAY */
     unsigned ar, aw, w;  /**< ready */
     unsigned r, b;       /**< an answer that is due is shown */
-    unsigned slverr;     /**< an answer is SLVERR (reads and writes), or one time in four DECERR */
+    unsigned slverr;     /**< a read is answered SLVERR, one time in four DECERR; writes four times as often */
     unsigned lost;       /**< an exclusive write loses for no visible reason */
 };
 

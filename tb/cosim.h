@@ -88,7 +88,7 @@ struct cosim_source {
     X(AD_NEEDED, "update needed and hardware updates off")                                                            \
     X(GP, "address not canonical")                                                                                    \
     X(PASS, "passed through")                                                                                         \
-    X(CSR_HELD, "register write held back by walks in flight")                                                        \
+    X(CSR_HELD, "clock in which a register write waits for walks")                                                        \
     X(CSR_REFUSED, "register write refused")                                                                          \
     X(CSR_ERROR, "register access answered SLVERR")
 

@@ -877,6 +877,22 @@ static bool request(struct judge *j, const struct dmt_in *in)
     return true;
 }
 
+/* The event pin, as far as the bits behind it are known here. */
+static bool event_pin(struct judge *j, const struct dmt_out *out)
+{
+    const struct shadow *s = &j->shadow;
+    bool must = s->host_event & s->host_mask, may = must;
+
+    for (unsigned k = 0; k < s->config.sets; k++) {
+        must = must || (s->level_event[k] & s->level_mask[k]);
+        may = may || (s->level_mask[k] & DMT_LEVEL_EVENT_MULTI_HIT_MASK);
+    }
+    may = may || must;
+    if (out->event ? !may : must)
+        return fail(j, "event", must, out->event, "not what events and masks say");
+    return true;
+}
+
 bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in *in)
 {
     /* What the trace port shows happened in the cycle before. Counters first:
@@ -897,11 +913,11 @@ bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in
     if (j->csr_aw_n && j->csr_w_n && !out->req_ready && j->taken != j->answered)
         j->stats->cover[COVER_CSR_HELD]++;
 
-    if (!axi_rules(j, out) || !axi_handshakes(j, out, in) || !csr_cycle(j, out, in))
+    if (!event_pin(j, out) || !axi_rules(j, out) || !axi_handshakes(j, out, in) || !csr_cycle(j, out, in))
+        return false;
+    if (out->resp_valid && !response(j, out))
         return false;
     if (out->resp_valid && in->resp_ready) {
-        if (!response(j, out))
-            return false;
         j->answer_head = (j->answer_head + 1) % 4;
         j->answer_n--;
         j->answered++;

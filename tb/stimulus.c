@@ -197,7 +197,7 @@ static void random_tea(struct stimulus *s, struct dmt_tea *t)
         t->pages = (1ull << 52) - t->base_vpn;
     if (odds(r, 1, 3))
         t->pages = 1 + rng_next(r) % t->pages;
-    switch (rng_below(r, 16)) {
+    switch (rng_below(r, 48)) {
     case 0: /* the first page is not on a table boundary */
         t->base_vpn += rng_below(r, 512);
         break;
@@ -431,7 +431,8 @@ static void random_csr(struct stimulus *s)
 
         if (other)
             csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_CTL, rng_next(r) & 7);
-        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_CTL, ctl);
+        if (!other || odds(r, 3, 4)) /* or it stays so until the next write of CTL */
+            csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_CTL, ctl);
         break;
     }
     case 11: /* rare, since everything has to be loaded again */
@@ -479,7 +480,7 @@ static void new_phase(struct stimulus *s)
 
 bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64_t seed, bool live)
 {
-    static const unsigned rates[] = { 60, 400, 1500, 6000 };
+    static const unsigned rates[] = { 20, 100, 500, 3000 };
     struct rng *r = &s->rng;
     struct dmt_level *cr = &s->base.level[0];
     struct agent *agent = s->agent;

@@ -23,6 +23,7 @@ echo 1 > /proc/sys/vm/overcommit_memory
 . /capture.conf # PROGRAM, LOAD, SKIP, RECORDS, THP
 echo "$THP" > /sys/kernel/mm/transparent_hugepage/enabled
 
+echo "guest: $(uname -r), $PROGRAM"
 mkfifo /tmp/trace
 valgrind -q --tool=lackey --trace-mem=yes --log-file=/tmp/trace $PROGRAM > /tmp/program.log 2>&1 &
 pid=$!
@@ -35,7 +36,7 @@ awk -v from="$SKIP" -v n="$RECORDS" '
         seen++
         if (seen > from && seen <= from + n) print > "/dev/vda"
         if (seen == from + n) { close("/dev/vda"); print "done" > "/tmp/done"; close("/tmp/done") }
-        if (seen % 10000000 == 0) print "records", seen > "/dev/console"
+        if (seen % 1000000 == 0) print "records", seen > "/dev/console"
     }' < /tmp/trace &
 
 while [ ! -e /tmp/done ]; do
