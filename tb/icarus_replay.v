@@ -15,6 +15,7 @@ module bench;
     parameter PWC2_N = 32;
     parameter TAG_W = 8;
     parameter CNT_W = 48;
+    localparam ID_W = CTX_N > 1 ? $clog2(CTX_N) : 1;
 
     reg clk = 1'b1;
     reg rst = 1'b0;
@@ -30,13 +31,6 @@ module bench;
         .clk_i(clk),
         .rst_i(rst)
     );
-
-    // Upper bits that a narrow port leaves unconnected float: they count as zero.
-    function [63:0] low(input [63:0] pin);
-        integer i;
-        for (i = 0; i < 64; i = i + 1)
-            low[i] = pin[i] === 1'bz ? 1'b0 : pin[i];
-    endfunction
 
     reg [LINE_W-1:0] line;
     reg [63:0] hash = 64'hcbf29ce484222325;
@@ -63,7 +57,7 @@ module bench;
             if (cycles != 0) begin
 `define PINS_HASH
 `include `PINS
-                if (!rst && resp_valid[0] && resp_ready)
+                if (!rst && pin_resp_valid[0] && pin_resp_ready)
                     answers = answers + 1;
             end
             clk = 1'b1;

@@ -31,12 +31,14 @@ LIST = "tests/mutants.toml"
 REPORT = "docs/verification.md"
 BEGIN, END = "<!-- mutants: begin -->", "<!-- mutants: end -->"
 SOURCES = ["Makefile", "rtl", "cmodel", "tb", "sim", "tests"]
-# What the campaign needs of a build; sanitized objects and logs are no part of it.
-PRODUCTS = ["configs.mk", "configs.h", "flags", "setup", "verilated", "obj", "libdmt.a", "dmt", "tests"]
+# What is taken over from a build. Objects have the name of their build directory in
+# their dependencies, so they are of use only when that is the same.
+ANY_BUILD = ["configs.mk", "configs.h", "setup", "verilated"]
+SAME_BUILD = ["flags", "obj", "libdmt.a", "dmt", "tests"]
 SUITES = ["test_pitfalls", "test_lockstep", "test_cycle", "test_arch", "test_perm"]
 CONFIG = "default"
-SEEDS = range(1, 9)
-CYCLES = 200_000
+SEEDS = range(1, 11)
+CYCLES = 300_000
 COSIM_LIMIT, SUITE_LIMIT, MAKE_LIMIT = 120, 600, 1800  # seconds
 KEYS = {"name", "file", "what", "old", "new"}
 GROUPS = [("RTL", ("rtl/",)), ("cycle model", ("cmodel/src/cycle",)),
@@ -142,8 +144,8 @@ class Tree:
 
     def cosim(self, seed):
         """None when nothing was found, else (who, what, clock)."""
-        code = command(["build/dmt", "cosim", "--config", CONFIG, "--seed", str(seed), "--cycles", str(CYCLES), "--waves-dir="],
-                       self.path, COSIM_LIMIT, self.log)
+        code = command(["build/dmt", "cosim", "--config", CONFIG, "--seed", str(seed), "--cycles", str(CYCLES),
+                        "--waves-dir="], self.path, COSIM_LIMIT, self.log)
         if code == 0:
             return None
         text = self.log.read_text(errors="replace")
@@ -188,18 +190,15 @@ class Tree:
 
 
 def prepare(build, work):
-    """The unchanged tree, built, as a copy that later edits of the sources do not reach."""
+    """The unchanged tree as a copy that later edits of the sources do not reach."""
     base = Tree(work / "base")
     shutil.rmtree(work, ignore_errors=True)
     (base.path / "build").mkdir(parents=True)
     for name in SOURCES:
         copy(ROOT / name, base.path / name)
-    # A build under another name has that name in its objects' dependencies and would be made again.
-    if build == ROOT / "build":
-        for name in PRODUCTS:
-            if (build / name).exists():
-                copy(build / name, base.path / "build" / name)
-    base.make(["dmt", *[f"build/tests/{s}" for s in base.suites()]])
+    for name in ANY_BUILD + (SAME_BUILD if build == ROOT / "build" else []):
+        if (build / name).exists():
+            copy(build / name, base.path / "build" / name)
     return base
 
 
@@ -239,6 +238,7 @@ def campaign(mutants, build, jobs, with_suites):
     print(f"mutants: building the unchanged tree in {work}/base", flush=True)
     base = prepare(build, work)
     suites = base.suites() if with_suites else []
+    base.make(["dmt", *[f"build/tests/{s}" for s in suites]])
     print(f"mutants: it must pass {len(SEEDS)} runs of {CYCLES} clocks and {', '.join(suites) or 'no suite'}",
           flush=True)
     if found := base.hunt(suites):

@@ -1506,6 +1506,7 @@ Test(cycle, busy_counter)
     drive_request(t, &q, 0);
     ticks(t, 3); /* taken in 0, 1, 2; busy from 1 to the last step in 13 */
     t->in.req_valid = 0;
+    cr_assert_eq(get(t, HOST(CNT_BUSY)), 2, "read at the start of 3");
     ticks(t, 40);
     cr_assert_eq(get(t, HOST(CNT_BUSY)), 13);
     free_bench(t);

@@ -8,10 +8,11 @@
 # boots the kernel of a Debian linux-image package under QEMU with a small
 # initrd that holds busybox, Valgrind, PROGRAM and the shared libraries they
 # need, runs PROGRAM under Valgrind's lackey (LOAD, a shell command, beside
-# it), stops the machine when the trace is complete and the process is on the
-# processor, and asks QEMU's monitor for what is needed. Valgrind's lackey runs
-# its client at the client's own addresses inside one process, so the tables of
-# that process map every address of the trace. Results in the folder OUT:
+# it), keeps RECORDS records of the trace after about the first SKIP, stops the
+# machine while the process is on the processor, and asks QEMU's monitor for
+# what is needed. Valgrind's lackey runs its client at the client's own
+# addresses inside one process, so the tables of that process map every
+# address of the trace. Results in the folder OUT:
 #
 #   registers.txt   QEMU monitor "info registers"
 #   core.zst        guest memory as an ELF core ("dump-guest-memory")
@@ -27,7 +28,7 @@
 # Needs: qemu-system-x86 busybox-static valgrind cpio zstd, and the package
 # file (apt-get download linux-image-cloud-amd64's dependency).
 set -euo pipefail
-[ $# -ge 5 ] || { sed -n '3,29p' "$0" >&2; exit 2; }
+[ $# -ge 5 ] || { sed -n '3,30p' "$0" >&2; exit 2; }
 out=$1 deb=$2 skip=$3 records=$4 program=$5 load=${6:-true}
 mem=${MEM:-768} cpu=${CPU:-max,la57=off} thp=${THP:-never}
 here=$(dirname "$(readlink -f "$0")")
@@ -71,8 +72,8 @@ words[0]=/usr/bin/$(basename "${words[0]}")
 cat > "$root/capture.conf" <<CONF
 PROGRAM='${words[*]}'
 LOAD='$load'
-SKIP=$skip
-RECORDS=$records
+SKIP_BLOCKS=$((skip * 14 / 65536))
+BLOCKS=$((records * 17 / 65536 + 1))
 THP=$thp
 CONF
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) > "$work/initrd"
@@ -153,5 +154,6 @@ echo '{"execute":"quit"}' >&3
 wait $qemu || :
 qemu=
 zstd -q -f -T2 "$work/core" -o "$out/core.zst"
-tr -d '\000' < "$work/disk" | zstd -q -f -10 -o "$out/lackey.zst"
+# The first line is cut where the skipped blocks end; a record has 14 to 16 characters.
+{ tr -d '\000' < "$work/disk" || :; } | sed -n "2,$((records + 1))p;$((records + 1))q" | zstd -q -f -10 -o "$out/lackey.zst"
 ls -l "$out"

@@ -1,0 +1,1125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The harness: RTL and cycle model in lockstep under every kind of memory, and
+ * the checkers themselves, each shown to see the fault it is there for. */
+#include "dmt/regs.h"
+#include "tb/agent.h"
+#include "tb/cosim.h"
+#include "tb/lockstep.h"
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ------------------------------------------------------------ helpers */
+
+static struct cosim_options options(const struct dut_ops *dut, const struct dut_ops *reference, const char *config)
+{
+    return (struct cosim_options){ .dut = dut,
+                                   .reference = reference,
+                                   .config = &dut_rtl_find(config)->config,
+                                   .judge = true,
+                                   .changes = true,
+                                   .seed = 1,
+                                   .waves_dir = "" };
+}
+
+/* Run with the report kept as text. */
+static enum cosim_result run(struct cosim_options *o, struct cosim_stats *s, char *text, size_t size)
+{
+    char *log = NULL;
+    size_t n = 0;
+    enum cosim_result result;
+
+    o->log = open_memstream(&log, &n);
+    cr_assert_not_null(o->log);
+    result = cosim_run(o, s);
+    fclose(o->log);
+    if (text)
+        snprintf(text, size, "%s", log);
+    if (result == COSIM_BAD)
+        cr_log_error("%s", cosim_error());
+    else if (result != COSIM_OK && !text)
+        cr_log_error("%s", log);
+    free(log);
+    return result;
+}
+
+/* ------------------------------------------------------------ lockstep */
+
+static void every_profile(const char *config, unsigned seeds, uint64_t cycles)
+{
+    for (const char *const *p = cosim_profiles; *p; p++) {
+        for (unsigned seed = 1; seed <= seeds; seed++) {
+            struct cosim_options o = options(dut_rtl_find(config), &dut_cycle, config);
+            struct cosim_stats s;
+
+            o.seed = seed * 1000 + (unsigned)(p - cosim_profiles);
+            o.profile = *p;
+            o.cycles = cycles;
+            o.epoch_cycles = cycles / 2;
+            cr_assert_eq(run(&o, &s, NULL, 0), COSIM_OK, "%s %s seed %" PRIu64, config, *p, o.seed);
+            cr_assert_geq(s.cycles, cycles);
+            cr_assert_gt(s.walks, 0);
+        }
+    }
+}
+
+Test(lockstep, smallest)
+{
+    every_profile("smallest", 3, 8000);
+}
+
+Test(lockstep, default_configuration)
+{
+    every_profile("default", 3, 8000);
+}
+
+Test(lockstep, largest)
+{
+    every_profile("largest", 1, 5000);
+}
+
+Test(lockstep, mixed_memories)
+{
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct cosim_options o = options(dut_rtl_find("default"), &dut_cycle, "default");
+
+        o.seed = seed;
+        o.cycles = 60000;
+        o.epoch_cycles = 5000;
+        cr_assert_eq(run(&o, NULL, NULL, 0), COSIM_OK, "seed %" PRIu64, seed);
+    }
+}
+
+Test(lockstep, without_changes)
+{
+    struct cosim_options o = options(dut_rtl_find("default"), &dut_cycle, "default");
+    struct cosim_stats s;
+
+    o.changes = false;
+    o.walks = 3000;
+    cr_assert_eq(run(&o, &s, NULL, 0), COSIM_OK);
+    cr_assert_geq(s.walks, 3000);
+    cr_assert_eq(s.pokes, 0);
+    cr_assert_eq(s.requests, s.walks);
+}
+
+/* The judged stimuli reach every situation they are made for. */
+Test(lockstep, coverage)
+{
+    uint64_t cover[COSIM_COVERS] = { 0 };
+
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct cosim_options o = options(&dut_cycle, NULL, "default");
+        struct cosim_stats s;
+
+        o.seed = seed;
+        o.cycles = 600000;
+        cr_assert_eq(run(&o, &s, NULL, 0), COSIM_OK, "seed %" PRIu64, seed);
+        for (unsigned i = 0; i < COSIM_COVERS; i++)
+            cover[i] += s.cover[i];
+    }
+    for (unsigned i = 0; i < COSIM_COVERS; i++)
+        cr_expect_gt(cover[i], 0, "never met: %s", cosim_cover_text[i]);
+}
+
+/* A run is a pure function of its seed. */
+Test(lockstep, repeatable)
+{
+    struct cosim_options o = options(&dut_cycle, NULL, "default");
+    struct cosim_stats s[3];
+    uint64_t hash[3];
+    char path[64];
+
+    snprintf(path, sizeof(path), "/tmp/dmt-repeatable-%d", (int)getpid());
+    o.record = path;
+    o.cycles = 30000;
+    for (unsigned i = 0; i < 3; i++) {
+        o.seed = i < 2 ? 11 : 12;
+        cr_assert_eq(run(&o, &s[i], NULL, 0), COSIM_OK);
+        s[i].seconds = 0;
+        hash[i] = cosim_record_hash();
+    }
+    unlink(path);
+    strcat(path, ".vh");
+    unlink(path);
+    cr_assert_eq(hash[0], hash[1]);
+    cr_assert_eq(memcmp(&s[0], &s[1], sizeof(s[0])), 0);
+    cr_assert_neq(hash[0], hash[2]);
+}
+
+Test(lockstep, stops_when_asked)
+{
+    static volatile sig_atomic_t stop = 1;
+    struct cosim_options o = options(&dut_cycle, NULL, "default");
+
+    o.stop = &stop;
+    cr_assert_eq(run(&o, NULL, NULL, 0), COSIM_STOPPED);
+}
+
+Test(lockstep, unknown_profile)
+{
+    struct cosim_options o = options(&dut_cycle, NULL, "default");
+
+    o.profile = "fixed-0";
+    cr_assert_eq(cosim_run(&o, NULL), COSIM_BAD);
+    cr_assert_str_eq(cosim_error(), "fixed-0: no such memory profile");
+}
+
+/* ------------------------------------------------------------ faulty devices */
+
+/* The cycle model with something wrong on its pins from cycle `from` on. */
+enum fault {
+    F_PIN,            /* bits of one pin, for one cycle */
+    F_PIN_WHILE,      /* bits of one pin while another is high, `length` cycles long */
+    F_LOST_RESPONSE,
+    F_DOUBLE_RESPONSE,
+    F_MISREAD,        /* uses other data than was on the bus, and shows the bus data on the trace port */
+    F_NO_WRITE,       /* A/D writes never reach the bus, yet it goes on as if they had */
+    F_WRONG_WRITE,    /* A/D writes change another bit as well */
+    F_REGISTER,       /* stores a TEA base that is one page off */
+    F_NO_INVALIDATE,  /* INV has no effect */
+    F_NO_REQUEST,     /* takes a request and forgets it */
+    F_HANG,           /* takes no beat any more */
+};
+
+static struct {
+    enum fault kind;
+    unsigned pin, while_pin; /* index into struct dmt_out */
+    uint64_t mask, from, length;
+} fault;
+
+struct faulty {
+    struct dmt_cycle *model;
+    struct dmt_out out, last_answer;
+    uint64_t now;
+    bool done, misread;
+    uint64_t true_data;
+    uint64_t swallowed_id[64];
+    unsigned swallowed, aw_swallowed;
+    uint64_t last_aw;
+};
+
+enum { OUT_PINS = sizeof(struct dmt_out) / sizeof(uint64_t) };
+
+static const struct {
+    const char *name;
+    unsigned width;
+} out_pins[] = {
+#define PIN_IN(name, width)
+#define PIN_OUT(name, width) { #name, width },
+#include "dmt/pins.def"
+};
+
+static unsigned pin_index(const char *name)
+{
+    for (unsigned i = 0; i < OUT_PINS; i++) {
+        if (strcmp(out_pins[i].name, name) == 0)
+            return i;
+    }
+    cr_assert(false, "no pin %s", name);
+    return 0;
+}
+
+static void flip(struct dmt_out *out, unsigned pin, uint64_t mask)
+{
+    uint64_t word[OUT_PINS];
+
+    memcpy(word, out, sizeof(word));
+    word[pin] ^= mask;
+    memcpy(out, word, sizeof(word));
+}
+
+static uint64_t pin_value(const struct dmt_out *out, unsigned pin)
+{
+    uint64_t word[OUT_PINS];
+
+    memcpy(word, out, sizeof(word));
+    return word[pin];
+}
+
+static void *faulty_create(const struct dmt_config *config)
+{
+    struct faulty *f = calloc(1, sizeof(*f));
+
+    f->model = dmt_cycle_new(config);
+    f->out = *dmt_cycle_out(f->model);
+    return f;
+}
+
+static void faulty_destroy(void *self)
+{
+    struct faulty *f = self;
+
+    dmt_cycle_free(f->model);
+    free(f);
+}
+
+static const struct dmt_out *faulty_out(void *self)
+{
+    return &((struct faulty *)self)->out;
+}
+
+static void clear_response(struct dmt_out *o)
+{
+#define PIN_IN(name, width)
+#define PIN_OUT(name, width)                                                                                         \
+    if (strncmp(#name, "resp_", 5) == 0)                                                                              \
+        o->name = 0;
+#include "dmt/pins.def"
+}
+
+static void copy_response(struct dmt_out *o, const struct dmt_out *from)
+{
+#define PIN_IN(name, width)
+#define PIN_OUT(name, width)                                                                                         \
+    if (strncmp(#name, "resp_", 5) == 0)                                                                              \
+        o->name = from->name;
+#include "dmt/pins.def"
+}
+
+/* What the model gets to see instead of the pins. */
+static void spoil_inputs(struct faulty *f, struct dmt_in *in)
+{
+    const struct dmt_out *shown = &f->out;
+    bool active = f->now >= fault.from;
+
+    switch (fault.kind) {
+    case F_LOST_RESPONSE:
+        if (active && !f->done && dmt_cycle_out(f->model)->resp_valid) {
+            in->resp_ready = 1;
+            f->done = true;
+        }
+        break;
+    case F_DOUBLE_RESPONSE:
+        if (f->misread) { /* the pins show the answer of the cycle before, not the model's */
+            in->resp_ready = 0;
+            f->misread = false;
+            f->done = true;
+        } else if (active && !f->done && shown->resp_valid && in->resp_ready) {
+            f->last_answer = *shown;
+            f->misread = true;
+        }
+        break;
+    case F_MISREAD:
+        f->misread = active && in->m_rvalid && shown->m_rready && in->m_rresp < 2 && (in->m_rdata & 1);
+        f->true_data = in->m_rdata;
+        if (f->misread)
+            in->m_rdata ^= fault.mask;
+        break;
+    case F_NO_WRITE:
+        if (!active)
+            break;
+        in->m_awready = in->m_wready = 1;
+        if (dmt_cycle_out(f->model)->m_awvalid)
+            f->swallowed_id[f->swallowed++ % 64] = dmt_cycle_out(f->model)->m_awid;
+        in->m_bvalid = f->aw_swallowed < f->swallowed;
+        in->m_bresp = in->m_bvalid ? DMT_RESP_EXOKAY : 0;
+        in->m_bid = in->m_bvalid ? f->swallowed_id[f->aw_swallowed % 64] : 0;
+        f->aw_swallowed += in->m_bvalid;
+        break;
+    case F_REGISTER:
+        if (active && in->s_awvalid && shown->s_awready)
+            f->last_aw = in->s_awaddr;
+        if (active && in->s_wvalid && (f->last_aw & 0x7818) == 0x0008)
+            in->s_wdata ^= 1 << 12;
+        break;
+    case F_NO_INVALIDATE: /* the next window's INV, which has no caches, but waits just as long */
+        if (active && in->s_awvalid && in->s_awaddr == DMT_LEVEL_INV)
+            in->s_awaddr += DMT_LEVEL_BASE(1);
+        break;
+    case F_NO_REQUEST:
+        if (active && !f->done && in->req_valid && shown->req_ready) {
+            in->req_valid = 0;
+            f->done = true;
+        }
+        break;
+    case F_HANG:
+        if (active)
+            in->m_rvalid = 0;
+        break;
+    default:
+        break;
+    }
+}
+
+static void spoil_outputs(struct faulty *f)
+{
+    struct dmt_out *o = &f->out;
+    bool active = f->now >= fault.from;
+
+    switch (fault.kind) {
+    case F_PIN:
+        if (f->now == fault.from)
+            flip(o, fault.pin, fault.mask);
+        break;
+    case F_PIN_WHILE:
+        if (active && f->now < fault.from + fault.length && pin_value(o, fault.while_pin))
+            flip(o, fault.pin, fault.mask);
+        break;
+    case F_LOST_RESPONSE:
+        if (active && !f->done)
+            clear_response(o);
+        break;
+    case F_DOUBLE_RESPONSE:
+        if (f->misread)
+            copy_response(o, &f->last_answer);
+        break;
+    case F_MISREAD:
+        if (f->misread)
+            o->wt_ref_data = f->true_data;
+        break;
+    case F_NO_WRITE:
+        if (active)
+            o->m_awvalid = o->m_awid = o->m_awaddr = o->m_wvalid = o->m_wdata = 0;
+        break;
+    case F_WRONG_WRITE:
+        if (active && o->m_wvalid)
+            o->m_wdata ^= fault.mask;
+        if (active && o->wt_upd_valid)
+            o->wt_upd_data ^= fault.mask;
+        break;
+    default:
+        break;
+    }
+}
+
+static void faulty_edge(void *self, const struct dmt_in *in, bool rst)
+{
+    struct faulty *f = self;
+    struct dmt_in mine = *in;
+
+    if (rst) {
+        f->swallowed = f->aw_swallowed = 0;
+        f->misread = false;
+    } else {
+        spoil_inputs(f, &mine);
+    }
+    dmt_cycle_edge(f->model, &mine, rst);
+    f->now++;
+    f->out = *dmt_cycle_out(f->model);
+    if (!rst)
+        spoil_outputs(f);
+}
+
+static bool no_waves(void *self, const char *path)
+{
+    (void)self;
+    (void)path;
+    return false;
+}
+
+static void no_close(void *self)
+{
+    (void)self;
+}
+
+static const struct dut_ops faulty = {
+    .name = "faulty",
+    .create = faulty_create,
+    .destroy = faulty_destroy,
+    .out = faulty_out,
+    .edge = faulty_edge,
+    .trace_open = no_waves,
+    .trace_close = no_close,
+};
+
+/* ------------------------------------------------------------ the checkers see faults */
+
+/* Without a fault the wrapper changes nothing: what follows is caused by the faults. */
+Test(checkers, quiet_without_fault)
+{
+    struct cosim_options o = options(&faulty, &dut_cycle, "default");
+
+    fault.kind = F_PIN;
+    fault.from = UINT64_MAX;
+    o.cycles = 100000;
+    cr_assert_eq(run(&o, NULL, NULL, 0), COSIM_OK);
+}
+
+/* One wrong bit on one pin in one cycle: found in that cycle, on that pin, in
+ * both devices' roles. */
+Test(checkers, every_pin_every_role)
+{
+    for (unsigned pin = 0; pin < OUT_PINS; pin++) {
+        for (unsigned role = 0; role < 2; role++) {
+            struct cosim_options o =
+                role ? options(&dut_cycle, &faulty, "default") : options(&faulty, &dut_cycle, "default");
+            struct cosim_stats s;
+            char text[8192], want[64];
+
+            fault.kind = F_PIN;
+            fault.pin = pin;
+            fault.from = 2345 + pin;
+            fault.mask = 1ull << (pin % out_pins[pin].width);
+            o.judge = false;
+            o.cycles = 4000;
+            cr_assert_eq(run(&o, &s, text, sizeof(text)), COSIM_DIVERGENCE, "%s not seen", out_pins[pin].name);
+            snprintf(want, sizeof(want), "  signal %s: expected ", out_pins[pin].name);
+            cr_assert(strstr(text, want), "%s: %s", out_pins[pin].name, text);
+            snprintf(want, sizeof(want), "cycle %" PRIu64 " ", fault.from);
+            cr_assert(strstr(text, want), "%s: %s", out_pins[pin].name, text);
+            cr_assert_eq(s.divergences, 1);
+        }
+    }
+}
+
+/* The pin that says when this pin means something. */
+static unsigned valid_of(unsigned pin)
+{
+    static const char *const valids[] = { "resp_valid",   "m_arvalid",    "m_awvalid",    "m_wvalid",
+                                          "s_bvalid",     "s_rvalid",     "wt_req_valid", "wt_ref_valid",
+                                          "wt_upd_valid", "wt_end_valid" };
+
+    for (unsigned i = 0; i < sizeof(valids) / sizeof(*valids); i++) {
+        if (strncmp(out_pins[pin].name, valids[i], strlen(valids[i]) - strlen("valid")) == 0)
+            return pin_index(valids[i]);
+    }
+    return OUT_PINS;
+}
+
+/* The judge alone, without a second device: every pin that carries meaning,
+ * lowest and highest bit, wrong while it is valid. */
+Test(checkers, judge_sees_every_payload)
+{
+    for (unsigned pin = 0; pin < OUT_PINS; pin++) {
+        unsigned valid = valid_of(pin);
+
+        if (valid == OUT_PINS || valid == pin || strstr(out_pins[pin].name, "ready"))
+            continue;
+        for (unsigned high = 0; high < 2; high++) {
+            struct cosim_options o = options(&faulty, NULL, "default");
+
+            o.config = &dut_rtl_find("largest")->config; /* every pin as wide as it gets */
+            fault.kind = F_PIN_WHILE;
+            fault.pin = pin;
+            fault.while_pin = valid;
+            fault.mask = high ? 1ull << (out_pins[pin].width - 1) : 1;
+            fault.from = 3000;
+            fault.length = UINT64_MAX / 2;
+            o.cycles = 400000;
+            o.profile = "uniform";
+            cr_assert_eq(run(&o, NULL, (char[2]){ 0 }, 2), COSIM_DIVERGENCE, "%s, mask 0x%" PRIx64,
+                         out_pins[pin].name, fault.mask);
+        }
+    }
+}
+
+/* Handshakes that the device does not mean, seen by the judge or the watchdog. */
+Test(checkers, judge_sees_every_handshake)
+{
+    static const char *const pins[] = { "req_ready",  "resp_valid",   "m_arvalid",    "m_rready",     "m_awvalid",
+                                        "m_wvalid",   "m_bready",     "s_awready",    "s_wready",     "s_bvalid",
+                                        "s_arready",  "s_rvalid",     "wt_req_valid", "wt_ref_valid", "wt_upd_valid",
+                                        "wt_end_valid", "event" };
+
+    for (unsigned i = 0; i < sizeof(pins) / sizeof(*pins); i++) {
+        struct cosim_options o = options(&faulty, NULL, "default");
+
+        fault.kind = F_PIN_WHILE;
+        fault.pin = pin_index(pins[i]);
+        fault.while_pin = pin_index("m_bready"); /* always high */
+        fault.mask = 1;
+        fault.from = 3000;
+        fault.length = 20000;
+        o.cycles = 100000;
+        o.profile = "zero-wait";
+        o.watchdog = 3000;
+        cr_assert_eq(run(&o, NULL, (char[2]){ 0 }, 2), COSIM_DIVERGENCE, "%s", pins[i]);
+    }
+}
+
+static void judge_must_see(enum fault kind, uint64_t mask, const char *says)
+{
+    struct cosim_options o = options(&faulty, NULL, "default");
+    char text[16384];
+
+    fault.kind = kind;
+    fault.mask = mask;
+    fault.from = 3000;
+    o.cycles = 1000000;
+    o.watchdog = 5000;
+    cr_assert_eq(run(&o, NULL, text, sizeof(text)), COSIM_DIVERGENCE);
+    cr_assert(strstr(text, says), "expected \"%s\" in:\n%s", says, text);
+}
+
+Test(checkers, lost_response)
+{
+    judge_must_see(F_LOST_RESPONSE, 0, "an answer on the trace port is offered at once");
+}
+
+Test(checkers, doubled_response)
+{
+    judge_must_see(F_DOUBLE_RESPONSE, 0, "answer");
+}
+
+Test(checkers, forgotten_request)
+{
+    judge_must_see(F_NO_REQUEST, 0, "not the request taken from the port");
+}
+
+Test(checkers, misread_frame)
+{
+    judge_must_see(F_MISREAD, 1 << 13, "expected");
+}
+
+Test(checkers, misread_present)
+{
+    judge_must_see(F_MISREAD, 1, "expected");
+}
+
+Test(checkers, misread_write_right)
+{
+    judge_must_see(F_MISREAD, 2, "expected");
+}
+
+Test(checkers, misread_no_execute)
+{
+    judge_must_see(F_MISREAD, 1ull << 63, "expected");
+}
+
+Test(checkers, misread_accessed)
+{
+    judge_must_see(F_MISREAD, 1 << 5, "expected");
+}
+
+Test(checkers, unwritten_update)
+{
+    judge_must_see(F_NO_WRITE, 0, "no B beat is left to be used");
+}
+
+Test(checkers, wrong_update)
+{
+    judge_must_see(F_WRONG_WRITE, 1 << 9, "wrong A/D write");
+}
+
+Test(checkers, wrong_register)
+{
+    judge_must_see(F_REGISTER, 0, "expected");
+}
+
+Test(checkers, ignored_invalidation)
+{
+    judge_must_see(F_NO_INVALIDATE, 0, "no cached entry may send it");
+}
+
+Test(checkers, hang)
+{
+    judge_must_see(F_HANG, 0, "expected");
+}
+
+Test(checkers, hang_watchdog)
+{
+    struct cosim_options o = options(&faulty, &dut_cycle, "default");
+    char text[16384];
+
+    /* Both devices stand still: only the watchdog can tell. */
+    fault.kind = F_HANG;
+    fault.from = 3000;
+    o.dut = o.reference = &faulty;
+    o.judge = false;
+    o.cycles = 100000;
+    o.watchdog = 2000;
+    cr_assert_eq(run(&o, NULL, text, sizeof(text)), COSIM_DIVERGENCE);
+    cr_assert(strstr(text, "nothing moves while something is outstanding"), "%s", text);
+}
+
+/* ------------------------------------------------------------ what a divergence leaves behind */
+
+static bool contains(const char *path, const char *what)
+{
+    static char text[1 << 20];
+    FILE *f = fopen(path, "r");
+    size_t n;
+
+    if (!f)
+        return false;
+    n = fread(text, 1, sizeof(text) - 1, f);
+    text[n] = 0;
+    fclose(f);
+    return strstr(text, what) != NULL;
+}
+
+Test(report, waves_of_a_divergence)
+{
+    struct cosim_options o = options(dut_rtl_find("default"), &faulty, "default");
+    char dir[64], path[128], text[16384], command[256];
+    static const char *const room[] = { "-request",     "-response",        "-PTE port AR", "-PTE port R", "-PTE port AW",
+                                        "-PTE port W",  "-PTE port B",      "-CSR port",    "-walk trace: answer",
+                                        "resp_status_o[3:0]", "-inside: " };
+    struct stat st;
+
+    snprintf(dir, sizeof(dir), "/tmp/dmt-waves-%d/a", (int)getpid());
+    fault.kind = F_PIN;
+    fault.pin = pin_index("wt_end_status");
+    fault.mask = 4;
+    fault.from = 7000;
+    o.cycles = 20000;
+    o.waves_dir = dir;
+    o.around = 50;
+    cr_assert_eq(run(&o, NULL, text, sizeof(text)), COSIM_DIVERGENCE);
+    cr_assert(strstr(text, "seed 1 configuration default profile "), "%s", text);
+    cr_assert(strstr(text, "cycle 7000 "), "%s", text);
+    cr_assert(strstr(text, "signal wt_end_status: expected "), "%s", text);
+    cr_assert(strstr(text, "replay with waves: build/dmt cosim --config default --seed 1 --cycles 20000 "
+                           "--waves-around 50\n"), "%s", text);
+    snprintf(path, sizeof(path), "%s/default-1.fst", dir);
+    cr_assert_eq(stat(path, &st), 0, "%s", text);
+    cr_assert_gt(st.st_size, 1000);
+    snprintf(path, sizeof(path), "%s/default-1.gtkw", dir);
+    for (unsigned i = 0; i < sizeof(room) / sizeof(*room); i++)
+        cr_expect(contains(path, room[i]), "%s", room[i]);
+    cr_expect(contains(path, "*-7 70000 70000 "), "marker at the cycle of the divergence");
+    strcat(path, ".status.txt");
+    cr_expect(contains(path, "7 BUS\n"));
+    snprintf(command, sizeof(command), "rm -r /tmp/dmt-waves-%d", (int)getpid());
+    cr_assert_eq(system(command), 0);
+}
+
+Test(report, unwritable_waves)
+{
+    struct cosim_options o = options(dut_rtl_find("smallest"), NULL, "smallest");
+
+    o.cycles = 100;
+    o.waves = "/nonexistent/x.fst";
+    cr_assert_eq(cosim_run(&o, NULL), COSIM_BAD);
+    cr_assert(strstr(cosim_error(), "/nonexistent/x.fst"), "%s", cosim_error());
+    o.waves = NULL;
+    o.record = "/nonexistent/x.rec";
+    cr_assert_eq(cosim_run(&o, NULL), COSIM_BAD);
+    cr_assert(strstr(cosim_error(), "/nonexistent/x.rec"), "%s", cosim_error());
+}
+
+/* ------------------------------------------------------------ replay */
+
+/* A root at frame 1 that maps 2 MiB at 0 through frames 2, 3, 4 with 4K pages. */
+static struct dmt_mem *small_memory(void)
+{
+    struct dmt_mem *mem = dmt_mem_new();
+
+    for (uint64_t pfn = 1; pfn <= 4; pfn++)
+        dmt_mem_add(mem, pfn);
+    for (uint64_t pfn = 1; pfn <= 3; pfn++)
+        dmt_mem_write(mem, pfn << 12, (pfn + 1) << 12 | 0x27);
+    for (uint64_t i = 0; i < 512; i++)
+        dmt_mem_write(mem, 4 << 12 | i << 3, (0x1000 + i) << 12 | 0x67);
+    return mem;
+}
+
+static struct dmt_state small_state(void)
+{
+    struct dmt_state s;
+
+    dmt_state_reset(&s, dut_rtl_find("default")->config.pa_w);
+    s.mode = DMT_MODE_NATIVE;
+    s.level[0].cr3 = 1 << 12;
+    s.level[0].cr0 = DMT_LEVEL_CR0_WP_MASK;
+    s.level[0].efer = DMT_LEVEL_EFER_NXE_MASK;
+    return s;
+}
+
+struct list {
+    uint64_t next, n, answers, seen;
+    struct dmt_state state, covered;
+    struct cosim_poke poke;
+    bool wrong;
+};
+
+static bool next_item(void *user, struct cosim_item *item)
+{
+    struct list *l = user;
+
+    if (l->next == l->n)
+        return false;
+    memset(item, 0, sizeof(*item));
+    item->request.va = l->next % 512 << 12 | 0x123;
+    item->request.access = DMT_ACCESS_READ;
+    item->request.cpl = 3;
+    item->request.nonspec = true;
+    if (l->next == 100) { /* a TEA register over it all */
+        l->covered = l->state;
+        l->covered.tea[0][0] = (struct dmt_tea){ .pages = 512, .base_pfn = 4, .allow = 7, .valid = true };
+        item->state = &l->covered;
+    }
+    if (l->next == 200) { /* software moves page 200 */
+        l->poke = (struct cosim_poke){ 4 << 12 | 200 << 3, 0x7777067 };
+        item->poke = &l->poke;
+        item->poke_n = 1;
+    }
+    l->next++;
+    return true;
+}
+
+static void restart_list(void *user)
+{
+    ((struct list *)user)->next = 0;
+}
+
+static void answer(void *user, uint64_t n, const struct dmt_request *q, const struct dmt_result *r, uint32_t clocks)
+{
+    struct list *l = user;
+    uint64_t pfn = n == 200 ? 0x7777 : 0x1000 + n % 512;
+
+    l->answers++;
+    l->seen ^= n;
+    l->wrong = l->wrong || q->va != (n % 512 << 12 | 0x123) || r->status != DMT_STATUS_OK ||
+               r->pa != (pfn << 12 | 0x123) || r->path[0] != (n >= 100 ? DMT_PATH_TEA : DMT_PATH_RADIX) ||
+               r->refs > 4 || clocks < 21;
+    if (n >= 100 && (r->refs != 1 || r->reads != 1))
+        l->wrong = true;
+}
+
+Test(replay, list_with_changes)
+{
+    for (unsigned outstanding = 0; outstanding < 2; outstanding++) {
+        struct list l = { .n = 300 };
+        struct cosim_options o = options(dut_rtl_find("default"), &dut_cycle, "default");
+        struct cosim_stats s;
+        uint64_t all = 0;
+        struct dmt_mem *mem = small_memory();
+
+        l.state = small_state();
+        o.source = &(struct cosim_source){ .user = &l,
+                                           .mem = mem,
+                                           .state = &l.state,
+                                           .next = next_item,
+                                           .rewind = restart_list,
+                                           .answer = answer };
+        o.outstanding = outstanding;
+        cr_assert_eq(run(&o, &s, NULL, 0), COSIM_OK);
+        for (uint64_t n = 0; n < l.n; n++)
+            all ^= n;
+        cr_assert_eq(l.answers, 300);
+        cr_assert_eq(l.seen, all);
+        cr_assert_not(l.wrong);
+        cr_assert_eq(s.walks, 300);
+        cr_assert_eq(s.pokes, 1);
+        cr_assert_eq(s.path[DMT_PATH_TEA], 200);
+        if (outstanding == 1) /* microarchitecture 4: L + 2 with L = 20 */
+            cr_assert_eq(s.path_clocks[DMT_PATH_TEA], 200 * 22);
+        dmt_mem_free(mem);
+    }
+}
+
+Test(replay, what_the_instance_lacks)
+{
+    struct list l = { .n = 1 };
+    struct cosim_options o = options(dut_rtl_find("smallest"), NULL, "smallest");
+    struct dmt_mem *mem = small_memory();
+
+    l.state = small_state(); /* MAXPA 52, the instance has 32 */
+    o.source = &(struct cosim_source){
+        .user = &l, .mem = mem, .state = &l.state, .next = next_item, .rewind = restart_list };
+    cr_assert_eq(cosim_run(&o, NULL), COSIM_BAD);
+    cr_assert(strstr(cosim_error(), "MAXPA"), "%s", cosim_error());
+    dmt_mem_free(mem);
+}
+
+/* ------------------------------------------------------------ one at a time */
+
+struct memory_port {
+    struct dmt_mem *mem;
+};
+
+static enum dmt_resp port_read(void *user, const struct dmt_ref *ref, uint64_t *data)
+{
+    struct memory_port *p = user;
+
+    if (!dmt_mem_read(p->mem, ref->addr, data))
+        return DMT_RESP_DECERR;
+    return ref->exclusive ? DMT_RESP_EXOKAY : DMT_RESP_OKAY;
+}
+
+static enum dmt_resp port_write(void *user, const struct dmt_ref *ref, uint64_t data)
+{
+    struct memory_port *p = user;
+
+    return dmt_mem_write(p->mem, ref->addr, data) ? DMT_RESP_EXOKAY : DMT_RESP_DECERR;
+}
+
+/* Each engine on its own copy of the same memory gives the same answers and leaves the same memory. */
+Test(single, same_as_the_architectural_model)
+{
+    const struct dut_ops *const engine[] = { dut_rtl_find("default"), &dut_cycle };
+
+    for (unsigned e = 0; e < 2; e++) {
+        struct dmt_mem *mem = small_memory(), *theirs;
+        struct dmt_state state = small_state();
+        struct single_log log;
+        struct single *s;
+
+        for (uint64_t i = 0; i < 512; i += 3) /* some pages clean, some not present */
+            dmt_mem_write(mem, 4 << 12 | i << 3, i % 2 ? (0x1000 + i) << 12 | 7 : 0);
+        theirs = dmt_mem_clone(mem);
+        s = single_new(engine[e], &dut_rtl_find("default")->config, theirs, 5, true);
+        cr_assert_not_null(s);
+        for (unsigned i = 0; i < 400; i++) {
+            struct dmt_request q = { .va = (uint64_t)(i * 7 % 600) << 12 | i, .access = i % 3, .cpl = 3, .nonspec = true };
+            struct memory_port user = { mem };
+            struct dmt_port port = { .user = &user, .read = port_read, .write = port_write };
+            struct dmt_result want, got;
+            unsigned reads = 0;
+
+            if (i == 200)
+                state.tea[0][3] = (struct dmt_tea){ .pages = 512, .base_pfn = 4, .allow = 7, .valid = true };
+            cr_assert(single_load(s, &state), "%s", cosim_error());
+            single_invalidate(s);
+            dmt_arch_translate(&state, &q, &port, &want);
+            cr_assert(single_translate(s, &q, &got, &log), "%s", cosim_error());
+            got.multi_hit = want.multi_hit; /* not on the pins */
+            cr_assert_eq(want.status, got.status, "request %u", i);
+            cr_assert_eq(want.pa, got.pa, "request %u", i);
+            cr_assert_eq(want.error, got.error, "request %u", i);
+            cr_assert_eq(want.refs, got.refs, "request %u: %u, not %u references", i, got.refs, want.refs);
+            if (!got.updates) /* else the second pass may start from a cache filled in the first */
+                cr_assert_eq(want.reads, got.reads, "request %u", i);
+            cr_assert_eq(want.updates, got.updates, "request %u", i);
+            cr_assert_eq(want.path[0], got.path[0], "request %u", i);
+            cr_assert_eq(want.index[0], got.index[0], "request %u", i);
+            for (unsigned k = 0; k < log.n; k++)
+                reads += !log.event[k].write;
+            cr_assert_eq(reads, got.reads);
+            if (!got.updates && got.path[0] != DMT_PATH_RESTART) /* microarchitecture 4, L = 5 */
+                cr_assert_eq(log.clocks, got.reads * 6 + 1, "request %u: %u clocks", i, log.clocks);
+        }
+        for (uint64_t i = 0; i < 512; i++) {
+            uint64_t a, b;
+
+            dmt_mem_read(mem, 4 << 12 | i << 3, &a);
+            dmt_mem_read(theirs, 4 << 12 | i << 3, &b);
+            cr_assert_eq(a, b, "entry %" PRIu64, i);
+        }
+        single_free(s);
+        dmt_mem_free(mem);
+        dmt_mem_free(theirs);
+    }
+}
+
+Test(single, registers)
+{
+    struct dmt_mem *mem = small_memory();
+    struct dmt_state state = small_state();
+    struct single *s = single_new(&dut_cycle, &dut_rtl_find("default")->config, mem, 1, true);
+    uint64_t value;
+
+    cr_assert_eq(single_read(s, DMT_HOST_BASE + DMT_HOST_ID, &value), DMT_RESP_OKAY);
+    cr_assert_eq(value, DMT_HOST_ID_RESET);
+    cr_assert_eq(single_read(s, 0x3ff8, &value), DMT_RESP_SLVERR);
+    cr_assert_eq(single_write(s, DMT_LEVEL_PKRU, 0x55), DMT_RESP_OKAY);
+    cr_assert_eq(single_read(s, DMT_LEVEL_PKRU, &value), DMT_RESP_OKAY);
+    cr_assert_eq(value, 0x55);
+    state.tea[0][5] = (struct dmt_tea){ .base_vpn = 1, .base_pfn = 4, .valid = true }; /* no pages */
+    cr_assert_not(single_load(s, &state));
+    cr_assert(strstr(cosim_error(), "TEA register 5 of set 0 was refused"), "%s", cosim_error());
+    single_free(s);
+    dmt_mem_free(mem);
+}
+
+Test(single, no_monitor)
+{
+    struct dmt_mem *mem = small_memory();
+    struct dmt_state state = small_state();
+    struct single *s = single_new(&dut_cycle, &dut_rtl_find("default")->config, mem, 1, false);
+    struct dmt_request q = { .va = 0x5000, .access = DMT_ACCESS_WRITE, .cpl = 3, .nonspec = true };
+    struct dmt_result r;
+
+    dmt_mem_write(mem, 4 << 12 | 5 << 3, 0x1005007);
+    cr_assert(single_load(s, &state));
+    cr_assert(single_translate(s, &q, &r, NULL));
+    cr_assert_eq(r.status, DMT_STATUS_BUS);
+    cr_assert_eq(r.error, DMT_BUS_ERROR_NOT_EXCLUSIVE);
+    single_free(s);
+    dmt_mem_free(mem);
+}
+
+/* ------------------------------------------------------------ the memory agent */
+
+struct bench {
+    struct agent agent;
+    struct dmt_in in;
+    struct dmt_out out;
+};
+
+static void bench_reset(struct bench *b, const char *profile)
+{
+    struct agent_profile p;
+
+    memset(b, 0, sizeof(*b));
+    cr_assert(agent_profile_find(profile, &p));
+    b->agent.mem = small_memory();
+    agent_reset(&b->agent, &p, 1);
+    b->out.m_rready = b->out.m_bready = 1;
+}
+
+static void bench_clock(struct bench *b)
+{
+    agent_drive(&b->agent, &b->in);
+    agent_edge(&b->agent, &b->out, &b->in);
+}
+
+static void bench_read(struct bench *b, unsigned id, uint64_t addr, bool lock)
+{
+    b->out.m_arvalid = 1;
+    b->out.m_arid = id;
+    b->out.m_araddr = addr;
+    b->out.m_arlock = lock;
+    bench_clock(b);
+    while (!b->in.m_arready)
+        bench_clock(b);
+    b->out.m_arvalid = 0;
+}
+
+static void bench_beat(struct bench *b)
+{
+    do
+        bench_clock(b);
+    while (!b->in.m_rvalid);
+}
+
+static unsigned bench_write(struct bench *b, unsigned id, uint64_t addr, uint64_t data)
+{
+    b->out.m_awvalid = b->out.m_wvalid = 1;
+    b->out.m_awid = id;
+    b->out.m_awaddr = addr;
+    b->out.m_wdata = data;
+    bench_clock(b);
+    b->out.m_awvalid = b->out.m_wvalid = 0;
+    do
+        bench_clock(b);
+    while (!b->in.m_bvalid);
+    cr_assert_eq(b->in.m_bid, id);
+    return (unsigned)b->in.m_bresp;
+}
+
+Test(agent, fixed_latency)
+{
+    for (unsigned latency = 1; latency <= 30; latency += 7) {
+        struct bench b;
+        char name[16];
+        unsigned clocks = 0;
+
+        snprintf(name, sizeof(name), "fixed-%u", latency);
+        bench_reset(&b, name);
+        bench_read(&b, 3, 0x4008, false);
+        do {
+            bench_clock(&b);
+            clocks++;
+        } while (!b.in.m_rvalid);
+        cr_assert_eq(clocks, latency);
+        cr_assert_eq(b.in.m_rid, 3);
+        cr_assert_eq(b.in.m_rdata, 0x1001067);
+        cr_assert_eq(b.in.m_rresp, DMT_RESP_OKAY);
+        bench_clock(&b);
+        cr_assert(agent_idle(&b.agent));
+        dmt_mem_free(b.agent.mem);
+    }
+}
+
+Test(agent, absent_frame)
+{
+    struct bench b;
+
+    bench_reset(&b, "zero-wait");
+    bench_read(&b, 0, 0x9000, false);
+    bench_beat(&b);
+    cr_assert_eq(b.in.m_rresp, DMT_RESP_DECERR);
+    cr_assert_eq(bench_write(&b, 0, 0x9000, 1), DMT_RESP_DECERR);
+    dmt_mem_free(b.agent.mem);
+}
+
+Test(agent, exclusive_monitor)
+{
+    struct bench b;
+    uint64_t value;
+
+    bench_reset(&b, "zero-wait");
+    bench_read(&b, 1, 0x4000, true);
+    bench_beat(&b);
+    cr_assert_eq(b.in.m_rresp, DMT_RESP_EXOKAY);
+    cr_assert_eq(bench_write(&b, 1, 0x4000, 0x11), DMT_RESP_EXOKAY);
+    cr_assert_eq(bench_write(&b, 1, 0x4000, 0x22), DMT_RESP_OKAY, "a reservation serves one write");
+    bench_read(&b, 1, 0x4000, true);
+    bench_beat(&b);
+    agent_poke(&b.agent, 0x4000, 0x33);
+    cr_assert_eq(bench_write(&b, 1, 0x4000, 0x44), DMT_RESP_OKAY, "another processor wrote");
+    bench_read(&b, 1, 0x4000, true);
+    bench_beat(&b);
+    bench_read(&b, 2, 0x4000, true);
+    bench_beat(&b);
+    cr_assert_eq(bench_write(&b, 2, 0x4000, 0x55), DMT_RESP_EXOKAY);
+    cr_assert_eq(bench_write(&b, 1, 0x4000, 0x66), DMT_RESP_OKAY, "another ID wrote");
+    bench_read(&b, 1, 0x4000, true);
+    bench_beat(&b);
+    agent_poke(&b.agent, 0x4008, 0x77);
+    cr_assert_eq(bench_write(&b, 1, 0x4000, 0x88), DMT_RESP_EXOKAY, "another word does not matter");
+    cr_assert_eq(bench_write(&b, 3, 0x4000, 0x99), DMT_RESP_OKAY, "never read");
+    dmt_mem_read(b.agent.mem, 0x4000, &value);
+    cr_assert_eq(value, 0x88);
+    dmt_mem_free(b.agent.mem);
+}
+
+Test(agent, no_monitor)
+{
+    struct bench b;
+
+    bench_reset(&b, "no-monitor");
+    bench_read(&b, 1, 0x4000, true);
+    bench_beat(&b);
+    cr_assert_eq(b.in.m_rresp, DMT_RESP_OKAY);
+    dmt_mem_free(b.agent.mem);
+}
+
+/* Beats of one ID in order whatever the profile; different IDs out of order where the profile says so. */
+Test(agent, order)
+{
+    for (const struct agent_profile *p = agent_profiles; p->name; p++) {
+        struct bench b;
+        uint64_t asked[8] = { 0 }, given[8] = { 0 };
+        unsigned left = 0, beats = 0, overtaken = 0, last = 0;
+
+        if (p->slverr)
+            continue;
+        bench_reset(&b, p->name);
+        for (unsigned i = 0; beats < 2000; i++) {
+            unsigned id = i % 8;
+
+            b.out.m_arvalid = asked[id] - given[id] < 3 && left < 24;
+            b.out.m_arid = id;
+            b.out.m_araddr = 0x4000 + 8 * ((asked[id] * 8 + id) % 512);
+            bench_clock(&b);
+            if (b.out.m_arvalid && b.in.m_arready) {
+                asked[id]++;
+                left++;
+            }
+            if (b.in.m_rvalid) {
+                unsigned n = (unsigned)b.in.m_rid;
+
+                cr_assert_eq(b.in.m_rdata, (0x1000 + (given[n] * 8 + n) % 512) << 12 | 0x67, "%s", p->name);
+                given[n]++;
+                overtaken += given[n] * 8 + n < last;
+                last = (unsigned)given[n] * 8 + n;
+                left--;
+                beats++;
+            }
+            cr_assert_null(b.agent.broken);
+        }
+        if (p->reorder)
+            cr_assert_gt(overtaken, 100, "%s", p->name);
+        dmt_mem_free(b.agent.mem);
+    }
+}
+
+Test(agent, sees_too_many_reads)
+{
+    struct bench b;
+
+    bench_reset(&b, "fixed-50");
+    for (unsigned i = 0; i < 3; i++)
+        bench_read(&b, 1, 0x4000, false);
+    cr_assert_null(b.agent.broken);
+    bench_read(&b, 1, 0x4000, false);
+    cr_assert_not_null(b.agent.broken);
+    dmt_mem_free(b.agent.mem);
+}
