@@ -161,7 +161,7 @@ check-regs: $(BUILD)/venv/ready ## Fail when one of them is not what rtl/dmt_reg
 	@$(BUILD)/venv/bin/python rtl/gen_regs.py --check
 
 # ---------------------------------------------------------------- campaigns and reports
-.PHONY: bench soak mutants synth waves
+.PHONY: bench soak mutants synth area waves
 bench: dmt ## Latency, throughput and simulation speed, as ratios and exact clocks
 	@$(BUILD)/dmt bench
 soak: dmt ## Ten million random lockstep cycles over 50 seeds
@@ -170,6 +170,8 @@ mutants: ## Put bugs into RTL and models, one at a time, and see each one caught
 	@tests/mutants.sh $(BUILD)
 synth: $(BUILD)/setup/synth ## Area and clock of every configuration, into build/synth/report.md
 	@rtl/synth/synth.py $(BUILD)/synth
+area: $(BUILD)/setup/synth ## The same, and refresh docs/area.md
+	@rtl/synth/synth.py $(BUILD)/synth --docs
 waves: dmt $(BUILD)/setup/waves ## A short run with waveforms, shown in GTKWave (or where they are)
 	@tests/waves.sh $(BUILD)
 

@@ -529,7 +529,7 @@ static bool parse(const char *text, unsigned base, uint64_t max, uint64_t *value
         } else {
             return false;
         }
-        if (digit >= base || v > (max - digit) / base) {
+        if (digit >= base || digit > max || v > (max - digit) / base) {
             return false;
         }
         v = v * base + digit;

@@ -128,8 +128,11 @@ bool shadow_fact(struct shadow *s, uint64_t va, unsigned level, uint64_t table, 
 
 uint8_t shadow_may_start(const struct shadow *s, uint64_t va, unsigned level, uint64_t table)
 {
-    const struct fact *f = fact_find(s, fact_key(s, va, level), table);
+    const struct fact *f;
 
+    if (level < 2 || level > 4)
+        return 0;
+    f = fact_find(s, fact_key(s, va, level), table);
     return f->stamp && fact_alive(s, f) ? f->rights : 0;
 }
 

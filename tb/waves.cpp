@@ -214,7 +214,7 @@ bool waves_view(const char *fst, const char *view_path, uint64_t marker, const c
             std::fputs(" -1", f.get());
         std::fputs("\n", f.get());
     }
-    std::fputs("[sst_expanded] 1\n", f.get());
+    std::fputs("[size] 1500 950\n[pos] -1 -1\n[signals_width] 330\n[sst_width] 160\n[sst_expanded] 1\n", f.get());
 
     view v(f.get(), base);
     for (const auto &scope : scopes) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE 20000 /* clocks that count as a hang */
+#define PATIENCE    20000 /* clocks that count as a hang */
 #define FIRST_FRAME 0x1000
 
 static enum dmt_resp memory_acts(struct drive *d, unsigned kind, unsigned id, uint64_t addr, uint64_t *data);
@@ -24,13 +24,13 @@ struct drive *drive_new_config(enum drive_engine engine, const char *config, uns
     d->engine = engine;
     d->config = rtl->config;
     d->mem = dmt_mem_new();
-    d->pool = (struct dmt_pool){ .mem = d->mem, .next = FIRST_FRAME, .limit = 1 << 20 };
+    d->pool = (struct dmt_pool){.mem = d->mem, .next = FIRST_FRAME, .limit = 1 << 20};
     d->latency = latency;
     d->idle_noise = true;
     rng_seed(&d->rng, latency, engine);
     dmt_state_reset(&d->state, d->config.pa_w);
     if (engine != DRIVE_ARCH) {
-        struct dmt_in in = { 0 };
+        struct dmt_in in = {0};
 
         d->ops = engine == DRIVE_RTL ? rtl : &dut_cycle;
         d->dut = d->ops->create(&d->config);
@@ -76,7 +76,7 @@ void drive_clear(struct drive *d)
 
 struct dmt_table drive_table(struct drive *d, unsigned levels)
 {
-    struct dmt_frames frames = { &d->pool, dmt_pool_alloc };
+    struct dmt_frames frames = {&d->pool, dmt_pool_alloc};
     struct dmt_table t;
 
     must(dmt_table_new(&t, d->mem, levels, &frames));
@@ -86,7 +86,7 @@ struct dmt_table drive_table(struct drive *d, unsigned levels)
 struct dmt_lookup drive_map(struct drive *d, struct dmt_table *t, uint64_t va, uint64_t pa, unsigned sz,
                             uint64_t flags)
 {
-    struct dmt_frames frames = { &d->pool, dmt_pool_alloc };
+    struct dmt_frames frames = {&d->pool, dmt_pool_alloc};
     struct dmt_lookup l;
 
     must(dmt_table_map(t, va, pa, sz, flags, &frames) == DMT_MAP_OK, "cannot map %" PRIx64, va);
@@ -143,8 +143,8 @@ void drive_load(struct drive *d, const struct dmt_state *state)
         must(d->csr[i].resp == DMT_RESP_OKAY, "register %x", d->csr[i].addr);
     for (unsigned i = 0; i < d->config.tea_n; i++)
         if (state->tea[0][i].valid)
-            must(drive_read(d, DMT_LEVEL_TEA_WORD3(i)) & DMT_TEA_WORD3_VALID_MASK,
-                      "register %u was refused", i);
+            must(drive_read(d, DMT_LEVEL_TEA_WORD3(i)) & DMT_TEA_WORD3_VALID_MASK, "register %u was refused",
+                 i);
     drive_clear(d);
 }
 
@@ -223,7 +223,12 @@ static enum dmt_resp memory_acts(struct drive *d, unsigned kind, unsigned id, ui
         d->reserved[id] = false;
     must(d->events < DRIVE_LOG);
     d->event[d->events++] = (struct drive_event){
-        .clock = d->now, .addr = addr, .data = *data, .kind = (uint8_t)kind, .resp = (uint8_t)resp, .id = (uint8_t)id,
+        .clock = d->now,
+        .addr = addr,
+        .data = *data,
+        .kind = (uint8_t)kind,
+        .resp = (uint8_t)resp,
+        .id = (uint8_t)id,
     };
     return resp;
 }
@@ -244,7 +249,8 @@ static enum dmt_resp arch_write(void *user, const struct dmt_ref *ref, uint64_t 
 }
 
 /* A paging-structure cache as the specification's section 6 allows it. */
-static bool arch_start(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table, uint8_t *rights)
+static bool arch_start(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table,
+                       uint8_t *rights)
 {
     struct drive *d = user;
     bool found = false;
@@ -281,12 +287,11 @@ static void arch_fill(void *user, uint8_t stage, uint64_t va, uint8_t level, uin
     d->cache[at].valid = true;
 }
 
-
 struct dmt_result drive_judge(const struct drive *d, const struct dmt_state *state,
                               const struct dmt_request *request)
 {
     struct drive *scratch = calloc(1, sizeof *scratch);
-    struct dmt_port port = { .user = scratch, .read = arch_read, .write = arch_write };
+    struct dmt_port port = {.user = scratch, .read = arch_read, .write = arch_write};
     struct dmt_result r;
 
     must(scratch);
@@ -308,7 +313,7 @@ bool drive_same(const struct dmt_result *a, const struct dmt_result *b)
 
 const char *drive_text(const struct dmt_result *r)
 {
-    static const char *const status[] = { "OK", "GP", "PF", "?", "?", "?", "?", "BUS", "RETRY" };
+    static const char *const status[] = {"OK", "GP", "PF", "?", "?", "?", "?", "BUS", "RETRY"};
     static char text[4][256];
     static unsigned next;
     char *t = text[next++ & 3];
@@ -316,18 +321,19 @@ const char *drive_text(const struct dmt_result *r)
     snprintf(t, sizeof text[0],
              "%s pa=%" PRIx64 " size=%u rights=%u g=%u key=%u mt=%u d=%u adn=%u err=%x addr=%" PRIx64
              " stage=%u (path %u, %u reads, %u updates)",
-             r->status <= DMT_STATUS_RETRY ? status[r->status] : "?", r->pa, r->size, r->rights, r->global, r->pkey,
-             r->memtype, r->dirty, r->ad_needed, r->error, r->addr, r->stage, r->path[0], r->reads, r->updates);
+             r->status <= DMT_STATUS_RETRY ? status[r->status] : "?", r->pa, r->size, r->rights, r->global,
+             r->pkey, r->memtype, r->dirty, r->ad_needed, r->error, r->addr, r->stage, r->path[0], r->reads,
+             r->updates);
     return t;
 }
 
 /* P18: an answer is one that exists. */
-static void expect_legal(const struct drive *d, const struct drive_walk *w)
+static void expect_legal(const struct drive_walk *w)
 {
     const struct dmt_result *r = &w->result;
     bool write = w->request.access == DMT_ACCESS_WRITE, fetch = w->request.access == DMT_ACCESS_EXECUTE;
     bool user = w->request.cpl == 3 && !w->request.implicit;
-    struct dmt_result only = { .status = r->status };
+    struct dmt_result only = {.status = r->status};
 
     switch (r->status) {
     case DMT_STATUS_OK:
@@ -354,8 +360,9 @@ static void expect_legal(const struct drive *d, const struct drive_walk *w)
     case DMT_STATUS_BUS:
         only.addr = r->addr;
         only.error = r->error;
-        must((r->addr & 7) == 0 && (r->error == 0 || r->error == 2 || r->error == 3 || r->error == 6 ||
-                                         r->error == 7), "%s", drive_text(r));
+        must((r->addr & 7) == 0 &&
+                 (r->error == 0 || r->error == 2 || r->error == 3 || r->error == 6 || r->error == 7),
+             "%s", drive_text(r));
         break;
     default:
         must(r->status == DMT_STATUS_RETRY, "status %u", r->status);
@@ -365,7 +372,7 @@ static void expect_legal(const struct drive *d, const struct drive_walk *w)
 
 const struct dmt_result *drive_translate(struct drive *d, const struct dmt_request *request)
 {
-    struct dmt_port port = { d, arch_read, arch_write, arch_start, arch_fill };
+    struct dmt_port port = {d, arch_read, arch_write, arch_start, arch_fill};
     struct drive_walk *w;
 
     drive_clear(d);
@@ -380,7 +387,7 @@ const struct dmt_result *drive_translate(struct drive *d, const struct dmt_reque
     dmt_arch_translate(&d->state, request, &port, &w->result);
     w->first_ref = d->events ? d->event[0].addr : DRIVE_ANY;
     d->walks = d->taken = d->ended = d->answered = 1;
-    expect_legal(d, w);
+    expect_legal(w);
     return &w->result;
 }
 
@@ -466,8 +473,8 @@ static void drive_memory(struct drive *d, struct dmt_in *in)
         d->r.valid = true;
         d->r.id = d->read[n].id;
         d->r.data = rng_next(&d->rng);
-        d->r.resp = (uint8_t)memory_acts(d, d->read[n].lock ? DRIVE_EXREAD : DRIVE_READ, d->r.id, d->read[n].addr,
-                                         &d->r.data);
+        d->r.resp = (uint8_t)memory_acts(d, d->read[n].lock ? DRIVE_EXREAD : DRIVE_READ, d->r.id,
+                                         d->read[n].addr, &d->r.data);
         d->reads--;
         memmove(d->read + n, d->read + n + 1, (d->reads - (unsigned)n) * sizeof d->read[0]);
     }
@@ -518,13 +525,15 @@ static void expect_held(const struct drive *d, const struct dmt_out *o)
     const struct dmt_out *p = &d->before;
 
     must(!d->ar_waits || (o->m_arvalid && o->m_araddr == p->m_araddr && o->m_arid == p->m_arid &&
-                               o->m_arlock == p->m_arlock), "AR changed while it waited");
+                          o->m_arlock == p->m_arlock),
+         "AR changed while it waited");
     must(!d->aw_waits || (o->m_awvalid && o->m_awaddr == p->m_awaddr && o->m_awid == p->m_awid),
-              "AW changed while it waited");
+         "AW changed while it waited");
     must(!d->w_waits || (o->m_wvalid && o->m_wdata == p->m_wdata), "W changed while it waited");
     must(!d->resp_waits || (o->resp_valid && o->resp_tag == p->resp_tag && o->resp_pa == p->resp_pa &&
-                                 o->resp_status == p->resp_status && o->resp_error == p->resp_error &&
-                                 o->resp_addr == p->resp_addr), "an answer changed while it waited");
+                            o->resp_status == p->resp_status && o->resp_error == p->resp_error &&
+                            o->resp_addr == p->resp_addr),
+         "an answer changed while it waited");
 }
 
 static struct drive_walk *walk_of(struct drive *d, uint32_t order)
@@ -532,7 +541,7 @@ static struct drive_walk *walk_of(struct drive *d, uint32_t order)
     uint32_t n = order - d->order;
 
     must(n < d->walks && d->walk[n].is_taken && !d->walk[n].is_answered,
-              "the trace shows request %" PRIu32 ", which is not under way", order);
+         "the trace shows request %" PRIu32 ", which is not under way", order);
     return &d->walk[n];
 }
 
@@ -578,10 +587,18 @@ static void see_answer(struct drive *d, const struct dmt_out *o)
 {
     struct drive_walk *w = NULL;
     struct dmt_result pins = {
-        .status = (uint8_t)o->resp_status, .pa = o->resp_pa, .size = (uint8_t)o->resp_size,
-        .rights = (uint8_t)o->resp_rights, .global = o->resp_global, .pkey = (uint8_t)o->resp_pkey,
-        .memtype = (uint8_t)o->resp_memtype, .dirty = o->resp_dirty, .ad_needed = o->resp_ad_needed,
-        .error = (uint32_t)o->resp_error, .addr = o->resp_addr, .stage = (uint8_t)o->resp_stage,
+        .status = (uint8_t)o->resp_status,
+        .pa = o->resp_pa,
+        .size = (uint8_t)o->resp_size,
+        .rights = (uint8_t)o->resp_rights,
+        .global = o->resp_global,
+        .pkey = (uint8_t)o->resp_pkey,
+        .memtype = (uint8_t)o->resp_memtype,
+        .dirty = o->resp_dirty,
+        .ad_needed = o->resp_ad_needed,
+        .error = (uint32_t)o->resp_error,
+        .addr = o->resp_addr,
+        .stage = (uint8_t)o->resp_stage,
     };
 
     for (unsigned i = 0; i < d->taken && !w; i++)
@@ -589,11 +606,11 @@ static void see_answer(struct drive *d, const struct dmt_out *o)
             w = &d->walk[i];
     must(w, "an answer with tag %" PRIu64 ", which nobody waits for", o->resp_tag);
     must(w->is_ended && drive_same(&pins, &w->result), "answer %s, trace %s", drive_text(&pins),
-              drive_text(&w->result));
+         drive_text(&w->result));
     w->is_answered = true;
     w->answered = d->now;
     d->answered++;
-    expect_legal(d, w);
+    expect_legal(w);
 }
 
 static void see_port(struct drive *d, const struct dmt_out *o, const struct dmt_in *in)
@@ -618,7 +635,7 @@ static void see_port(struct drive *d, const struct dmt_out *o, const struct dmt_
     }
     if (o->m_awvalid && in->m_awready) {
         must(o->m_awlock && d->last_exclusive[o->m_awid] == o->m_awaddr,
-                  "a write to %" PRIx64 " without its exclusive read", o->m_awaddr);
+             "a write to %" PRIx64 " without its exclusive read", o->m_awaddr);
         d->aw[d->aws].addr = o->m_awaddr;
         d->aw[d->aws++].id = (uint8_t)o->m_awid;
     }
@@ -637,7 +654,7 @@ static void see_port(struct drive *d, const struct dmt_out *o, const struct dmt_
 
 void drive_step(struct drive *d)
 {
-    struct dmt_in in = { 0 };
+    struct dmt_in in = {0};
     struct dmt_out o = *d->ops->out(d->dut);
 
     if (d->idle_noise)
@@ -647,7 +664,8 @@ void drive_step(struct drive *d)
 
     expect_held(d, &o);
     see_trace(d, &o);
-    must(!o.s_bvalid || (d->csr_done < d->aw_sent && d->csr_done < d->w_sent), "a CSR answer nobody waits for");
+    must(!o.s_bvalid || (d->csr_done < d->aw_sent && d->csr_done < d->w_sent),
+         "a CSR answer nobody waits for");
     if (o.s_bvalid && !d->csr[d->csr_done].is_answered) {
         struct drive_csr *c = &d->csr[d->csr_done];
 
@@ -679,8 +697,7 @@ void drive_step(struct drive *d)
 void drive_run(struct drive *d)
 {
     for (unsigned i = 0; d->answered < d->walks || !csr_idle_now(d) || !port_idle(d); i++) {
-        must(i < PATIENCE, "hangs with %u of %u requests answered",
-                     d->answered, d->walks);
+        must(i < PATIENCE, "hangs with %u of %u requests answered", d->answered, d->walks);
         drive_step(d);
     }
     /* An answer or access too many would show now. */
@@ -691,7 +708,7 @@ void drive_run(struct drive *d)
 
 uint64_t drive_read(struct drive *d, unsigned addr)
 {
-    struct dmt_in in = { 0 };
+    struct dmt_in in = {0};
     const struct dmt_out *o;
     uint64_t value = 0;
     bool sent = false, done = false;

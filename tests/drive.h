@@ -19,6 +19,28 @@
 
 enum drive_engine { DRIVE_ARCH, DRIVE_CYCLE, DRIVE_RTL };
 
+/** Tests cycle/name and rtl/name, which call name(engine). */
+#define ON_PINS(name)                                                                                        \
+    static void name(enum drive_engine engine);                                                              \
+    Test(cycle, name)                                                                                        \
+    {                                                                                                        \
+        name(DRIVE_CYCLE);                                                                                   \
+    }                                                                                                        \
+    Test(rtl, name)                                                                                          \
+    {                                                                                                        \
+        name(DRIVE_RTL);                                                                                     \
+    }                                                                                                        \
+    static void name(enum drive_engine engine)
+
+/** The same with test arch/name besides. */
+#define ON_EVERY_ENGINE(name)                                                                                \
+    static void name(enum drive_engine engine);                                                              \
+    Test(arch, name)                                                                                         \
+    {                                                                                                        \
+        name(DRIVE_ARCH);                                                                                    \
+    }                                                                                                        \
+    ON_PINS(name)
+
 /** Fail the test unless the condition holds; a message may follow. Criterion's own assertions report every
  * success to the runner, which is too slow for what is checked millions of times. */
 #define must(condition, ...)                                                                                 \

@@ -24,7 +24,7 @@
 #define HOST(r) (DMT_HOST_BASE + DMT_HOST_##r)
 #define TEA_FLAGS(sz) (7ull << 5 | (uint64_t)(sz) << 1 | 1)
 
-enum { FRAMES = 512, BEATS = 1024, ROOT = 1, DEADLINE = 100000 };
+enum { FRAMES = 512, BEATS = 1024, ROOT = 1, DEADLINE = 1000000 };
 
 static const struct dmt_config standard = {
     .pa_w = 52, .ctx_n = 8, .tea_n = 16, .sets = 3, .pwc4_n = 2, .pwc3_n = 4, .pwc2_n = 32, .tag_w = 8,
@@ -317,7 +317,7 @@ static void tick(struct bench *t)
     t->last_in = t->in;
     in = noisy(t);
     dmt_cycle_edge(t->m, &in, false);
-    t->now++;
+    cr_assert_lt(++t->now, DEADLINE, "the test does not end");
 }
 
 static void ticks(struct bench *t, unsigned n)
@@ -367,7 +367,7 @@ static unsigned csr_write(struct bench *t, unsigned addr, uint64_t v, unsigned s
     do {
         tick(t);
         t->in.s_awvalid = t->in.s_wvalid = 0;
-        cr_assert_lt(++n, DEADLINE);
+        n++;
     } while (!t->o->s_bvalid);
     resp = (unsigned)t->o->s_bresp;
     t->in.s_bready = 1;
@@ -468,10 +468,8 @@ static unsigned translate(struct bench *t, const struct dmt_request *q)
     t->in.req_valid = 0;
     cr_assert_eq(t->o->wt_req_valid, 1);
     cr_assert_eq(t->o->wt_req_va, q->va);
-    while (!t->o->resp_valid) {
-        cr_assert_lt(t->now - taken, DEADLINE, "no answer");
+    while (!t->o->resp_valid)
         tick(t);
-    }
     cr_assert_eq(t->o->resp_tag, 0xa55a & ((1u << t->cfg.tag_w) - 1));
     cr_assert_eq(t->o->wt_end_valid, 1);
     cr_assert_eq(t->o->wt_end_status, t->o->resp_status);
