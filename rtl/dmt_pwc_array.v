@@ -46,27 +46,31 @@ module dmt_pwc_array #(
     reg [2:0]         rights_q [0:N-1];
 
     wire [N-1:0] hit, same, stale;
-    wire [(FRAME_W+3)*N-1:0] content;      // of the entry that hits, else zero
     genvar g;
     generate
         for (g = 0; g < N; g = g + 1) begin : g_entry
             assign hit[g]   = valid_q[g] && tag_q[g] == tag_i && pcid_q[g] == pcid_i;
-            assign content[(FRAME_W+3)*g +: FRAME_W+3] = {rights_q[g], frame_q[g]} & {(FRAME_W+3){hit[g]}};
             assign same[g]  = valid_q[g] && tag_q[g] == fill_tag_i && pcid_q[g] == fill_pcid_i;
             assign stale[g] = flush_all_i || (flush_pcid_i && pcid_q[g] == flush_id_i);
         end
     endgenerate
 
-    // At most one entry hits, so an OR selects it.
-    reg [FRAME_W+2:0] found;
-    integer k;
-    always @* begin
-        found = {(FRAME_W+3){1'b0}};
-        for (k = 0; k < N; k = k + 1)
-            found = found | content[(FRAME_W+3)*k +: FRAME_W+3];
-    end
-    assign hit_o = |hit;
-    assign {rights_o, frame_o} = found;
+    // At most one entry hits, so any encoder finds it.
+    function [PTR_W-1:0] place;
+        input [N-1:0] hits;
+        integer k;
+        begin
+            place = {PTR_W{1'b0}};
+            for (k = 0; k < N; k = k + 1)
+                if (hits[k])
+                    place = place | k[PTR_W-1:0];
+        end
+    endfunction
+    wire [PTR_W-1:0] at = place(hit);
+
+    assign hit_o    = |hit;
+    assign frame_o  = frame_q[at]  & {FRAME_W{hit_o}};
+    assign rights_o = rights_q[at] & {3{hit_o}};
 
     wire at_ptr = fill_i && !(|same);
 

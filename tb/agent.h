@@ -30,7 +30,7 @@ struct agent_profile {
     bool no_monitor;     /**< exclusive reads are answered OKAY */
     unsigned ar, aw, w;  /**< ready */
     unsigned r, b;       /**< an answer that is due is shown */
-    unsigned slverr;     /**< a read is answered SLVERR, one time in four DECERR; writes four times as often */
+    unsigned slverr;     /**< a read is answered SLVERR or (one in four) DECERR; writes four times as often */
     unsigned lost;       /**< an exclusive write loses for no visible reason */
 };
 
@@ -59,7 +59,7 @@ struct agent {
     struct rng rng;
     uint64_t now;                    /**< cycles driven since agent_reset() */
     unsigned disturb;                /**< a cycle has a store of the concurrent writer, out of 65536 */
-    uint64_t max_pfn;                /**< frames that the concurrent writer puts into entries are below this */
+    uint64_t max_pfn;                /**< the concurrent writer puts frames below this into entries */
     uint64_t pokes;                  /**< words stored by others than the block */
     const char *broken;              /**< a promise that the block broke, or NULL */
 

@@ -53,43 +53,43 @@ struct cosim_source {
 
 /** Situations that judged runs count, so that a campaign can show what it
  * reached: X(name, text). */
-#define COSIM_COVER_LIST(X)                                                                                           \
-    X(TEA_4K, "TEA translation, 4K")                                                                                  \
-    X(TEA_2M, "TEA translation, 2M")                                                                                  \
-    X(TEA_1G, "TEA translation, 1G")                                                                                  \
-    X(TEA_TWO, "two sizes fetched in parallel")                                                                       \
-    X(TEA_THREE, "three sizes fetched in parallel")                                                                   \
-    X(TEA_MULTI, "two registers of one size match")                                                                   \
-    X(TEA_UPDATE, "A/D update through a TEA")                                                                         \
-    X(TEA_LOST, "A/D update through a TEA, reservation lost")                                                         \
-    X(TEA_BUS, "bus error in a TEA fetch")                                                                            \
-    X(RESTART_OK, "TEA fetch that does not count, then x86")                                                          \
-    X(RESTART_LATE, "TEA fetch that does not count in the second pass")                                               \
-    X(X86_4K, "x86 translation, 4K")                                                                                  \
-    X(X86_2M, "x86 translation, 2M")                                                                                  \
-    X(X86_1G, "x86 translation, 1G")                                                                                  \
-    X(FIVE, "walk from a PML5")                                                                                       \
-    X(START_PML4E, "walk started from a cached PML4E")                                                                \
-    X(START_PDPTE, "walk started from a cached PDPTE")                                                                \
-    X(START_PDE, "walk started from a cached PDE")                                                                    \
-    X(UPDATE_LEAF, "x86 A/D update of a leaf")                                                                        \
-    X(UPDATE_UPPER, "x86 A update of an upper entry")                                                                 \
-    X(UPDATE_LOST, "x86 A/D update, reservation lost")                                                                \
-    X(PF_ABSENT, "page fault, not present")                                                                           \
-    X(PF_RSVD, "page fault, reserved bit")                                                                            \
-    X(PF_RIGHTS, "page fault, rights")                                                                                \
-    X(PF_KEY, "page fault, protection key")                                                                           \
-    X(BUS_NOT_EXCLUSIVE, "exclusive read answered OKAY")                                                              \
-    X(BUS_READ_SLVERR, "read answered SLVERR")                                                                        \
-    X(BUS_READ_DECERR, "read answered DECERR")                                                                        \
-    X(BUS_WRITE_SLVERR, "A/D write answered SLVERR")                                                                  \
-    X(BUS_WRITE_DECERR, "A/D write answered DECERR")                                                                  \
-    X(RETRY, "speculative request told to retry")                                                                     \
-    X(AD_NEEDED, "update needed and hardware updates off")                                                            \
-    X(GP, "address not canonical")                                                                                    \
-    X(PASS, "passed through")                                                                                         \
-    X(CSR_HELD, "clock in which a register write waits for walks")                                                        \
-    X(CSR_REFUSED, "register write refused")                                                                          \
+#define COSIM_COVER_LIST(X) \
+    X(TEA_4K, "TEA translation, 4K") \
+    X(TEA_2M, "TEA translation, 2M") \
+    X(TEA_1G, "TEA translation, 1G") \
+    X(TEA_TWO, "two sizes fetched in parallel") \
+    X(TEA_THREE, "three sizes fetched in parallel") \
+    X(TEA_MULTI, "two registers of one size match") \
+    X(TEA_UPDATE, "A/D update through a TEA") \
+    X(TEA_LOST, "A/D update through a TEA, reservation lost") \
+    X(TEA_BUS, "bus error in a TEA fetch") \
+    X(RESTART_OK, "TEA fetch that does not count, then x86") \
+    X(RESTART_LATE, "TEA fetch that does not count in the second pass") \
+    X(X86_4K, "x86 translation, 4K") \
+    X(X86_2M, "x86 translation, 2M") \
+    X(X86_1G, "x86 translation, 1G") \
+    X(FIVE, "walk from a PML5") \
+    X(START_PML4E, "walk started from a cached PML4E") \
+    X(START_PDPTE, "walk started from a cached PDPTE") \
+    X(START_PDE, "walk started from a cached PDE") \
+    X(UPDATE_LEAF, "x86 A/D update of a leaf") \
+    X(UPDATE_UPPER, "x86 A update of an upper entry") \
+    X(UPDATE_LOST, "x86 A/D update, reservation lost") \
+    X(PF_ABSENT, "page fault, not present") \
+    X(PF_RSVD, "page fault, reserved bit") \
+    X(PF_RIGHTS, "page fault, rights") \
+    X(PF_KEY, "page fault, protection key") \
+    X(BUS_NOT_EXCLUSIVE, "exclusive read answered OKAY") \
+    X(BUS_READ_SLVERR, "read answered SLVERR") \
+    X(BUS_READ_DECERR, "read answered DECERR") \
+    X(BUS_WRITE_SLVERR, "A/D write answered SLVERR") \
+    X(BUS_WRITE_DECERR, "A/D write answered DECERR") \
+    X(RETRY, "speculative request told to retry") \
+    X(AD_NEEDED, "update needed and hardware updates off") \
+    X(GP, "address not canonical") \
+    X(PASS, "passed through") \
+    X(CSR_HELD, "clock in which a register write waits for walks") \
+    X(CSR_REFUSED, "register write refused") \
     X(CSR_ERROR, "register access answered SLVERR")
 
 enum cosim_cover {
@@ -130,27 +130,28 @@ struct cosim_options {
     uint64_t walks;                  /**< stop after this many answers; 0: no limit */
     uint64_t cycles;                 /**< stop after this many clocks; 0: no limit */
     uint64_t epoch_cycles;           /**< random runs: clocks until reset with a new scenario; 0: 20000 */
-    const char *profile;             /**< cosim_profiles[] name; NULL: random runs mix them, replay uses "fixed-20" */
-    bool changes;                    /**< random runs: live CSR writes, invalidations, concurrent memory writer */
+    const char *profile;             /**< cosim_profiles[] name; NULL: random runs mix, replay fixed-20 */
+    bool changes;                    /**< random runs: live CSR writes, INV, concurrent memory writer */
     struct cosim_source *source;     /**< NULL: random stimuli */
-    unsigned outstanding;            /**< replay: requests in flight, 0: as many as the block takes; 1: one by one */
+    unsigned outstanding;            /**< replay: requests in flight; 0: as many as the block takes */
     unsigned watchdog;               /**< clocks without progress that count as a hang; 0: 20000 */
-    const char *waves;               /**< FST of the whole run (of waves_first..waves_last when last > 0), or NULL */
+    const char *waves;               /**< FST of the run (waves_first..waves_last if last > 0), or NULL */
     uint64_t waves_first, waves_last;
-    unsigned around;                 /**< clocks before and after a divergence in the automatic window; 0: 200 */
+    unsigned around;                 /**< clocks before and after a divergence in its window; 0: 200 */
     const char *waves_dir;           /**< where that window goes; NULL: "build/waves"; "": no window */
     const char *command;             /**< the command that repeats this run, for the report; NULL: derived */
-    const char *record;              /**< file that gets the inputs of every clock (tb/icarus_replay.v), or NULL */
+    const char *record;              /**< file for the inputs of every clock (icarus_replay.v), or NULL */
     FILE *log;                       /**< divergence report; NULL: stderr */
-    void (*progress)(void *user, const struct cosim_stats *stats); /**< about every 65536 clocks; may be NULL */
+    /** About every 65536 clocks; may be NULL. */
+    void (*progress)(void *user, const struct cosim_stats *stats);
     void *progress_user;
-    const volatile sig_atomic_t *stop; /**< the run ends early and cleanly when this becomes nonzero; may be NULL */
+    const volatile sig_atomic_t *stop; /**< nonzero ends the run early and cleanly; may be NULL */
 };
 
 enum cosim_result {
     COSIM_OK = 0,         /**< ran to its end, nothing found */
     COSIM_DIVERGENCE = 1, /**< a check failed; reported on options->log */
-    COSIM_BAD = 2,        /**< could not run: unknown profile, unwritable file, out of memory; see cosim_error() */
+    COSIM_BAD = 2,        /**< could not run (unknown profile, unwritable file ..): cosim_error() */
     COSIM_STOPPED = 3     /**< options->stop was raised */
 };
 

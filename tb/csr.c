@@ -111,8 +111,9 @@ static void program_level(struct csr *c, unsigned k, struct dmt_level *have, con
 
 static bool same_tea(const struct dmt_tea *a, const struct dmt_tea *b)
 {
-    return a->base_vpn == b->base_vpn && a->pages == b->pages && a->base_pfn == b->base_pfn && a->gtea == b->gtea &&
-           a->sz == b->sz && a->kind == b->kind && a->allow == b->allow && a->valid == b->valid;
+    return a->base_vpn == b->base_vpn && a->pages == b->pages && a->base_pfn == b->base_pfn &&
+           a->gtea == b->gtea && a->sz == b->sz && a->kind == b->kind && a->allow == b->allow &&
+           a->valid == b->valid;
 }
 
 const char *csr_program(struct csr *c, const struct dmt_config *config, struct dmt_state *have,

@@ -190,7 +190,8 @@ static bool follow_read(struct judge *j, struct judge_walk *w, const struct judg
         return true;
     if (e->level == 1 || (e->level <= 3 && (e->data & E_PS)))
         return true;
-    reserved = (0x000fffffffffffffull & ~((1ull << state->maxpa) - 1)) | (nxe ? 0 : E_XD) | (e->level >= 4 ? E_PS : 0);
+    reserved = 0x000fffffffffffffull & ~((1ull << state->maxpa) - 1);
+    reserved |= (nxe ? 0 : E_XD) | (e->level >= 4 ? E_PS : 0);
     if (e->data & reserved)
         return true;
     if (e->lock && !(e->data & E_A)) {
@@ -292,7 +293,8 @@ static enum dmt_resp replay_write(void *user, const struct dmt_ref *ref, uint64_
     return e && !r->wrong ? e->resp : DMT_RESP_DECERR;
 }
 
-static bool replay_start(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table, uint8_t *rights)
+static bool replay_start(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table,
+                         uint8_t *rights)
 {
     struct replay *r = user;
     const struct judge_walk *w = r->walk;
@@ -325,16 +327,18 @@ static bool replay_start(void *user, uint8_t stage, uint64_t va, uint8_t *level,
 }
 
 /* Pins of an answer, from a result; used for wt_end and for the response. */
-#define ANSWER_FIELDS(F)                                                                                             \
-    F(status) F(pa) F(size) F(rights) F(global) F(pkey) F(memtype) F(dirty) F(ad_needed) F(error) F(addr) F(stage)
+#define ANSWER_FIELDS(F) \
+    F(status) F(pa) F(size) F(rights) F(global) F(pkey) F(memtype) F(dirty) \
+    F(ad_needed) F(error) F(addr) F(stage)
 
 static bool compare_end(struct replay *r, const struct dmt_result *want, const struct dmt_out *out)
 {
     uint64_t path = 0, index = 0;
 
-#define F(name)                                                                                                      \
-    if (!r->wrong && out->wt_end_##name != (uint64_t)want->name)                                                      \
-        differ(r, "wt_end_" #name, (uint64_t)want->name, out->wt_end_##name, "not what the architectural model says");
+#define F(name) \
+    if (!r->wrong && out->wt_end_##name != (uint64_t)want->name) \
+        differ(r, "wt_end_" #name, (uint64_t)want->name, out->wt_end_##name, \
+               "not what the architectural model says");
     ANSWER_FIELDS(F)
 #undef F
     for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
@@ -363,7 +367,8 @@ static bool replay_walk(struct judge *j, const struct judge_walk *w, const struc
         choices *= w->start[i].rights ? (unsigned)__builtin_popcount(w->start[i].rights) : 1;
     for (unsigned choice = 0; choice < choices; choice++) {
         struct replay r = { .walk = w, .choice = choice };
-        struct dmt_port port = { .user = &r, .read = replay_read, .write = replay_write, .start = replay_start };
+        struct dmt_port port = { .user = &r, .read = replay_read, .write = replay_write,
+                                 .start = replay_start };
 
         dmt_arch_translate(&j->shadow.state, &w->request, &port, result);
         if (compare_end(&r, result, out))
@@ -391,7 +396,8 @@ static void cover_events(uint64_t *cover, const struct judge_walk *w)
         const struct judge_event *e = &w->event[i], *before = i ? &w->event[i - 1] : e;
 
         if (e->write) {
-            bool tea = before->tea, leaf = before->level == 1 || (before->level <= 3 && (before->data & E_PS));
+            bool tea = before->tea;
+            bool leaf = before->level == 1 || (before->level <= 3 && (before->data & E_PS));
 
             if (e->resp == DMT_RESP_EXOKAY)
                 cover[tea ? COVER_TEA_UPDATE : leaf ? COVER_UPDATE_LEAF : COVER_UPDATE_UPPER]++;
@@ -461,16 +467,18 @@ static bool trace_request(struct judge *j, const struct dmt_out *out)
 
     j->order = (uint32_t)out->wt_req_order;
     if (slot < 0 || j->walk[slot].left || out->wt_req_order != j->front_order)
-        return fail(j, "wt_req_order", j->front_order, out->wt_req_order, "not the next request taken from the port");
+        return fail(j, "wt_req_order", j->front_order, out->wt_req_order,
+                    "not the next request taken from the port");
     w = &j->walk[slot];
     w->left = true;
     j->front_order++;
     j->shadow.counter[CNT_REQUEST]++;
     if (out->wt_req_tag != w->tag)
         return fail(j, "wt_req_tag", w->tag, out->wt_req_tag, "not the request taken from the port");
-#define F(name)                                                                                                      \
-    if (out->wt_req_##name != w->request.name)                                                                        \
-        return fail(j, "wt_req_" #name, w->request.name, out->wt_req_##name, "not the request taken from the port");
+#define F(name) \
+    if (out->wt_req_##name != w->request.name) \
+        return fail(j, "wt_req_" #name, w->request.name, out->wt_req_##name, \
+                    "not the request taken from the port");
     F(va) F(access) F(cpl) F(ac) F(implicit) F(nonspec)
 #undef F
     return true;
@@ -544,11 +552,14 @@ static bool trace_update(struct judge *j, const struct dmt_out *out)
         return fail(j, "wt_upd_order", w->id < 0 ? 0 : (uint64_t)w->id, j->done[j->done_head].id,
                     "the write answer belongs to another walk");
     if (j->done[j->done_head].addr != out->wt_upd_addr)
-        return fail(j, "wt_upd_addr", j->done[j->done_head].addr, out->wt_upd_addr, "not the write on the bus");
+        return fail(j, "wt_upd_addr", j->done[j->done_head].addr, out->wt_upd_addr,
+                    "not the write on the bus");
     if (j->done[j->done_head].data != out->wt_upd_data)
-        return fail(j, "wt_upd_data", j->done[j->done_head].data, out->wt_upd_data, "not the write on the bus");
+        return fail(j, "wt_upd_data", j->done[j->done_head].data, out->wt_upd_data,
+                    "not the write on the bus");
     if (j->done[j->done_head].resp != out->wt_upd_resp)
-        return fail(j, "wt_upd_resp", j->done[j->done_head].resp, out->wt_upd_resp, "not the answer on the bus");
+        return fail(j, "wt_upd_resp", j->done[j->done_head].resp, out->wt_upd_resp,
+                    "not the answer on the bus");
     j->done_head = (j->done_head + 1) % JUDGE_IDS;
     j->done_n--;
     e = &w->event[w->n++];
@@ -567,7 +578,8 @@ static bool trace_update(struct judge *j, const struct dmt_out *out)
     return follow_update(j, w, e);
 }
 
-static void count_end(struct judge *j, const struct judge_walk *w, const struct dmt_result *r, uint64_t clocks)
+static void count_end(struct judge *j, const struct judge_walk *w, const struct dmt_result *r,
+                      uint64_t clocks)
 {
     struct cosim_stats *s = j->stats;
     uint64_t *counter = j->shadow.counter;
@@ -607,7 +619,8 @@ static bool trace_end(struct judge *j, const struct dmt_out *out)
         return fail(j, "wt_end_tag", w->tag, out->wt_end_tag, "not the tag of the request");
     clocks = (uint32_t)(j->now - w->accepted);
     if (out->wt_end_clocks != clocks)
-        return fail(j, "wt_end_clocks", clocks, out->wt_end_clocks, "not the clocks since the request was taken");
+        return fail(j, "wt_end_clocks", clocks, out->wt_end_clocks,
+                    "not the clocks since the request was taken");
     if (!replay_walk(j, w, out, &result))
         return false;
     if (w->id >= 0) {
@@ -637,8 +650,10 @@ static void end_events(struct judge *j, const struct dmt_out *out)
 {
     if (out->wt_end_status != DMT_STATUS_BUS)
         return;
-    j->shadow.host_event |=
-        out->wt_end_error == DMT_BUS_ERROR_NOT_EXCLUSIVE ? DMT_HOST_EVENT_NOT_EXCLUSIVE_MASK : DMT_HOST_EVENT_BUS_MASK;
+    if (out->wt_end_error == DMT_BUS_ERROR_NOT_EXCLUSIVE)
+        j->shadow.host_event |= DMT_HOST_EVENT_NOT_EXCLUSIVE_MASK;
+    else
+        j->shadow.host_event |= DMT_HOST_EVENT_BUS_MASK;
     j->shadow.bus_addr = out->wt_end_addr & 0x000fffffffffffffull;
 }
 
@@ -652,7 +667,8 @@ static bool csr_executed(struct judge *j)
     if (!j->csr_aw_n || !j->csr_w_n)
         return fail(j, "s_bvalid", 0, 1, "no write is waiting for an answer");
     if (shadow_drains(&j->shadow, addr, strb) && j->taken != j->answered)
-        return fail(j, "s_bvalid", 0, 1, "write of offset 0x%x took effect with %" PRIu64 " requests in flight", addr,
+        return fail(j, "s_bvalid", 0, 1,
+                    "write of offset 0x%x took effect with %" PRIu64 " requests in flight", addr,
                     j->taken - j->answered);
     j->csr_bresp = (uint8_t)shadow_write(&j->shadow, addr, j->csr_w[0].data, strb);
     j->csr_aw[0] = j->csr_aw[1];
@@ -672,7 +688,8 @@ static bool csr_cycle(struct judge *j, const struct dmt_out *out, const struct d
     if (out->s_bvalid && out->s_bresp != j->csr_bresp)
         return fail(j, "s_bresp", j->csr_bresp, out->s_bresp, "wrong answer to a register write");
     if (out->s_rvalid != j->csr_read.valid)
-        return fail(j, "s_rvalid", j->csr_read.valid, out->s_rvalid, "a register read is answered in the next cycle");
+        return fail(j, "s_rvalid", j->csr_read.valid, out->s_rvalid,
+                    "a register read is answered in the next cycle");
     if (out->s_rvalid) {
         if (out->s_rresp != j->csr_read.resp)
             return fail(j, "s_rresp", j->csr_read.resp, out->s_rresp, "wrong answer to a register read");
@@ -711,8 +728,8 @@ static bool axi_rules(struct judge *j, const struct dmt_out *out)
     const struct dmt_in *i = &j->last_in;
 
     /* What was offered and not taken must still be there, unchanged (AXI A3.2.1). */
-#define HOLD(valid, ready, field)                                                                                    \
-    if (o->valid && !i->ready && out->field != o->field)                                                              \
+#define HOLD(valid, ready, field) \
+    if (o->valid && !i->ready && out->field != o->field) \
         return fail(j, #field, o->field, out->field, "changed while it waited for " #ready);
     if (o->m_arvalid && !i->m_arready) {
         HOLD(m_arvalid, m_arready, m_arvalid)
@@ -742,8 +759,8 @@ static bool axi_rules(struct judge *j, const struct dmt_out *out)
         HOLD(s_rvalid, s_rready, s_rdata)
     }
 #undef HOLD
-#define CONSTANT(name, value)                                                                                        \
-    if (out->name != (value))                                                                                         \
+#define CONSTANT(name, value) \
+    if (out->name != (value)) \
         return fail(j, #name, value, out->name, "single 8-byte beats, normal memory, privileged data");
     if (out->m_arvalid) {
         CONSTANT(m_arlen, 0)
@@ -754,7 +771,8 @@ static bool axi_rules(struct judge *j, const struct dmt_out *out)
         if (out->m_arid >= j->shadow.config.ctx_n)
             return fail(j, "m_arid", j->shadow.config.ctx_n - 1, out->m_arid, "no such context");
         if (out->m_araddr & 7 || out->m_araddr >> j->shadow.config.pa_w)
-            return fail(j, "m_araddr", out->m_araddr & ~7ull, out->m_araddr, "not an entry in physical memory");
+            return fail(j, "m_araddr", out->m_araddr & ~7ull, out->m_araddr,
+                        "not an entry in physical memory");
     }
     if (out->m_awvalid) {
         CONSTANT(m_awlen, 0)
@@ -841,10 +859,12 @@ static bool response(struct judge *j, const struct dmt_out *out)
     if (!j->answer_n)
         return fail(j, "resp_valid", 0, 1, "no answer is waiting");
     if (out->resp_tag != j->answer[j->answer_head].tag)
-        return fail(j, "resp_tag", j->answer[j->answer_head].tag, out->resp_tag, "not the tag of the answer that is due");
-#define F(name)                                                                                                      \
-    if (out->resp_##name != (uint64_t)want->name)                                                                     \
-        return fail(j, "resp_" #name, (uint64_t)want->name, out->resp_##name, "not the answer on the trace port");
+        return fail(j, "resp_tag", j->answer[j->answer_head].tag, out->resp_tag,
+                    "not the tag of the answer that is due");
+#define F(name) \
+    if (out->resp_##name != (uint64_t)want->name) \
+        return fail(j, "resp_" #name, (uint64_t)want->name, out->resp_##name, \
+                    "not the answer on the trace port");
     ANSWER_FIELDS(F)
 #undef F
     return true;
@@ -902,7 +922,7 @@ bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in
     if (out->wt_req_valid && !trace_request(j, out))
         return false;
     if (out->wt_ref_valid ? !trace_ref(j, out) : j->beat.valid)
-        return out->wt_ref_valid ? false : fail(j, "wt_ref_valid", 1, 0, "an R beat was taken and is not on the trace");
+        return !out->wt_ref_valid && fail(j, "wt_ref_valid", 1, 0, "an R beat was taken, not traced");
     if (out->wt_upd_valid && !trace_update(j, out))
         return false;
     if (out->wt_end_valid && !trace_end(j, out))
@@ -924,7 +944,8 @@ bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in
         j->answer_n--;
         j->answered++;
     } else if (out->resp_valid != (j->answer_n != 0)) {
-        return fail(j, "resp_valid", j->answer_n != 0, out->resp_valid, "an answer on the trace port is offered at once");
+        return fail(j, "resp_valid", j->answer_n != 0, out->resp_valid,
+                    "an answer on the trace port is offered at once");
     }
     if (in->req_valid && out->req_ready && !request(j, in))
         return false;

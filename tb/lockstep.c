@@ -50,11 +50,11 @@ const char *lockstep_compare(const struct dmt_out *want, const struct dmt_out *g
                              uint64_t *got_value)
 {
 #define PIN_IN(name, width)
-#define PIN_OUT(name, width)                                                                                         \
-    if (want->name != got->name) {                                                                                    \
-        *want_value = want->name;                                                                                     \
-        *got_value = got->name;                                                                                       \
-        return #name;                                                                                                 \
+#define PIN_OUT(name, width) \
+    if (want->name != got->name) { \
+        *want_value = want->name; \
+        *got_value = got->name; \
+        return #name; \
     }
 #include "dmt/pins.def"
     return NULL;
@@ -102,11 +102,13 @@ static void history(struct run *r, const struct dmt_out *o, const struct dmt_in 
 {
     if (o->wt_req_valid)
         note(r, K_REQUEST, o->wt_req_order, o->wt_req_va,
-             o->wt_req_access | o->wt_req_cpl << 2 | o->wt_req_ac << 4 | o->wt_req_implicit << 5 | o->wt_req_nonspec << 6,
+             o->wt_req_access | o->wt_req_cpl << 2 | o->wt_req_ac << 4 | o->wt_req_implicit << 5 |
+                 o->wt_req_nonspec << 6,
              o->wt_req_tag);
     if (o->wt_ref_valid)
         note(r, K_REF, o->wt_ref_order, o->wt_ref_addr, o->wt_ref_data,
-             o->wt_ref_level | o->wt_ref_tea << 3 | o->wt_ref_lock << 4 | o->wt_ref_resp << 5 | o->wt_ref_index << 7);
+             o->wt_ref_level | o->wt_ref_tea << 3 | o->wt_ref_lock << 4 | o->wt_ref_resp << 5 |
+                 o->wt_ref_index << 7);
     if (o->wt_upd_valid)
         note(r, K_UPDATE, o->wt_upd_order, o->wt_upd_addr, o->wt_upd_data, o->wt_upd_resp);
     if (o->wt_end_valid)
@@ -148,19 +150,22 @@ static void print_event(FILE *f, const struct event *e)
     fprintf(f, "  %10" PRIu64 "  ", e->cycle);
     switch (e->kind) {
     case K_REQUEST:
-        fprintf(f, "walk %" PRIu32 " starts: va 0x%016" PRIx64 " %s cpl %u%s%s%s tag %" PRIu64 "\n", e->order, e->a,
+        fprintf(f, "walk %" PRIu32 " starts: va 0x%016" PRIx64 " %s cpl %u%s%s%s tag %" PRIu64 "\n",
+                e->order, e->a,
                 name_of(e->b & 3, access_names, 3), (unsigned)(e->b >> 2 & 3), e->b & 16 ? " ac" : "",
                 e->b & 32 ? " implicit" : "", e->b & 64 ? " nonspec" : "", e->c);
         break;
     case K_REF:
-        fprintf(f, "walk %" PRIu32 " %s level %u", e->order, e->c & 8 ? "TEA fetch" : "x86 read", (unsigned)(e->c & 7));
+        fprintf(f, "walk %" PRIu32 " %s level %u", e->order, e->c & 8 ? "TEA fetch" : "x86 read",
+                (unsigned)(e->c & 7));
         if (e->c & 8)
             fprintf(f, " register %u", (unsigned)(e->c >> 7));
         fprintf(f, "%s 0x%013" PRIx64 " = 0x%016" PRIx64 " %s\n", e->c & 16 ? " exclusive" : "", e->a, e->b,
                 resp_names[e->c >> 5 & 3]);
         break;
     case K_UPDATE:
-        fprintf(f, "walk %" PRIu32 " A/D write 0x%013" PRIx64 " = 0x%016" PRIx64 " %s\n", e->order, e->a, e->b,
+        fprintf(f, "walk %" PRIu32 " A/D write 0x%013" PRIx64 " = 0x%016" PRIx64 " %s\n", e->order, e->a,
+                e->b,
                 resp_names[e->c & 3]);
         break;
     case K_END:
@@ -271,13 +276,15 @@ static uint32_t walk_of(struct run *r, const char *signal, const struct dmt_out 
     return 0;
 }
 
-static void report(struct run *r, const char *signal, const char *text, uint64_t want, uint64_t got, uint32_t walk)
+static void report(struct run *r, const char *signal, const char *text, uint64_t want, uint64_t got,
+                   uint32_t walk)
 {
     FILE *f = log_file(r);
 
     r->stats.divergences = 1;
     r->diverged = r->stats.cycles;
-    fprintf(f, "divergence: seed %" PRIu64 " configuration %s profile %s cycle %" PRIu64 " epoch %" PRIu64 "\n",
+    fprintf(f,
+            "divergence: seed %" PRIu64 " configuration %s profile %s cycle %" PRIu64 " epoch %" PRIu64 "\n",
             r->o->seed, config_name(r), r->profile_name, r->stats.cycles, r->stats.epochs);
     fprintf(f, "  signal %s: expected 0x%" PRIx64 " got 0x%" PRIx64 " (%s)\n", signal, want, got, text);
     fprintf(f, "last events of walk %" PRIu32 ":\n", walk);
@@ -385,7 +392,8 @@ static enum step cycle(struct run *r)
     } else {
         count(r, out, in);
     }
-    if ((out->resp_valid && in->resp_ready) || (in->m_rvalid && out->m_rready) || (out->s_bvalid && in->s_bready) ||
+    if ((out->resp_valid && in->resp_ready) || (in->m_rvalid && out->m_rready) ||
+        (out->s_bvalid && in->s_bready) ||
         (out->s_rvalid && in->s_rready) || (in->m_bvalid && out->m_bready))
         r->progress_cycle = r->stats.cycles;
     agent_edge(&r->agent, out, in);
@@ -404,9 +412,11 @@ static enum step cycle(struct run *r)
 
 static enum step watchdog(struct run *r)
 {
-    if (r->stats.cycles - r->progress_cycle < r->watchdog || (stimulus_idle(&r->stimulus) && agent_idle(&r->agent)))
+    if (r->stats.cycles - r->progress_cycle < r->watchdog ||
+        (stimulus_idle(&r->stimulus) && agent_idle(&r->agent)))
         return STEP_OK;
-    report(r, "resp_valid", "nothing moves while something is outstanding", r->stimulus.taken, r->stimulus.answered,
+    report(r, "resp_valid", "nothing moves while something is outstanding", r->stimulus.taken,
+           r->stimulus.answered,
            walk_of(r, "", r->o->dut->out(r->dut)));
     return STEP_DIVERGED;
 }
@@ -508,7 +518,8 @@ static bool begin_epoch(struct run *r, struct rng *rng)
 
 static bool over(const struct run *r)
 {
-    return (r->o->walks && r->stats.walks >= r->o->walks) || (r->o->cycles && r->stats.cycles >= r->o->cycles) ||
+    return (r->o->walks && r->stats.walks >= r->o->walks) ||
+           (r->o->cycles && r->stats.cycles >= r->o->cycles) ||
            (r->stimulus.source && r->stimulus.ended && stimulus_idle(&r->stimulus) && agent_idle(&r->agent));
 }
 
@@ -550,7 +561,8 @@ static enum step finish(struct run *r)
     /* One more cycle shows what the last edge made. */
     if (step == STEP_OK && !stopped(r) && r->stats.cycles < r->end_cycle)
         step = cycle(r);
-    if (step == STEP_OK && r->judge && !stopped(r) && r->stats.cycles < r->end_cycle && !judge_finish(r->judge)) {
+    if (step == STEP_OK && r->judge && !stopped(r) && r->stats.cycles < r->end_cycle &&
+        !judge_finish(r->judge)) {
         report(r, r->judge->signal, r->judge->text, r->judge->expected, r->judge->got, r->judge->order);
         step = STEP_DIVERGED;
     }

@@ -46,7 +46,7 @@ static bool write_pins(const char *path)
 #define PIN_OUT(name, width) fprintf(f, "wire [%s-1:0] pin_%s;\n", verilog_width(#name, width, text), #name);
 #include "dmt/pins.def"
     fputs("`undef PINS_DECLARE\n`endif\n`ifdef PINS_CONNECT\n", f);
-#define PIN_IN(name, width)                                                                                          \
+#define PIN_IN(name, width) \
     fprintf(f, ".%s_i(pin_%s[%s-1:0]),\n", #name, #name, verilog_width(#name, width, text));
 #define PIN_OUT(name, width) fprintf(f, ".%s_o(pin_%s),\n", #name, #name);
 #include "dmt/pins.def"
@@ -79,12 +79,12 @@ void record_cycle(struct record *r, const struct dmt_out *out, const struct dmt_
     unsigned at = 0, held = 4 * DIGITS - BITS;
     unsigned __int128 bits = 0;
 
-#define PUT(value, width)                                                                                            \
-    bits = bits << (width) | ((value) & (~0ull >> (64 - (width))));                                                   \
-    held += (width);                                                                                                  \
-    while (held >= 4) {                                                                                               \
-        held -= 4;                                                                                                    \
-        line[at++] = "0123456789abcdef"[(unsigned)(bits >> held) & 15];                                               \
+#define PUT(value, width) \
+    bits = bits << (width) | ((value) & (~0ull >> (64 - (width)))); \
+    held += (width); \
+    while (held >= 4) { \
+        held -= 4; \
+        line[at++] = "0123456789abcdef"[(unsigned)(bits >> held) & 15]; \
     }
     PUT((uint64_t)rst, 1)
 #define PIN_IN(name, width) PUT(in->name, width)

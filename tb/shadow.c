@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CR4_FIELDS                                                                                                   \
-    (DMT_LEVEL_CR4_PGE_MASK | DMT_LEVEL_CR4_LA57_MASK | DMT_LEVEL_CR4_PCIDE_MASK | DMT_LEVEL_CR4_SMEP_MASK |          \
+#define CR4_FIELDS \
+    (DMT_LEVEL_CR4_PGE_MASK | DMT_LEVEL_CR4_LA57_MASK | DMT_LEVEL_CR4_PCIDE_MASK | DMT_LEVEL_CR4_SMEP_MASK | \
      DMT_LEVEL_CR4_SMAP_MASK | DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK)
 
 #define FACTS_MIN 1024u
@@ -158,7 +158,8 @@ static enum target decode(const struct shadow *s, unsigned addr, unsigned *set, 
     if (addr & 7)
         return T_NONE;
     if (*set == 3) {
-        if (*offset <= DMT_HOST_CNT_CLEAR || (*offset >= DMT_HOST_CNT_REQUEST && *offset <= DMT_HOST_CNT_BUSY))
+        if (*offset <= DMT_HOST_CNT_CLEAR ||
+            (*offset >= DMT_HOST_CNT_REQUEST && *offset <= DMT_HOST_CNT_BUSY))
             return T_HOST;
         return T_NONE;
     }
@@ -400,8 +401,10 @@ static uint64_t read_host(const struct shadow *s, unsigned offset)
     case DMT_HOST_CAPS:
         return (uint64_t)c->pa_w << DMT_HOST_CAPS_PA_W_LSB | (uint64_t)c->ctx_n << DMT_HOST_CAPS_CTX_N_LSB |
                (uint64_t)c->tea_n << DMT_HOST_CAPS_TEA_N_LSB | (uint64_t)c->sets << DMT_HOST_CAPS_SETS_LSB |
-               (uint64_t)c->pwc4_n << DMT_HOST_CAPS_PWC4_N_LSB | (uint64_t)c->pwc3_n << DMT_HOST_CAPS_PWC3_N_LSB |
-               (uint64_t)c->pwc2_n << DMT_HOST_CAPS_PWC2_N_LSB | (uint64_t)c->cnt_w << DMT_HOST_CAPS_CNT_W_LSB;
+               (uint64_t)c->pwc4_n << DMT_HOST_CAPS_PWC4_N_LSB |
+               (uint64_t)c->pwc3_n << DMT_HOST_CAPS_PWC3_N_LSB |
+               (uint64_t)c->pwc2_n << DMT_HOST_CAPS_PWC2_N_LSB |
+               (uint64_t)c->cnt_w << DMT_HOST_CAPS_CNT_W_LSB;
     case DMT_HOST_CTL:
         return s->state.mode | (s->state.ad_update ? DMT_HOST_CTL_AD_UPDATE_MASK : 0);
     case DMT_HOST_MAXPA:

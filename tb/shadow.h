@@ -13,8 +13,8 @@
 /** Counters that follow from answers and beats; indices into shadow.counter,
  * in the order of the CSR map from CNT_REQUEST on. */
 enum shadow_counter {
-    CNT_REQUEST, CNT_TEA, CNT_RADIX, CNT_RESTART, CNT_PASS, CNT_FAULT, CNT_BUS, CNT_RETRY, CNT_READ, CNT_UPDATE,
-    CNT_LOST, CNT_PWC4, CNT_PWC3, CNT_PWC2, CNT_BUSY, SHADOW_COUNTERS
+    CNT_REQUEST, CNT_TEA, CNT_RADIX, CNT_RESTART, CNT_PASS, CNT_FAULT, CNT_BUS, CNT_RETRY, CNT_READ,
+    CNT_UPDATE, CNT_LOST, CNT_PWC4, CNT_PWC3, CNT_PWC2, CNT_BUSY, SHADOW_COUNTERS
 };
 
 /** One entry that may be cached: the table that `level` entry of a prefix points to. */

@@ -99,11 +99,17 @@ static void set_entry(struct stimulus *s, uint64_t pfn, unsigned index, uint64_t
     dmt_mem_write(s->mem, pfn << 12 | index << 3, e);
 }
 
-/* Fill a table of level 3 or 2: the first entries point to its children
- * (child frames are consecutive), the rest are leaves, holes, and pointers to
- * frames that do not exist. */
+/* More upper entries than the largest cache holds point to the few tables of
+ * a level, so that entries are replaced. */
+#define ALIASES_2 96 /* PDEs */
+#define ALIASES_3 24 /* PDPTEs */
+
+/* Fill a table: the first entries point to its children (child frames are
+ * consecutive), some more point to them again, the rest are leaves, holes, and
+ * pointers to frames that do not exist. */
 static bool fill_table(struct stimulus *s, uint64_t pfn, unsigned level, uint64_t child, unsigned child_n)
 {
+    unsigned aliases = !child_n ? 0 : level == 2 ? ALIASES_2 : ALIASES_3;
     uint8_t *frame = dmt_mem_add(s->mem, pfn);
     uint64_t t[512];
 
@@ -112,8 +118,10 @@ static bool fill_table(struct stimulus *s, uint64_t pfn, unsigned level, uint64_
     for (unsigned i = 0; i < 512; i++) {
         unsigned kind = (unsigned)rng_next(&s->rng) & 15;
 
-        if (level > 1 && i < child_n)
+        if (i < child_n)
             t[i] = kind < 14 ? random_pointer(s, level, child + i) : random_leaf(s, level);
+        else if (i < aliases && kind < 12)
+            t[i] = random_pointer(s, level, child + i % child_n);
         else if (level == 1 || kind < 14)
             t[i] = random_leaf(s, level);
         else if (kind < 15)
@@ -124,6 +132,23 @@ static bool fill_table(struct stimulus *s, uint64_t pfn, unsigned level, uint64_
     }
     memcpy(frame, t, sizeof(t));
     return true;
+}
+
+/* Mostly anywhere, sometimes beside a border of the canonical ranges. */
+static unsigned random_index(struct rng *r)
+{
+    static const unsigned border[] = { 0, 255, 256, 511 };
+
+    return odds(r, 1, 6) ? border[rng_below(r, 4)] : (unsigned)rng_below(r, 512);
+}
+
+static void place_region(struct stimulus *s, struct region *g, unsigned index, bool five, unsigned index5)
+{
+    unsigned unused = five ? 7 : 16; /* bits that repeat the highest one */
+
+    set_entry(s, g->l4, index, random_pointer(s, 4, g->l3));
+    g->va = (uint64_t)index << 39 | (five ? (uint64_t)index5 << 48 : 0);
+    g->va = (uint64_t)((int64_t)(g->va << unused) >> unused);
 }
 
 static bool build_tables(struct stimulus *s)
@@ -137,17 +162,17 @@ static bool build_tables(struct stimulus *s)
     if (!dmt_mem_add(s->mem, root))
         return false;
     s->base.level[0].cr3 = root << 12;
-    s->region_n = 1 + (unsigned)rng_below(r, STIMULUS_REGIONS);
+    s->region_n = 1 + (unsigned)rng_below(r, STIMULUS_REGIONS / 3);
     for (unsigned n = 0; n < s->region_n; n++) {
         struct region *g = &s->region[n];
-        unsigned index = (unsigned)rng_below(r, 512), index5 = (unsigned)rng_below(r, 512);
-        uint64_t l4 = root;
+        unsigned index5 = random_index(r);
 
+        g->l4 = root;
         if (five) {
-            l4 = next++;
-            if (!dmt_mem_add(s->mem, l4))
+            g->l4 = next++;
+            if (!dmt_mem_add(s->mem, g->l4))
                 return false;
-            set_entry(s, root, index5, random_pointer(s, 5, l4));
+            set_entry(s, root, index5, random_pointer(s, 5, g->l4));
         }
         next += rng_below(r, 4);
         g->l3 = next++;
@@ -158,9 +183,7 @@ static bool build_tables(struct stimulus *s)
         g->l1 = next;
         g->l1_n = 1 + (unsigned)rng_below(r, 4);
         next += g->l1_n;
-        set_entry(s, l4, index, random_pointer(s, 4, g->l3));
-        g->va = (uint64_t)index << 39 | (five ? (uint64_t)index5 << 48 : 0);
-        g->va = (uint64_t)((int64_t)(g->va << (five ? 7 : 16)) >> (five ? 7 : 16));
+        place_region(s, g, random_index(r), five, index5);
         if (!fill_table(s, g->l3, 3, g->l2, g->l2_n))
             return false;
         for (unsigned i = 0; i < g->l2_n; i++) {
@@ -171,6 +194,14 @@ static bool build_tables(struct stimulus *s)
             if (!fill_table(s, g->l1 + i, 1, 0, 0))
                 return false;
         }
+    }
+    /* The same tables at more addresses. */
+    for (unsigned n = (unsigned)rng_below(r, STIMULUS_REGIONS - s->region_n + 1); n; n--) {
+        struct region *g = &s->region[s->region_n];
+
+        *g = s->region[rng_below(r, s->region_n)];
+        s->region_n++;
+        place_region(s, g, random_index(r), five, (unsigned)(g->va >> 48) & 511);
     }
     return true;
 }
@@ -213,6 +244,17 @@ static void random_tea(struct stimulus *s, struct dmt_tea *t)
     case 4: /* a huge range */
         t->base_vpn = (t->base_vpn >> 20) << 20;
         t->pages = 1ull << 28;
+        break;
+    case 5: { /* the TEA ends at the last byte of physical memory, or one entry beyond */
+        uint64_t top = 1ull << (s->base.maxpa - 12), pages = 1 + rng_below(r, 4);
+
+        t->base_pfn = top - pages;
+        t->pages = (pages * 512 << (9 * t->sz)) + rng_below(r, 2);
+        break;
+    }
+    case 6: /* it ends at the last address, or one page beyond */
+        t->pages = 1 + rng_below(r, 1024);
+        t->base_vpn = (1ull << 52) - t->pages + rng_below(r, 2);
         break;
     default:
         break;
@@ -259,7 +301,7 @@ static uint64_t random_va(struct stimulus *s)
     const struct region *g = &s->region[rng_below(r, s->region_n)];
     const struct dmt_tea *t;
 
-    switch (rng_below(r, 16)) {
+    switch (rng_below(r, 24)) {
     case 0:
         return rng_next(r);
     case 1:
@@ -275,10 +317,26 @@ static uint64_t random_va(struct stimulus *s)
     case 5:
     case 6:
         return g->va + (rng_next(r) & mask(39));
+    case 9:
+        return g->va + ((uint64_t)rng_below(r, ALIASES_3) << 30) + (rng_next(r) & mask(23));
     case 7:
     case 8:
-    case 9:
         return g->va + ((rng_next(r) % ((uint64_t)g->l2_n << 30)) & ~0x1f000ull);
+    case 10:
+    case 11:
+    case 12:
+        return g->va + rng_below(r, ALIASES_2 << 9) * 4096 + rng_below(r, 4096);
+    case 13:
+    case 14:
+    case 15:
+    case 16:
+    case 17:
+    case 18: /* inside a TEA register, within the tables that exist */
+        t = &s->base.tea[0][rng_below(r, s->config.tea_n)];
+        if (t->valid)
+            return ((t->base_vpn + rng_next(r) % t->pages % (2048ull << (9 * t->sz))) << 12) +
+                   rng_below(r, 4096);
+        /* fall through */
     default:
         return g->va + rng_next(r) % ((uint64_t)g->l1_n << 21);
     }
@@ -340,9 +398,10 @@ static unsigned random_offset(struct stimulus *s)
  * with an unimportant bit changed, sometimes anything. */
 static void random_control(struct stimulus *s)
 {
-    static const unsigned char toggles[] = { DMT_LEVEL_CR4_PGE_LSB, DMT_LEVEL_CR4_SMEP_LSB, DMT_LEVEL_CR4_SMAP_LSB,
-                                             DMT_LEVEL_CR4_PKE_LSB, DMT_LEVEL_CR4_PKS_LSB, DMT_LEVEL_CR4_PCIDE_LSB,
-                                             DMT_LEVEL_CR4_LA57_LSB };
+    static const unsigned char toggles[] = {
+        DMT_LEVEL_CR4_PGE_LSB, DMT_LEVEL_CR4_SMEP_LSB, DMT_LEVEL_CR4_SMAP_LSB,  DMT_LEVEL_CR4_PKE_LSB,
+        DMT_LEVEL_CR4_PKS_LSB, DMT_LEVEL_CR4_PCIDE_LSB, DMT_LEVEL_CR4_LA57_LSB,
+    };
     struct rng *r = &s->rng;
     const struct dmt_level *b = &s->base.level[0];
     unsigned base = odds(r, 7, 8) ? 0 : DMT_LEVEL_BASE((unsigned)rng_below(r, 3));
@@ -444,14 +503,16 @@ static void random_csr(struct stimulus *s)
         }
         break;
     case 12:
-        csr_push(&s->csr, DMT_LEVEL_BASE(set) + DMT_LEVEL_EVENT + (unsigned)(rng_next(r) & 8), rng_below(r, 4));
+        csr_push(&s->csr, DMT_LEVEL_BASE(set) + DMT_LEVEL_EVENT + (unsigned)(rng_next(r) & 8),
+                 rng_below(r, 4));
         csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_EVENT + (unsigned)(rng_next(r) & 8), rng_below(r, 8));
         break;
     case 13: {
         unsigned offset = random_offset(s);
 
         /* Anything may be written anywhere, but a stray MAXPA or CTL would end the scenario. */
-        if ((offset & ~7u) == DMT_HOST_BASE + DMT_HOST_MAXPA || (offset & ~7u) == DMT_HOST_BASE + DMT_HOST_CTL)
+        if ((offset & ~7u) == DMT_HOST_BASE + DMT_HOST_MAXPA ||
+            (offset & ~7u) == DMT_HOST_BASE + DMT_HOST_CTL)
             offset = DMT_HOST_BASE + DMT_HOST_CNT_CLEAR;
         csr_push_strobed(&s->csr, offset, rng_next(r) & rng_next(r),
                          odds(r, 1, 2) ? (unsigned)rng_below(r, 256) : 0xff);
@@ -504,8 +565,8 @@ bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64
     cr->cr0 = odds(r, 3, 4) ? DMT_LEVEL_CR0_WP_MASK : 0;
     cr->efer = odds(r, 7, 8) ? DMT_LEVEL_EFER_NXE_MASK : 0;
     cr->cr4 = rng_next(r) & rng_next(r) &
-              (DMT_LEVEL_CR4_PGE_MASK | DMT_LEVEL_CR4_PCIDE_MASK | DMT_LEVEL_CR4_SMEP_MASK | DMT_LEVEL_CR4_SMAP_MASK |
-               DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK);
+              (DMT_LEVEL_CR4_PGE_MASK | DMT_LEVEL_CR4_PCIDE_MASK | DMT_LEVEL_CR4_SMEP_MASK |
+               DMT_LEVEL_CR4_SMAP_MASK | DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK);
     if (odds(r, 1, 3))
         cr->cr4 |= DMT_LEVEL_CR4_LA57_MASK;
     cr->pkru = (uint32_t)(rng_next(r) & rng_next(r) & rng_next(r));

@@ -15,7 +15,7 @@
 #include "tb/rng.h"
 
 #define STIMULUS_HOT 64
-#define STIMULUS_REGIONS 4
+#define STIMULUS_REGIONS 12
 
 /** 512 GiB of virtual addresses under one level-3 table, with level-2 and
  * level-1 tables under its start that are contiguous in memory, so that TEA
@@ -24,6 +24,7 @@ struct region {
     uint64_t va;               /**< canonical, multiple of 512 GiB */
     uint64_t l3, l2, l1;       /**< first frames of the tables of each level */
     unsigned l2_n, l1_n;       /**< number of level-2 and level-1 tables */
+    uint64_t l4;               /**< frame of the PML4 */
 };
 
 struct stimulus {

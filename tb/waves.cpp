@@ -72,10 +72,12 @@ bool ends(const std::string &s, const char *tail)
 const char *table_of(const std::string &leaf)
 {
     static const struct { const char *tail, *table; } rule[] = {
-        { "_status_o", "status" }, { "_status", "status" }, { "_access_i", "access" }, { "_access_o", "access" },
-        { "_access", "access" }, { "_size_o", "size" }, { "_path_o", "paths" }, { "_level_o", "level" },
-        { "_level", "level" }, { "resp_i", "resp" }, { "resp_o", "resp" }, { "_rights_o", "rights" },
-        { "_rights", "rights" }, { "_mode", "mode" }, { "_mode_o", "mode" }, { "_mode_i", "mode" },
+        { "_status_o", "status" }, { "_status", "status" }, { "_access_i", "access" },
+        { "_access_o", "access" }, { "_access", "access" }, { "_size_o", "size" },
+        { "_path_o", "paths" },    { "_level_o", "level" }, { "_level", "level" },
+        { "resp_i", "resp" },      { "resp_o", "resp" },    { "_rights_o", "rights" },
+        { "_rights", "rights" },   { "_mode", "mode" },     { "_mode_o", "mode" },
+        { "_mode_i", "mode" },
     };
 
     if (ends(leaf, "arsize_o") || ends(leaf, "awsize_o"))
@@ -128,7 +130,8 @@ class view {
         const char *table = table_of(s.leaf);
 
         if (table)
-            std::fprintf(f, "@%x\n^1 %s.%s.txt\n%s\n", TR_HEX | TR_RJUSTIFY | TR_FTRANSLATED, base.c_str(), table,
+            std::fprintf(f, "@%x\n^1 %s.%s.txt\n%s\n", TR_HEX | TR_RJUSTIFY | TR_FTRANSLATED, base.c_str(),
+                         table,
                          s.path.c_str());
         else
             std::fprintf(f, "@%x\n%s\n", TR_HEX | TR_RJUSTIFY, s.path.c_str());
@@ -214,7 +217,8 @@ bool waves_view(const char *fst, const char *view_path, uint64_t marker, const c
             std::fputs(" -1", f.get());
         std::fputs("\n", f.get());
     }
-    std::fputs("[size] 1500 950\n[pos] -1 -1\n[signals_width] 330\n[sst_width] 160\n[sst_expanded] 1\n", f.get());
+    std::fputs("[size] 1500 950\n[pos] -1 -1\n[signals_width] 330\n[sst_width] 160\n[sst_expanded] 1\n",
+               f.get());
 
     view v(f.get(), base);
     for (const auto &scope : scopes) {

@@ -30,12 +30,12 @@ static bool play(const struct dmt_config *c, const char *record, struct replayed
     FILE *f;
 
     snprintf(command, sizeof(command),
-             "iverilog -g2005 -Wall -Wno-portbind -Wno-timescale -s bench -Irtl -DPINS='\"%s.vh\"' "
-             "-Pbench.PA_W=%u -Pbench.CTX_N=%u -Pbench.TEA_N=%u -Pbench.SETS=%u -Pbench.PWC4_N=%u -Pbench.PWC3_N=%u "
-             "-Pbench.PWC2_N=%u -Pbench.TAG_W=%u -Pbench.CNT_W=%u -o %s.vvp tb/icarus_replay.v rtl/*.v 2>&1 && "
-             "vvp -n %s.vvp +record=%s 2>&1",
-             record, c->pa_w, c->ctx_n, c->tea_n, c->sets, c->pwc4_n, c->pwc3_n, c->pwc2_n, c->tag_w, c->cnt_w, record,
-             record, record);
+             "iverilog -g2005 -Wall -Wno-timescale -s bench -Irtl -DPINS='\"%s.vh\"' "
+             "-Pbench.PA_W=%u -Pbench.CTX_N=%u -Pbench.TEA_N=%u -Pbench.SETS=%u "
+             "-Pbench.PWC4_N=%u -Pbench.PWC3_N=%u -Pbench.PWC2_N=%u -Pbench.TAG_W=%u -Pbench.CNT_W=%u "
+             "-o %s.vvp tb/icarus_replay.v rtl/*.v 2>&1 && vvp -n %s.vvp +record=%s 2>&1",
+             record, c->pa_w, c->ctx_n, c->tea_n, c->sets, c->pwc4_n, c->pwc3_n, c->pwc2_n, c->tag_w,
+             c->cnt_w, record, record, record);
     f = popen(command, "r");
     cr_assert_not_null(f);
     while (fgets(line, sizeof(line), f)) {
@@ -88,7 +88,8 @@ static void same_hash(const char *config, uint64_t cycles, bool spoil)
     if (spoil) {
         cr_assert_neq(got.hash, cosim_record_hash());
     } else {
-        cr_assert_eq(got.hash, cosim_record_hash(), "%s: %016" PRIx64 " on Icarus, %016" PRIx64 " on Verilator", config,
+        cr_assert_eq(got.hash, cosim_record_hash(),
+                     "%s: %016" PRIx64 " on Icarus, %016" PRIx64 " on Verilator", config,
                      got.hash, cosim_record_hash());
         cr_assert_gt(got.answers, 0);
         cr_assert_leq(got.answers, s.walks);

@@ -14,7 +14,8 @@
 
 /* ------------------------------------------------------------ helpers */
 
-static struct cosim_options options(const struct dut_ops *dut, const struct dut_ops *reference, const char *config)
+static struct cosim_options options(const struct dut_ops *dut, const struct dut_ops *reference,
+                                    const char *config)
 {
     return (struct cosim_options){ .dut = dut,
                                    .reference = reference,
@@ -265,8 +266,8 @@ static const struct dmt_out *faulty_out(void *self)
 static void clear_response(struct dmt_out *o)
 {
 #define PIN_IN(name, width)
-#define PIN_OUT(name, width)                                                                                         \
-    if (strncmp(#name, "resp_", 5) == 0)                                                                              \
+#define PIN_OUT(name, width) \
+    if (strncmp(#name, "resp_", 5) == 0) \
         o->name = 0;
 #include "dmt/pins.def"
 }
@@ -274,8 +275,8 @@ static void clear_response(struct dmt_out *o)
 static void copy_response(struct dmt_out *o, const struct dmt_out *from)
 {
 #define PIN_IN(name, width)
-#define PIN_OUT(name, width)                                                                                         \
-    if (strncmp(#name, "resp_", 5) == 0)                                                                              \
+#define PIN_OUT(name, width) \
+    if (strncmp(#name, "resp_", 5) == 0) \
         o->name = from->name;
 #include "dmt/pins.def"
 }
@@ -456,7 +457,8 @@ Test(checkers, every_pin_every_role)
             fault.mask = 1ull << (pin % out_pins[pin].width);
             o.judge = false;
             o.cycles = 4000;
-            cr_assert_eq(run(&o, &s, text, sizeof(text)), COSIM_DIVERGENCE, "%s not seen", out_pins[pin].name);
+            cr_assert_eq(run(&o, &s, text, sizeof(text)), COSIM_DIVERGENCE, "%s not seen",
+                         out_pins[pin].name);
             snprintf(want, sizeof(want), "  signal %s: expected ", out_pins[pin].name);
             cr_assert(strstr(text, want), "%s: %s", out_pins[pin].name, text);
             snprintf(want, sizeof(want), "cycle %" PRIu64 " ", fault.from);
@@ -510,10 +512,11 @@ Test(checkers, judge_sees_every_payload)
 /* Handshakes that the device does not mean, seen by the judge or the watchdog. */
 Test(checkers, judge_sees_every_handshake)
 {
-    static const char *const pins[] = { "req_ready",  "resp_valid",   "m_arvalid",    "m_rready",     "m_awvalid",
-                                        "m_wvalid",   "m_bready",     "s_awready",    "s_wready",     "s_bvalid",
-                                        "s_arready",  "s_rvalid",     "wt_req_valid", "wt_ref_valid", "wt_upd_valid",
-                                        "wt_end_valid", "event" };
+    static const char *const pins[] = {
+        "req_ready", "resp_valid", "m_arvalid", "m_rready",     "m_awvalid",    "m_wvalid",
+        "m_bready",  "s_awready",  "s_wready",  "s_bvalid",     "s_arready",    "s_rvalid",
+        "event",     "wt_req_valid", "wt_ref_valid", "wt_upd_valid", "wt_end_valid",
+    };
 
     for (unsigned i = 0; i < sizeof(pins) / sizeof(*pins); i++) {
         struct cosim_options o = options(&faulty, NULL, "default");
@@ -646,9 +649,11 @@ Test(report, waves_of_a_divergence)
 {
     struct cosim_options o = options(dut_rtl_find("default"), &faulty, "default");
     char dir[64], path[128], text[16384], command[256];
-    static const char *const room[] = { "-request",     "-response",        "-PTE port AR", "-PTE port R", "-PTE port AW",
-                                        "-PTE port W",  "-PTE port B",      "-CSR port",    "-walk trace: answer",
-                                        "resp_status_o[3:0]", "-inside: " };
+    static const char *const room[] = {
+        "-request",     "-response",   "-PTE port AR", "-PTE port R",         "-PTE port AW",
+        "-PTE port W",  "-PTE port B", "-CSR port",    "-walk trace: answer", "resp_status_o[3:0]",
+        "-inside: ",
+    };
     struct stat st;
 
     snprintf(dir, sizeof(dir), "/tmp/dmt-waves-%d/a", (int)getpid());
@@ -757,7 +762,8 @@ static void restart_list(void *user)
     ((struct list *)user)->next = 0;
 }
 
-static void answer(void *user, uint64_t n, const struct dmt_request *q, const struct dmt_result *r, uint32_t clocks)
+static void answer(void *user, uint64_t n, const struct dmt_request *q, const struct dmt_result *r,
+                   uint32_t clocks)
 {
     struct list *l = user;
     uint64_t pfn = n == 200 ? 0x7777 : 0x1000 + n % 512;
@@ -856,7 +862,8 @@ Test(single, same_as_the_architectural_model)
         s = single_new(engine[e], &dut_rtl_find("default")->config, theirs, 5, true);
         cr_assert_not_null(s);
         for (unsigned i = 0; i < 400; i++) {
-            struct dmt_request q = { .va = (uint64_t)(i * 7 % 600) << 12 | i, .access = i % 3, .cpl = 3, .nonspec = true };
+            struct dmt_request q = { .va = (uint64_t)(i * 7 % 600) << 12 | i, .access = i % 3, .cpl = 3,
+                                     .nonspec = true };
             struct memory_port user = { mem };
             struct dmt_port port = { .user = &user, .read = port_read, .write = port_write };
             struct dmt_result want, got;

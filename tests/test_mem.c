@@ -115,6 +115,8 @@ Test(mem, clones_are_independent)
     dmt_mem_add(a, 1);
     dmt_mem_write(a, 0x1000, 11);
     struct dmt_mem *b = dmt_mem_clone(a);
+    cr_assert(dmt_mem_read(b, 0x1000, &v));
+    cr_assert_eq(v, 11);
     dmt_mem_write(b, 0x1000, 22);
     dmt_mem_add(b, 2);
     cr_assert(dmt_mem_read(a, 0x1000, &v));

@@ -436,15 +436,9 @@ static bool serve(struct dmt_table *t, struct plan *p, const struct cluster *c, 
     if (p->no_memory) {
         return false;
     }
-    for (unsigned z = SIZES; z-- > 0;) { /* largest first: what is above a table must be in place */
-        for (unsigned i = 0; i < r->registers; i++) {
-            if (got[i].size == z) {
-                r->tables += move_tables(t, p->survey, &got[i], base[i]);
-            }
-        }
-    }
     for (unsigned i = 0; i < r->registers; i++) {
         uint64_t first = got[i].first << block_shift(got[i].size);
+        r->tables += move_tables(t, p->survey, &got[i], base[i]);
         tea[i] = (struct dmt_tea){.base_vpn = first,
                                   .pages = end_vpn(&got[i], c, clusters) - first,
                                   .base_pfn = base[i],

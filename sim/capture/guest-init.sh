@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The first process of the captured guest (see system.sh, which packs it).
 # Runs a program under Valgrind's lackey, writes BLOCKS blocks of 64 KiB of its
-# trace after the first SKIP_BLOCKS to /dev/vda, prints the program's areas on
+# trace after the first SKIP_BLOCKS (or from when LOAD makes the file
+# /tmp/start) to /dev/vda, prints the program's areas on
 # the serial line, and leaves the program running so that its tables can be
 # captured.
 export PATH=/bin:/usr/bin
@@ -26,7 +27,7 @@ echo "$THP" > /sys/kernel/mm/transparent_hugepage/enabled
 
 echo "guest: kernel $(uname -r), running $PROGRAM"
 mkfifo /tmp/trace
-valgrind -q --tool=lackey --trace-mem=yes --log-file=/tmp/trace $PROGRAM > /tmp/program.log 2>&1 &
+sh -c "exec valgrind -q --tool=lackey --trace-mem=yes --log-file=/tmp/trace $PROGRAM" > /tmp/program.log 2>&1 &
 pid=$!
 sh -c "$LOAD" > /tmp/load.log 2>&1 &
 
@@ -34,7 +35,13 @@ sh -c "$LOAD" > /tmp/load.log 2>&1 &
 # outside is. The reader keeps draining after the last block: a blocked program
 # would never run again, and its CR3 could not be seen in the processor.
 {
-    [ "$SKIP_BLOCKS" -eq 0 ] || dd of=/dev/null bs=65536 count="$SKIP_BLOCKS" iflag=fullblock
+    if [ "$SKIP_BLOCKS" = load ]; then # the load says when: it makes /tmp/start
+        while [ ! -e /tmp/start ]; do
+            dd of=/dev/null bs=65536 count=16 iflag=fullblock 2>/dev/null
+        done
+    elif [ "$SKIP_BLOCKS" -gt 0 ]; then
+        dd of=/dev/null bs=65536 count="$SKIP_BLOCKS" iflag=fullblock
+    fi
     echo "guest: tracing"
     dd of=/dev/vda bs=65536 count="$BLOCKS" iflag=fullblock
     touch /tmp/done

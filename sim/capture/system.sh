@@ -8,9 +8,10 @@
 # boots the kernel of a Debian linux-image package under QEMU with a small
 # initrd that holds busybox, Valgrind, PROGRAM and the shared libraries they
 # need, runs PROGRAM under Valgrind's lackey (LOAD, a shell command, beside
-# it), keeps RECORDS records of the trace after about the first SKIP, stops the
-# machine while the process is on the processor, and asks QEMU's monitor for
-# what is needed. Valgrind's lackey runs its client at the client's own
+# it), keeps RECORDS records of the trace after about the first SKIP (or, when
+# SKIP is "load", from when LOAD makes the file /tmp/start), stops the machine
+# while the process is on the processor, and asks QEMU's monitor for what is
+# needed. Valgrind's lackey runs its client at the client's own
 # addresses inside one process, so the tables of that process map every
 # address of the trace. Results in the folder OUT:
 #
@@ -28,7 +29,7 @@
 # Needs: qemu-system-x86 busybox-static valgrind cpio zstd, and the package
 # file (apt-get download linux-image-cloud-amd64's dependency).
 set -euo pipefail
-[ $# -ge 5 ] || { sed -n '3,30p' "$0" >&2; exit 2; }
+[ $# -ge 5 ] || { sed -n '3,31p' "$0" >&2; exit 2; }
 out=$1 deb=$2 skip=$3 records=$4 program=$5 load=${6:-true}
 mem=${MEM:-768} cpu=${CPU:-max,la57=off} thp=${THP:-never}
 here=$(dirname "$(readlink -f "$0")")
@@ -67,12 +68,11 @@ done
 cp /usr/libexec/valgrind/{lackey-amd64-linux,vgpreload_core-amd64-linux.so,default.supp} "$root/usr/libexec/valgrind/"
 cp "$here/guest-init.sh" "$root/init"
 chmod 755 "$root/init"
-words=($program)
-words[0]=/usr/bin/$(basename "${words[0]}")
+binary=${program%% *}
 cat > "$root/capture.conf" <<CONF
-PROGRAM='${words[*]}'
-LOAD='$load'
-SKIP_BLOCKS=$((skip * 14 / 65536))
+PROGRAM=$(printf %q "/usr/bin/${binary##*/}${program#"$binary"}")
+LOAD=$(printf %q "$load")
+SKIP_BLOCKS=$([ "$skip" = load ] && echo load || echo $((skip * 14 / 65536)))
 BLOCKS=$((records * 17 / 65536 + 1))
 THP=$thp
 CONF
@@ -144,7 +144,7 @@ done > "$work/oracle"
 {
     echo "program: $program"
     echo "load: $load"
-    echo "trace: $records lackey records after the first $skip"
+    echo "trace: $records lackey records after the first $skip (load: when the load said so)"
     echo "kernel: $(basename "$deb")"
     echo "cpu: $cpu, memory: $mem MiB, transparent huge pages: $thp"
     qemu-system-x86_64 --version | head -n 1

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The list of mutants fits the sources, and a list that does not is refused. The campaign itself,
+# which takes much longer, is `make mutants`. Prints "ok NAME" or "not ok NAME" a check.
+set -u
+cd "$(dirname "$0")/.."
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+status=0
+
+check() { # NAME COMMAND...
+    local name=$1
+    shift
+    if "$@" >"$scratch/said" 2>&1; then
+        echo "ok $name"
+    else
+        echo "not ok $name"
+        sed 's/^/    /' "$scratch/said"
+        status=1
+    fi
+}
+
+# EXPECTED: what the runner must say about the copied tree, with exit status 2
+refused() {
+    /usr/bin/python3 "$scratch/tree/tests/mutants.py" --check >"$scratch/out" 2>&1
+    [ $? -eq 2 ] && grep -q "$1" "$scratch/out" || { cat "$scratch/out"; return 1; }
+}
+
+check "every mutant's text is in the sources once" /usr/bin/python3 tests/mutants.py --check
+
+mkdir -p "$scratch/tree/tests" "$scratch/tree/cmodel"
+cp -r rtl "$scratch/tree/"
+cp -r cmodel/src "$scratch/tree/cmodel/"
+cp tests/mutants.py tests/mutants.toml "$scratch/tree/tests/"
+sed -i "s/{57'd0, miss_d, 1'b1, 5'd0}/64'd32/" "$scratch/tree/rtl/dmt_walk_step.v"
+check "text that is gone is found out" refused "mutant .*(a-not-set): old text occurs 0 times"
+cp rtl/dmt_walk_step.v "$scratch/tree/rtl/"
+echo "// leaf_ok = sound && leaf; wire lost    = b_i && resp_i == AXI_OKAY;" >>"$scratch/tree/rtl/dmt_walk_step.v"
+check "text that is there twice is found out" refused "mutant .*(lost-taken-as-done): old text occurs 2 times"
+exit $status
