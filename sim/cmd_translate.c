@@ -53,7 +53,13 @@ struct engine {
     const char *name;
     struct dmt_mem *mem;   /* its own copy: A/D bits change */
     struct single *single; /* NULL: the architectural model */
+    const struct dmt_config *config;
     struct answer answer;
+    /* Deepest table that the first pass of this request has cached, for a second pass. */
+    struct {
+        uint8_t level, rights;
+        uint64_t table;
+    } cached;
 };
 
 static void note(struct answer *a, bool write, const struct dmt_ref *ref, uint64_t data, uint8_t resp)
@@ -85,17 +91,49 @@ static enum dmt_resp write_entry(void *user, const struct dmt_ref *ref, uint64_t
     return resp;
 }
 
+/* The hardware's second pass starts where the first one's cached entries lead. A
+ * request is one address and starts cold, so the deepest of them is all there is to know. */
+static void fill_cache(void *user, uint8_t stage, uint64_t va, uint8_t level, uint64_t table, uint8_t rights)
+{
+    struct engine *e = user;
+    const unsigned entries[5] = {[2] = e->config->pwc2_n, [3] = e->config->pwc3_n, [4] = e->config->pwc4_n};
+
+    (void)stage;
+    (void)va;
+    if (entries[level] > 0) {
+        e->cached.level = level;
+        e->cached.table = table;
+        e->cached.rights = rights;
+    }
+}
+
+static bool start_cached(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table, uint8_t *rights)
+{
+    const struct engine *e = user;
+
+    (void)stage;
+    (void)va;
+    if (e->cached.level == 0) {
+        return false;
+    }
+    *level = (uint8_t)(e->cached.level - 1);
+    *table = e->cached.table;
+    *rights = e->cached.rights;
+    return true;
+}
+
 static bool translate(struct engine *e, const struct request_line *line)
 {
     struct answer *a = &e->answer;
 
     a->n = 0;
+    e->cached.level = 0;
     a->cycles = -1;
     for (size_t i = 0; i < line->poke_n; i++) {
         dmt_mem_write(e->mem, line->poke[i].addr, line->poke[i].value);
     }
     if (e->single == NULL) {
-        struct dmt_port port = {.user = e, .read = read_entry, .write = write_entry};
+        struct dmt_port port = {e, read_entry, write_entry, start_cached, fill_cache};
         dmt_arch_translate(&line->state->dmt, &line->rq, &port, &a->result);
         return true;
     }
@@ -202,7 +240,7 @@ static const struct argp_option option_list[] = {
     {"requests", 'r', "FILE", 0, "CSV with a header: va,access,cpl and optional columns; - for standard input", 0},
     {"engine", 'e', "NAME", 0, "arch (default), cycle, rtl, or all: any difference is an error", 0},
     {"out", 'o', "FILE", 0, "Results CSV (default: standard output)", 0},
-    {"config", 'c', "NAME", 0, "Configuration of cycle and rtl (default: default)", 0},
+    {"config", 'c', "NAME", 0, "Configuration of the hardware (default: default)", 0},
     {"latency", 'l', "CLOCKS", 0, "Memory latency of cycle and rtl (default: 20)", 0},
     {0}};
 
@@ -286,6 +324,7 @@ static bool make_engine(struct engine *e, const char *name, const struct options
         say("out of memory");
         return false;
     }
+    e->config = &rtl->config;
     if (strcmp(name, "arch") == 0) {
         return true;
     }
