@@ -13,6 +13,7 @@ int cmd_translate(int argc, char **argv);
 int cmd_cosim(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 
 /** Read a state file for translating: false after saying why, also when its
  * mode is one that this release does not have. */

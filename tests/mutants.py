@@ -134,9 +134,11 @@ class Tree:
         self.log = path / "log"
 
     def make(self, targets, keep=()):
-        """Bring targets up to date, all but the models of the configurations to keep."""
-        old = [f"-obuild/verilated/{c}/model.a" for c in keep]
-        code = command(["make", "JOBS=1", "BUILD=build", *old, *targets], self.path, MAKE_LIMIT, self.log)
+        """Bring targets up to date; the RTL of the configurations to keep counts as such."""
+        for config in keep:
+            for product in (f"verilated/{config}/model.a", f"obj/tb/rtl_dut.{config}.o"):
+                (self.path / "build" / product).touch()
+        code = command(["make", "JOBS=1", "BUILD=build", *targets], self.path, MAKE_LIMIT, self.log)
         if code != 0:
             raise CannotRun(f"{self.path}: make {' '.join(targets)} failed:\n{tail(self.log)}")
 
@@ -152,11 +154,11 @@ class Tree:
             return None
         text = self.log.read_text(errors="replace")
         place = re.search(r"^divergence: .* cycle (\d+) ", text, re.M)
-        signal_name = re.search(r"^ *signal (\S+): (.*) \((.*)\)$", text, re.M)
+        signal_name = re.search(r"^ *signal (\S+): expected \S+ got \S+ \((.*)\)$", text, re.M)
         if code == 1 and place and signal_name:
-            by_pins = signal_name[3] == "the two models differ"
+            by_pins = signal_name[2] == "the two models differ"
             return ("lockstep" if by_pins else "judge",
-                    signal_name[1] if by_pins else f"{signal_name[1]}: {signal_name[3]}", int(place[1]))
+                    signal_name[1] if by_pins else f"{signal_name[1]}, {signal_name[2]}", int(place[1]))
         if code is None:
             return ("time limit", f"the run did not end within {COSIM_LIMIT} s", None)
         if code < 0:

@@ -26,13 +26,12 @@ import configs  # noqa: E402
 
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 FILES = [line for line in (TOP / "rtl/dmt.f").read_text().split() if line.startswith("rtl/")]
-SOURCES = FILES + ["rtl/dmt_regs.vh", "rtl/configs.json", "rtl/synth/synth.py"]
 # Parameters that a module has besides those of its configuration, as dmt_mmu sets them.
 DERIVED = {"ID_W": lambda p: max(1, (p["CTX_N"] - 1).bit_length())}
 FLOWS = {
     # Memories become flip-flops in the first, LUT RAM where it fits in the others.
-    "cells": f"synth -run begin:fine; memory_map; opt -full; synth -run fine:; dfflibmap -liberty {LIBERTY}; "
-             f"abc -liberty {LIBERTY}; opt_clean",
+    "cells": f"synth -run begin:fine; opt -fast -full; memory_map; opt -undriven -fine; techmap; opt -fast; "
+             f"dfflibmap -liberty {LIBERTY}; opt -fast; abc -liberty {LIBERTY}; opt_clean",
     "ecp5": "synth_ecp5 -abc9",
     "ice40": "synth_ice40",
 }
@@ -58,6 +57,17 @@ class Row:
 def parameters(module):
     text = (TOP / f"rtl/{module}.v").read_text()
     return re.findall(r"^\s*parameter\s+(\w+)", text[:text.index(");")], re.M)
+
+
+def sources(module):
+    """The files that a module's result depends on: its own, those of modules in it, and what all share."""
+    found, ahead = {"rtl/dmt_regs.vh", "rtl/synth/synth.py"}, [f"rtl/{module}.v"]
+    while ahead:
+        file = ahead.pop()
+        found.add(file)
+        words = set(re.findall(r"\w+", (TOP / file).read_text()))
+        ahead += [f for f in FILES if Path(f).stem in words and f not in found]
+    return sorted(found)
 
 
 def rows():
@@ -151,7 +161,7 @@ def result(row, flow, out):
     """The numbers of one row under one flow, from the store or from the tool."""
     base = out / f"{row.module}-{row.config}-{flow}"
     key = hashlib.sha256(repr(sorted(row.params.items())).encode())
-    for f in SOURCES:
+    for f in sources(row.module):
         key.update((TOP / f).read_bytes())
     store = base.with_suffix(".result")
     if store.exists():
@@ -172,6 +182,16 @@ def count(cells, pattern):
 def version(command, pattern):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return re.search(pattern, done.stdout)[0]
+
+
+EXPECTED = {"ecp5": "LUT4|CCU2C|TRELLIS_DPR16X4|TRELLIS_FF|PFUMX|L6MUX21", "ice40": "SB_LUT4|SB_CARRY|SB_DFF.*"}
+
+
+def unexpected(table):
+    """Cells that the table has no column for (a multiplier, say), so that none goes unseen."""
+    return [f"* {row.name} on {flow} also has {n} {cell}."
+            for row, v in table for flow, known in EXPECTED.items()
+            for cell, n in v[flow].items() if not re.fullmatch(known, cell)]
 
 
 def report(table):
@@ -221,7 +241,7 @@ def main():
     by_row = {}
     for (row, flow), value in zip(jobs, values):
         by_row.setdefault(row, {})[flow] = value
-    lines = report(by_row.items())
+    lines = report(by_row.items()) + [""] + unexpected(by_row.items())
     print("\n".join(lines))
     if options.only:
         return

@@ -142,7 +142,7 @@ awk '{ split($1, r, "-"); print r[1], r[2] }' "$out/maps" | while read -r from t
 done > "$work/oracle"
 { echo gva,pa; cat "$work/oracle"; } > "$out/oracle.csv"
 {
-    echo "program: $program"
+    echo "program: ${binary##*/}${program#"$binary"}"
     echo "load: $load"
     echo "trace: $records lackey records after the first $skip (load: when the load said so)"
     echo "kernel: $(basename "$deb")"
