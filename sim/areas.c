@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUBBLE_PERCENT 2u /* paper, section 4.2.1 */
+#define BUBBLE_PERCENT 2u                /* paper, section 4.2.1 */
 #define TEA_FRAMES_MAX UINT64_C(0x40000) /* 1 GiB of TEAs maps 512 GiB in 4 KiB pages: ample */
 
 static void add(struct areas *a, uint64_t start, uint64_t end, uint8_t rights)
@@ -114,7 +114,8 @@ bool areas_layout(struct dmt_mem *mem, struct dmt_state *state, const struct are
                   uint64_t tea_base, struct dmt_tea_report *report)
 {
     const struct dmt_level *l = &state->level[0];
-    struct dmt_table t = {mem, (l->cr3 & DMT_PTE_FRAME) >> 12, (l->cr4 & DMT_LEVEL_CR4_LA57_MASK) != 0 ? 5 : 4};
+    struct dmt_table t = {mem, (l->cr3 & DMT_PTE_FRAME) >> 12,
+                          (l->cr4 & DMT_LEVEL_CR4_LA57_MASK) != 0 ? 5 : 4};
     struct dmt_pool pool = {mem, tea_base, UINT64_C(1) << (state->maxpa - 12)};
     uint64_t va;
     unsigned index;
@@ -154,8 +155,8 @@ bool areas_layout(struct dmt_mem *mem, struct dmt_state *state, const struct are
         return false;
     }
     if (!dmt_tea_check(&t, state->tea[0], registers, &va, &index)) {
-        say("register %u and the x86 walk disagree at 0x%" PRIx64 " (does --tea-base name frames in use?)", index,
-            va);
+        say("register %u and the x86 walk disagree at 0x%" PRIx64 " (does --tea-base name frames in use?)",
+            index, va);
         return false;
     }
     return true;

@@ -23,9 +23,30 @@ struct options {
     char command[2048]; /* repeats this run */
 };
 
-enum { O_SEEDS = 256, O_CYCLES, O_MODE, O_PROFILE, O_NO_CHANGES, O_TRACE, O_LIMIT, O_NO_TLB, O_NO_REGISTERS, O_WAVES,
-       O_AROUND, O_WAVES_FROM, O_WAVES_TO, O_WAVES_DIR, O_RECORD, O_ALONE, O_DUT, O_OUTSTANDING, O_BASE, O_EPOCH,
-       O_WATCHDOG, O_STATE };
+enum {
+    O_SEEDS = 256,
+    O_CYCLES,
+    O_MODE,
+    O_PROFILE,
+    O_NO_CHANGES,
+    O_TRACE,
+    O_LIMIT,
+    O_NO_TLB,
+    O_NO_REGISTERS,
+    O_WAVES,
+    O_AROUND,
+    O_WAVES_FROM,
+    O_WAVES_TO,
+    O_WAVES_DIR,
+    O_RECORD,
+    O_ALONE,
+    O_DUT,
+    O_OUTSTANDING,
+    O_BASE,
+    O_EPOCH,
+    O_WATCHDOG,
+    O_STATE
+};
 
 static const struct argp_option option_list[] = {
     {0, 0, 0, 0, "What runs:", 1},
@@ -40,7 +61,8 @@ static const struct argp_option option_list[] = {
     {"cycles", O_CYCLES, "N", 0, "Stop each after N clocks", 2},
     {"epoch", O_EPOCH, "N", 0, "Clocks until reset with a new scenario", 2},
     {"no-changes", O_NO_CHANGES, 0, 0, "No register writes, invalidations or memory writes under way", 2},
-    {"profile", 'p', "NAME", 0, "Memory behaviour, see below (default: random runs mix them, replays fixed-20)", 2},
+    {"profile", 'p', "NAME", 0,
+     "Memory behaviour, see below (default: random runs mix them, replays fixed-20)", 2},
     {"watchdog", O_WATCHDOG, "N", 0, "Clocks without progress that count as a hang", 2},
     {0, 0, 0, 0, "Replay:", 3},
     {"state", O_STATE, "FILE", 0, "Registers", 3},
@@ -56,7 +78,8 @@ static const struct argp_option option_list[] = {
     {"waves", O_WAVES, "FILE", 0, "FST of the run", 4},
     {"waves-from", O_WAVES_FROM, "CYCLE", 0, "First clock of it", 4},
     {"waves-to", O_WAVES_TO, "CYCLE", 0, "Last clock of it", 4},
-    {"waves-around", O_AROUND, "N", 0, "Clocks before and after a divergence in its own waves (default 200)", 4},
+    {"waves-around", O_AROUND, "N", 0, "Clocks before and after a divergence in its own waves (default 200)",
+     4},
     {"waves-dir", O_WAVES_DIR, "DIR", 0, "Where those go (default build/waves)", 4},
     {"record", O_RECORD, "FILE", 0, "Inputs of every clock, for replay in other simulators", 4},
     {0}};
@@ -216,13 +239,17 @@ static char *help_filter(int key, const char *text, void *input)
 }
 
 static const struct argp argp = {
-    option_list, parse_option, NULL,
+    option_list,
+    parse_option,
+    NULL,
     "Run the RTL beside its cycle model, compare every pin on every clock, and judge every answer by the "
     "architectural model. At the first divergence: stop, report, and write waves around it."
     "\vExamples:\n  dmt cosim --seed 7 --seeds 50 --cycles 200000\n"
     "  dmt cosim --state sim/captures/gups/state --memory sim/captures/gups/memory.zst "
     "--trace sim/captures/gups/trace.zst --limit 100000 --waves gups.fst",
-    NULL, help_filter, NULL};
+    NULL,
+    help_filter,
+    NULL};
 
 /* The command line as a shell would take it. */
 static void quote(struct options *o, int argc, char **argv)
@@ -231,7 +258,8 @@ static void quote(struct options *o, int argc, char **argv)
 
     for (int i = 0; i < argc; i++) {
         const char *mark = i == 0 || strpbrk(argv[i], " '\"$&;()<>|*?#") == NULL ? "" : "'";
-        int k = snprintf(o->command + n, sizeof o->command - n, "%s%s%s%s", i > 0 ? " " : "", mark, argv[i], mark);
+        int k = snprintf(o->command + n, sizeof o->command - n, "%s%s%s%s", i > 0 ? " " : "", mark, argv[i],
+                         mark);
         if (k < 0 || (size_t)k >= sizeof o->command - n) {
             o->command[0] = '\0';
             return;
@@ -290,7 +318,8 @@ static void summary(const struct options *o, const struct cosim_stats *s, const 
     static const char *const paths[] = {"none", "tea", "radix", "restart"};
 
     if (tlb != NULL) {
-        printf("trace:       %" PRIu64 " accesses, %" PRIu64 " L1 hits, %" PRIu64 " L2 hits, %" PRIu64 " misses\n",
+        printf("trace:       %" PRIu64 " accesses, %" PRIu64 " L1 hits, %" PRIu64 " L2 hits, %" PRIu64
+               " misses\n",
                tlb->accesses, tlb->l1_hits, tlb->l2_hits, tlb->walks);
     }
     printf("clocks:      %" PRIu64 " (%.0f a second)\n", s->cycles,
@@ -312,8 +341,8 @@ static void summary(const struct options *o, const struct cosim_stats *s, const 
             printf(" %s %" PRIu64, status_name(i), s->status[i]);
         }
     }
-    printf("\nA/D updates: %" PRIu64 ", lost races %" PRIu64 "; register writes %" PRIu64 "; memory stores %" PRIu64
-           "\n",
+    printf("\nA/D updates: %" PRIu64 ", lost races %" PRIu64 "; register writes %" PRIu64
+           "; memory stores %" PRIu64 "\n",
            s->updates, s->lost, s->csr_writes, s->pokes);
     printf("divergences: %" PRIu64 "%s\n", s->divergences, o->alone ? " (not looked for)" : "");
     if (o->run.waves != NULL) {

@@ -22,14 +22,32 @@ struct options {
     bool all, build, has_root;
 };
 
-enum { O_INFO = 256, O_MAPS, O_PID, O_CPU, O_REGISTERS, O_TRACE, O_OUT_MEMORY, O_OUT_STATE, O_OUT_TRACE, O_ROOT,
-       O_MAXPA, O_ALL, O_BUILD, O_RECORDS, O_SKIP, O_LIMIT, O_TEA_BASE };
+enum {
+    O_INFO = 256,
+    O_MAPS,
+    O_PID,
+    O_CPU,
+    O_REGISTERS,
+    O_TRACE,
+    O_OUT_MEMORY,
+    O_OUT_STATE,
+    O_OUT_TRACE,
+    O_ROOT,
+    O_MAXPA,
+    O_ALL,
+    O_BUILD,
+    O_RECORDS,
+    O_SKIP,
+    O_LIMIT,
+    O_TEA_BASE
+};
 
 static const struct argp_option option_list[] = {
     {0, 0, 0, 0, "What comes in:", 1},
     {"memory", 'm', "FILE", 0, "Frames, raw image or ELF core, zstd-compressed or not", 1},
     {"base", 'b', "ADDR", 0, "The memory file is a raw image that starts at this hex address", 1},
-    {"records", O_RECORDS, 0, 0, "The memory file is bare records of a 64-bit frame number and 4096 bytes", 1},
+    {"records", O_RECORDS, 0, 0, "The memory file is bare records of a 64-bit frame number and 4096 bytes",
+     1},
     {"state", 's', "FILE", 0, "A state file to start from", 1},
     {"info-registers", O_INFO, "FILE", 0, "Text of QEMU's monitor command \"info registers\"", 1},
     {"cpu", O_CPU, "N", 0, "Which processor of that text (default 0)", 1},
@@ -39,7 +57,8 @@ static const struct argp_option option_list[] = {
     {"pid", O_PID, "PID", 0, "The maps file has sections \"# pid PID\": use this one", 1},
     {"trace", O_TRACE, "FILE", 0, "Lackey, ChampSim or compact trace; - for standard input", 1},
     {0, 0, 0, 0, "What happens:", 2},
-    {"registers", O_REGISTERS, "N", 0, "With --maps: lay leaf tables into TEAs, using at most N registers", 2},
+    {"registers", O_REGISTERS, "N", 0, "With --maps: lay leaf tables into TEAs, using at most N registers",
+     2},
     {"tea-base", O_TEA_BASE, "PFN", 0, "First frame for TEAs, hex (default: above all frames in use)", 2},
     {"build", O_BUILD, 0, 0, "Build page tables for the pages that the trace touches inside the maps", 2},
     {"all-frames", O_ALL, 0, 0, "Write every frame, not only tables that CR3 reaches", 2},
@@ -172,18 +191,24 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
 }
 
 static const struct argp argp = {
-    option_list, parse_option, NULL,
+    option_list,
+    parse_option,
+    NULL,
     "Turn other tools' files into memory, state and trace files of dmt."
     "\vExamples:\n"
     "  a captured system (see sim/capture/system.sh):\n"
     "    dmt import -m core.zst --info-registers registers.txt --out-memory memory.zst --out-state state\n"
     "  give its process 16 TEA registers:\n"
-    "    dmt import -m memory.zst -s state --maps maps --registers 16 --out-memory tea.zst --out-state tea.state\n"
+    "    dmt import -m memory.zst -s state --maps maps --registers 16 --out-memory tea.zst --out-state "
+    "tea.state\n"
     "  a Valgrind trace:\n"
     "    dmt import --trace lackey.zst --out-trace trace.zst\n"
     "  page tables for a trace of which only the maps are known:\n"
-    "    dmt import --trace lackey.zst --maps maps --build --registers 16 --out-memory m.zst --out-state state",
-    NULL, NULL, NULL};
+    "    dmt import --trace lackey.zst --maps maps --build --registers 16 --out-memory m.zst --out-state "
+    "state",
+    NULL,
+    NULL,
+    NULL};
 
 /* ---------------------------------------------------------------- registers */
 
@@ -277,7 +302,8 @@ struct builder {
     uint64_t mapped, outside;
 };
 
-static bool start_build(struct builder *b, struct dmt_mem *mem, const struct areas *areas, struct full_state *s)
+static bool start_build(struct builder *b, struct dmt_mem *mem, const struct areas *areas,
+                        struct full_state *s)
 {
     *b = (struct builder){.areas = areas};
     b->tables = (struct dmt_pool){mem, 0x1000, 0x100000};
@@ -287,9 +313,8 @@ static bool start_build(struct builder *b, struct dmt_mem *mem, const struct are
         say("out of memory");
         return false;
     }
-    s->dmt.level[0] = (struct dmt_level){.cr0 = DMT_LEVEL_CR0_WP_MASK,
-                                         .cr3 = b->table.root << 12,
-                                         .efer = DMT_LEVEL_EFER_NXE_MASK};
+    s->dmt.level[0] = (struct dmt_level){
+        .cr0 = DMT_LEVEL_CR0_WP_MASK, .cr3 = b->table.root << 12, .efer = DMT_LEVEL_EFER_NXE_MASK};
     return true;
 }
 
@@ -414,7 +439,8 @@ static bool work(const struct options *o, struct dmt_mem *mem, const struct core
         return false;
     }
     if (o->build) {
-        printf("tables: %" PRIu64 " pages mapped, %" PRIu64 " touched outside the areas\n", b.mapped, b.outside);
+        printf("tables: %" PRIu64 " pages mapped, %" PRIu64 " touched outside the areas\n", b.mapped,
+               b.outside);
     }
     if (o->registers > 0) {
         /* A TEA must not lie on a frame that the built tables map. */
@@ -424,8 +450,8 @@ static bool work(const struct options *o, struct dmt_mem *mem, const struct core
         }
         printf("TEAs: %u registers, %zu areas in %zu clusters, %" PRIu64 " frames, %" PRIu64
                " leaf tables moved, %" PRIu64 " of %" PRIu64 " mapped pages covered\n",
-               report.registers, areas->n, report.clusters, report.frames, report.tables, report.covered_pages,
-               report.mapped_pages);
+               report.registers, areas->n, report.clusters, report.frames, report.tables,
+               report.covered_pages, report.mapped_pages);
     }
     if (o->out_memory != NULL && !write_memory(o, mem, &s)) {
         return false;

@@ -33,12 +33,14 @@ struct options {
 enum { O_CAPTURES = 256, O_LATENCY, O_LIMIT, O_OUTSTANDING };
 
 static const struct argp_option option_list[] = {
-    {"captures", O_CAPTURES, "DIR", 0, "Folder of captured systems (default: sim/captures beside the build folder)", 0},
+    {"captures", O_CAPTURES, "DIR", 0,
+     "Folder of captured systems (default: sim/captures beside the build folder)", 0},
     {"out", 'o', "DIR", 0, "Where report and waves go (default: run/ beside this program)", 0},
     {"config", 'c', "NAME", 0, "Configuration of the RTL (default: default)", 0},
     {"latency", O_LATENCY, "CLOCKS", 0, "Memory latency (default 20)", 0},
     {"limit", O_LIMIT, "N", 0, "At most N accesses of each trace", 0},
-    {"outstanding", O_OUTSTANDING, "N", 0, "Requests in flight; 0: as many as the block takes (default 1)", 0},
+    {"outstanding", O_OUTSTANDING, "N", 0, "Requests in flight; 0: as many as the block takes (default 1)",
+     0},
     {0}};
 
 static error_t parse_option(int key, char *arg, struct argp_state *a)
@@ -77,11 +79,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
 }
 
 static const struct argp argp = {
-    option_list, parse_option, NULL,
+    option_list,
+    parse_option,
+    NULL,
     "Walk captured systems in lockstep, with TEA registers and without, and end in a table and an HTML page."
     "\vA captured system is a folder with the files memory.zst, state, maps, trace.zst and oracle.csv, as "
     "sim/capture/system.sh and dmt import make them.\n\nExample:\n  dmt run --limit 200000",
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 /* ---------------------------------------------------------------- one system */
 
@@ -159,7 +165,8 @@ static bool check_oracle(struct captured *c, const struct dut_ops *rtl, unsigned
             ok = false;
         } else {
             r->oracle++;
-            r->oracle_bad += fault ? result.status != DMT_STATUS_PF : result.status != DMT_STATUS_OK || result.pa != pa;
+            r->oracle_bad +=
+                fault ? result.status != DMT_STATUS_PF : result.status != DMT_STATUS_OK || result.pa != pa;
         }
     }
     if (single != NULL) {
@@ -213,8 +220,8 @@ static enum cosim_result lockstep(const struct options *o, const struct captured
     if (result == COSIM_BAD) {
         say("%s", cosim_error());
     } else {
-        printf("  %-20s %" PRIu64 " walks, %" PRIu64 " clocks compared, %" PRIu64 " divergences (%.0f s)\n", bar.label,
-               run->stats.walks, run->stats.cycles, run->stats.divergences, run->stats.seconds);
+        printf("  %-20s %" PRIu64 " walks, %" PRIu64 " clocks compared, %" PRIu64 " divergences (%.0f s)\n",
+               bar.label, run->stats.walks, run->stats.cycles, run->stats.divergences, run->stats.seconds);
         fflush(stdout);
     }
     return result;
@@ -226,23 +233,31 @@ static enum cosim_result run_system(const struct options *o, struct captured *c)
     char trace[768], command[2048];
     const struct dut_ops *rtl = dut_rtl_find(o->config);
 
-    printf("%s: captured system in %s\n", r->name, c->folder);
+    printf("%s: %s\n", r->name, c->folder);
     if (!load(c, rtl) || !check_oracle(c, rtl, (unsigned)o->latency)) {
         return COSIM_BAD;
     }
-    printf("  QEMU's own translations: %" PRIu64 " of %" PRIu64 " agree with the RTL\n", r->oracle - r->oracle_bad,
-           r->oracle);
+    if (r->oracle > 0) {
+        printf("  QEMU's own translations: %" PRIu64 " of %" PRIu64 " agree with the RTL\n",
+               r->oracle - r->oracle_bad, r->oracle);
+    } else {
+        printf("  no translations of QEMU to compare with: oracle.csv has no rows (see meta.txt there)\n");
+    }
     fflush(stdout);
-    struct replay *replay = replay_trace(file_of(c, "trace.zst", trace), &r->state, c->mem, true, o->limit, &r->tlb);
+    struct replay *replay =
+        replay_trace(file_of(c, "trace.zst", trace), &r->state, c->mem, true, o->limit, &r->tlb);
     if (replay == NULL) {
         return COSIM_BAD;
     }
-    printf("  trace: %" PRIu64 " accesses, %" PRIu64 " L1 hits, %" PRIu64 " L2 hits, %" PRIu64 " misses to walk\n",
+    printf("  trace: %" PRIu64 " accesses, %" PRIu64 " L1 hits, %" PRIu64 " L2 hits, %" PRIu64
+           " misses to walk\n",
            r->tlb.accesses, r->tlb.l1_hits, r->tlb.l2_hits, r->tlb.walks);
     fflush(stdout);
     snprintf(r->waves, sizeof r->waves, "%.400s/%s.fst", o->out, r->name);
-    snprintf(command, sizeof command, "dmt run --captures %s --config %s --latency %" PRIu64 " --limit %" PRIu64
-             " --outstanding %" PRIu64, o->captures, o->config, o->latency, o->limit, o->outstanding);
+    snprintf(command, sizeof command,
+             "dmt run --captures %s --config %s --latency %" PRIu64 " --limit %" PRIu64
+             " --outstanding %" PRIu64,
+             o->captures, o->config, o->latency, o->limit, o->outstanding);
     enum cosim_result result = lockstep(o, c, replay, true, command, &r->dmt);
     if (result == COSIM_OK) {
         result = lockstep(o, c, replay, false, command, &r->x86);
@@ -279,7 +294,8 @@ static size_t list_systems(const struct options *o, char names[SYSTEMS_MAX][64])
     closedir(d);
     qsort(names, n, sizeof names[0], by_name);
     if (n == 0) {
-        say("%s: no captured system (a folder with memory.zst, state, maps, trace.zst, oracle.csv)", o->captures);
+        say("%s: no captured system (a folder with memory.zst, state, maps, trace.zst, oracle.csv)",
+            o->captures);
     }
     return n;
 }

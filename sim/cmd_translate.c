@@ -107,7 +107,8 @@ static void fill_cache(void *user, uint8_t stage, uint64_t va, uint8_t level, ui
     }
 }
 
-static bool start_cached(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table, uint8_t *rights)
+static bool start_cached(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table,
+                         uint8_t *rights)
 {
     const struct engine *e = user;
 
@@ -173,11 +174,11 @@ static bool differs(const struct engine *a, const struct engine *b, const struct
     const char *field = NULL;
     uint64_t got = 0, expected = 0;
 
-#define COMPARE(f)                                                                                                   \
-    if (field == NULL && x->f != y->f) {                                                                             \
-        field = #f;                                                                                                  \
-        expected = (uint64_t)x->f;                                                                                   \
-        got = (uint64_t)y->f;                                                                                        \
+#define COMPARE(f)                                                                                           \
+    if (field == NULL && x->f != y->f) {                                                                     \
+        field = #f;                                                                                          \
+        expected = (uint64_t)x->f;                                                                           \
+        got = (uint64_t)y->f;                                                                                \
     }
     COMPARE(status)
     COMPARE(pa)
@@ -211,7 +212,8 @@ static bool differs(const struct engine *a, const struct engine *b, const struct
             got = q->ref.addr;
         }
     }
-    if (field == NULL && a->answer.cycles >= 0 && b->answer.cycles >= 0 && a->answer.cycles != b->answer.cycles) {
+    if (field == NULL && a->answer.cycles >= 0 && b->answer.cycles >= 0 &&
+        a->answer.cycles != b->answer.cycles) {
         field = "cycles";
         expected = (uint64_t)a->answer.cycles;
         got = (uint64_t)b->answer.cycles;
@@ -237,7 +239,8 @@ static const struct argp_option option_list[] = {
     {"state", 's', "FILE", 0, "Registers (required)", 0},
     {"memory", 'm', "FILE", 0, "Memory: frames, raw image or ELF core, zstd-compressed or not (required)", 0},
     {"base", 'b', "ADDR", 0, "The memory file is a raw image that starts at this hex address", 0},
-    {"requests", 'r', "FILE", 0, "CSV with a header: va,access,cpl and optional columns; - for standard input", 0},
+    {"requests", 'r', "FILE", 0,
+     "CSV with a header: va,access,cpl and optional columns; - for standard input", 0},
     {"engine", 'e', "NAME", 0, "arch (default), cycle, rtl, or all: any difference is an error", 0},
     {"out", 'o', "FILE", 0, "Results CSV (default: standard output)", 0},
     {"config", 'c', "NAME", 0, "Configuration of the hardware (default: default)", 0},
@@ -302,15 +305,21 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
 }
 
 static const struct argp argp = {
-    option_list, parse_option, "[ADDRESS...]",
+    option_list,
+    parse_option,
+    "[ADDRESS...]",
     "Translate addresses, each a cold walk, and write what came of them as CSV."
     "\vAddresses on the command line are reads, with user rights below 2^63 and supervisor rights above.\n\n"
     "Columns of the requests: va,access,cpl are required; ac, implicit, nonspec (1 unless given), poke "
     "(addr=value;addr=value, stores made before the line) and any key of state files are optional.\n\n"
-    "Example:\n  dmt translate -s sim/captures/gups/state -m sim/captures/gups/memory.zst -e all 401000 4800000",
-    NULL, NULL, NULL};
+    "Example:\n  dmt translate -s sim/captures/gups/state -m sim/captures/gups/memory.zst -e all 401000 "
+    "4800000",
+    NULL,
+    NULL,
+    NULL};
 
-static bool make_engine(struct engine *e, const char *name, const struct options *o, const struct dmt_mem *mem)
+static bool make_engine(struct engine *e, const char *name, const struct options *o,
+                        const struct dmt_mem *mem)
 {
     const struct dut_ops *rtl = dut_rtl_find(o->config);
 
@@ -328,7 +337,8 @@ static bool make_engine(struct engine *e, const char *name, const struct options
     if (strcmp(name, "arch") == 0) {
         return true;
     }
-    e->single = single_new(strcmp(name, "rtl") == 0 ? rtl : &dut_cycle, &rtl->config, e->mem, o->latency, true);
+    e->single =
+        single_new(strcmp(name, "rtl") == 0 ? rtl : &dut_cycle, &rtl->config, e->mem, o->latency, true);
     if (e->single == NULL) {
         say("engine %s: %s", name, cosim_error());
     }

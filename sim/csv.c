@@ -86,8 +86,11 @@ static bool header(struct requests *r, const struct in *in, char *text)
             c++;
         }
         if (c == C_STATE && !state_key(field[i])) {
-            in_say(in, "unknown column '%.40s', expected va, access, cpl, ac, implicit, nonspec, poke or a key of "
-                       "state files", field[i]);
+            in_say(
+                in,
+                "unknown column '%.40s', expected va, access, cpl, ac, implicit, nonspec, poke or a key of "
+                "state files",
+                field[i]);
             return false;
         }
         for (unsigned k = 0; k < i; k++) {
@@ -103,7 +106,8 @@ static bool header(struct requests *r, const struct in *in, char *text)
     }
     for (unsigned c = C_VA; c <= C_CPL; c++) {
         if ((seen & 1u << c) == 0) {
-            in_say(in, "column '%s' is missing (the first line must be a header with va,access,cpl)", known[c]);
+            in_say(in, "column '%s' is missing (the first line must be a header with va,access,cpl)",
+                   known[c]);
             return false;
         }
     }
@@ -157,12 +161,15 @@ static const char *known_field(struct request_line *l, enum column c, char *text
 
     switch (c) {
     case C_VA:
-        return parse_hex(text, UINT64_MAX, &l->rq.va) ? NULL : WRONG("va: '%.40s' is not a 64-bit hex number", text);
+        return parse_hex(text, UINT64_MAX, &l->rq.va) ? NULL
+                                                      : WRONG("va: '%.40s' is not a 64-bit hex number", text);
     case C_ACCESS:
         if (text[0] == '\0' || text[1] != '\0' || strchr("rwx", text[0]) == NULL) {
             return WRONG("access: '%.40s' is not r, w or x", text);
         }
-        l->rq.access = text[0] == 'r' ? DMT_ACCESS_READ : text[0] == 'w' ? DMT_ACCESS_WRITE : DMT_ACCESS_EXECUTE;
+        l->rq.access = text[0] == 'r'   ? DMT_ACCESS_READ
+                       : text[0] == 'w' ? DMT_ACCESS_WRITE
+                                        : DMT_ACCESS_EXECUTE;
         return NULL;
     case C_CPL:
         if (!parse_decimal(text, 3, &v)) {
@@ -312,7 +319,8 @@ const struct request_line *requests_get(struct requests *r, size_t i)
 
 /* ---------------------------------------------------------------- results */
 
-const char results_header[] = "va,access,cpl,status,pa,page,error,stage,gpa,path,refs,reads,ad_writes,cycles\n";
+const char results_header[] =
+    "va,access,cpl,status,pa,page,error,stage,gpa,path,refs,reads,ad_writes,cycles\n";
 
 const char *status_name(unsigned status)
 {
@@ -368,7 +376,7 @@ void results_put(struct out *out, const struct dmt_request *rq, const struct dmt
     bool ok = r->status == DMT_STATUS_OK, bus = r->status == DMT_STATUS_BUS;
     bool error = !ok && r->status != DMT_STATUS_GP && r->status != DMT_STATUS_RETRY;
 
-    out_printf(out, "0x%llx,%c,%u,%s,", (unsigned long long)rq->va, "rwx"[rq->access], rq->cpl,
+    out_printf(out, "0x%llx,%c,%u,%s,", (unsigned long long)rq->va, "rwx"[rq->access], rq -> cpl,
                status_name(r->status));
     if (ok || bus) { /* bus: where the table entry lies */
         out_printf(out, "0x%llx", (unsigned long long)(ok ? r->pa : r->addr));

@@ -19,7 +19,7 @@ struct request_line {
     bool overrides;                 /**< state differs from the file's */
     struct store *poke;             /**< stores made before it */
     size_t poke_n;
-    uint64_t number;                /**< line in the file, from 1 */
+    uint64_t number; /**< line in the file, from 1 */
 };
 
 struct requests;

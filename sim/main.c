@@ -35,7 +35,8 @@ int main(int argc, char **argv)
 
     signals_install();
     argp_err_exit_status = EXIT_BAD_INPUT;
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)) {
+    if (argc >= 2 &&
+        (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)) {
         usage(stdout);
         return fflush(stdout) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
     }

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FRAME 4096u
-#define HEADER 16u
+#define FRAME   4096u
+#define HEADER  16u
 #define PFN_MAX ((UINT64_C(1) << 40) - 1) /* 52-bit physical addresses */
 
 static uint8_t *add_frame(struct dmt_mem *m, uint64_t pfn)
@@ -164,7 +164,8 @@ static bool read_notes(const char *name, Elf *elf, const GElf_Phdr *p, bool *mac
     size_t at = 0, name_at, desc_at, next;
 
     if (data == NULL) {
-        say("%s: offset %llu: notes cannot be read: %s", name, (unsigned long long)p->p_offset, elf_errmsg(-1));
+        say("%s: offset %llu: notes cannot be read: %s", name, (unsigned long long)p->p_offset,
+            elf_errmsg(-1));
         return false;
     }
     while (at < data->d_size && (next = gelf_getnote(data, at, &note, &name_at, &desc_at)) > 0) {
@@ -233,7 +234,8 @@ static bool read_segments(const char *name, Elf *elf, const uint8_t *data, size_
         }
     }
     if (!machine) {
-        say("%s: no QEMU or VMCOREINFO note: not a memory dump of a machine (dump-guest-memory, kdump)", name);
+        say("%s: no QEMU or VMCOREINFO note: not a memory dump of a machine (dump-guest-memory, kdump)",
+            name);
         return false;
     }
     if (!some) {
@@ -243,7 +245,8 @@ static bool read_segments(const char *name, Elf *elf, const uint8_t *data, size_
     return true;
 }
 
-static bool read_elf(const char *path, struct in *in, bool mappable, struct dmt_mem *m, struct core_info *core)
+static bool read_elf(const char *path, struct in *in, bool mappable, struct dmt_mem *m,
+                     struct core_info *core)
 {
     size_t size = 0;
     uint8_t *data = NULL;
@@ -316,8 +319,9 @@ struct dmt_mem *memory_read(const char *path, const struct memory_how *how, stru
         }
         ok = read_elf(path, in, mappable, m, core);
     } else if (got >= 8 && (memcmp(head, "KDUMP   ", 8) == 0 || memcmp(head, "makedump", 8) == 0)) {
-        in_say_offset(in, 0, "kdump-compressed dump; make an ELF core of it (makedumpfile -E, or "
-                             "dump-guest-memory without -z, -l, -s)");
+        in_say_offset(in, 0,
+                      "kdump-compressed dump; make an ELF core of it (makedumpfile -E, or "
+                      "dump-guest-memory without -z, -l, -s)");
     } else if (how->records) {
         ok = read_records(in, m);
     } else if (how->raw) {

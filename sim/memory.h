@@ -10,7 +10,7 @@
 
 /** What besides memory an ELF core said. */
 struct core_info {
-    bool qemu;           /**< it has a QEMU CPU-state note: level holds CR0, CR3, CR4 */
+    bool qemu; /**< it has a QEMU CPU-state note: level holds CR0, CR3, CR4 */
     struct dmt_level level;
 };
 

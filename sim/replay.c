@@ -10,7 +10,7 @@
 /* A request of a trace in 8 bytes: traces have millions. Addresses of a trace
  * are canonical user addresses, so the top bits are free for the access. */
 #define ACCESS_SHIFT 62
-#define VA_MASK ((UINT64_C(1) << ACCESS_SHIFT) - 1)
+#define VA_MASK      ((UINT64_C(1) << ACCESS_SHIFT) - 1)
 
 struct replay {
     uint64_t *walk; /* trace: va | access << 62 */
@@ -83,8 +83,8 @@ static void push(struct replay *r, const struct dmt_request *rq)
     r->walk[r->n++] = rq->va | (uint64_t)rq->access << ACCESS_SHIFT;
 }
 
-struct replay *replay_trace(const char *path, const struct dmt_state *state, const struct dmt_mem *mem, bool filter,
-                            uint64_t limit, struct tlb_stats *stats)
+struct replay *replay_trace(const char *path, const struct dmt_state *state, const struct dmt_mem *mem,
+                            bool filter, uint64_t limit, struct tlb_stats *stats)
 {
     struct trace *t = trace_open(path);
     struct tlb *tlb = t != NULL ? tlb_new(state, mem) : NULL;
@@ -126,7 +126,8 @@ struct replay *replay_trace(const char *path, const struct dmt_state *state, con
     return r;
 }
 
-struct replay *replay_requests(struct requests *requests, const struct dmt_state *state, const struct dmt_mem *mem)
+struct replay *replay_requests(struct requests *requests, const struct dmt_state *state,
+                               const struct dmt_mem *mem)
 {
     struct replay *r = make(state, mem);
 

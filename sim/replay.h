@@ -12,8 +12,8 @@ struct replay;
 /** The accesses of a trace as user requests: only those that miss the TLB,
  * or, without filter, all. At most `limit` accesses (0: no limit). state and
  * mem are kept by reference. NULL after saying why. */
-struct replay *replay_trace(const char *path, const struct dmt_state *state, const struct dmt_mem *mem, bool filter,
-                            uint64_t limit, struct tlb_stats *stats);
+struct replay *replay_trace(const char *path, const struct dmt_state *state, const struct dmt_mem *mem,
+                            bool filter, uint64_t limit, struct tlb_stats *stats);
 /** The lines of a requests file; r is kept by reference. */
 struct replay *replay_requests(struct requests *r, const struct dmt_state *state, const struct dmt_mem *mem);
 void replay_free(struct replay *r);
@@ -21,7 +21,8 @@ void replay_free(struct replay *r);
 uint64_t replay_count(const struct replay *r);
 /** The source to hand to cosim_run, at its first item. state: other registers
  * over the same memory, or NULL for those given at creation; mem likewise. */
-struct cosim_source *replay_source(struct replay *r, const struct dmt_state *state, const struct dmt_mem *mem);
+struct cosim_source *replay_source(struct replay *r, const struct dmt_state *state,
+                                   const struct dmt_mem *mem);
 
 /** Show `done` of `total` behind a label on a terminal (stderr); nothing otherwise. */
 void progress_show(const char *label, uint64_t done, uint64_t total);

@@ -7,11 +7,11 @@
 
 /** A second stage or shadow table as the state file describes it. */
 struct second_stage {
-    uint64_t root;   /**< hPA of its first table */
-    uint8_t format;  /**< 0 ept, 1 npt */
-    uint8_t levels;  /**< 4 or 5 */
-    bool ad, mbec;   /**< EPT A/D enable, mode-based execute */
-    bool given;      /**< some key of it was set */
+    uint64_t root;  /**< hPA of its first table */
+    uint8_t format; /**< 0 ept, 1 npt */
+    uint8_t levels; /**< 4 or 5 */
+    bool ad, mbec;  /**< EPT A/D enable, mode-based execute */
+    bool given;     /**< some key of it was set */
 };
 
 /** Everything a state file can say. */
@@ -19,9 +19,9 @@ struct full_state {
     struct dmt_state dmt;
     struct second_stage second[2]; /**< s0, s1 */
     struct second_stage shadow;
-    bool fallback_full;            /**< fallback = full */
+    bool fallback_full; /**< fallback = full */
     struct {
-        uint64_t table, entries;   /**< hPA and number of entries of the gTEA table */
+        uint64_t table, entries; /**< hPA and number of entries of the gTEA table */
     } gtea[DMT_SETS_MAX];
 };
 

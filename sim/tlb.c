@@ -8,8 +8,8 @@
 #define L1I_WAYS 8u
 #define L1D_SETS 16u
 #define L1D_WAYS 4u
-#define L2_SETS 128u
-#define L2_WAYS 12u
+#define L2_SETS  128u
+#define L2_WAYS  12u
 
 struct entry {
     uint64_t page; /* va >> shift of its size */
@@ -126,7 +126,8 @@ static void fill(const struct array *a, const struct entry *from, uint64_t time)
 static bool one_page(struct tlb *t, uint64_t va, unsigned kind, struct dmt_request *rq)
 {
     bool code = kind == DMT_ACCESS_EXECUTE;
-    struct array l1 = code ? (struct array){L1I_SETS, L1I_WAYS, t->l1i} : (struct array){L1D_SETS, L1D_WAYS, t->l1d};
+    struct array l1 =
+        code ? (struct array){L1I_SETS, L1I_WAYS, t->l1i} : (struct array){L1D_SETS, L1D_WAYS, t->l1d};
     struct array l2 = {L2_SETS, L2_WAYS, t->l2};
     struct dmt_port port = {.user = t, .read = read_entry, .write = write_entry};
     struct dmt_result r;
@@ -151,7 +152,8 @@ static bool one_page(struct tlb *t, uint64_t va, unsigned kind, struct dmt_reque
         t->stats.faults++;
         return true;
     }
-    struct entry n = {.page = page_of(va, r.size), .size = r.size, .rights = r.rights, .valid = true, .dirty = r.dirty};
+    struct entry n = {
+        .page = page_of(va, r.size), .size = r.size, .rights = r.rights, .valid = true, .dirty = r.dirty};
     fill(&l2, &n, t->time);
     fill(&l1, &n, t->time);
     return true;

@@ -17,7 +17,7 @@ struct tlb_stats {
     uint64_t accesses; /**< of the trace; those over a page boundary count once */
     uint64_t l1_hits, l2_hits;
     uint64_t walks;
-    uint64_t faults;   /**< walks that did not translate; they fill nothing */
+    uint64_t faults; /**< walks that did not translate; they fill nothing */
 };
 
 /** An empty TLB over an address space. Translations come from the

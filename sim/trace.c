@@ -6,8 +6,8 @@
 #include <string.h>
 
 #define CHAMPSIM_RECORD 64u
-#define QUEUE 8u
-#define END_MARK 0xffu
+#define QUEUE           8u
+#define END_MARK        0xffu
 
 enum kind { LACKEY, CHAMPSIM, COMPACT };
 
@@ -63,7 +63,11 @@ struct trace *trace_open(const char *path)
         trace_close(t);
         return NULL;
     }
-    if (got >= 6 && (memcmp(head, "\xfd" "7zXZ", 6) == 0 || memcmp(head, "\x1f\x8b", 2) == 0)) {
+    if (got >= 6 && (memcmp(head,
+                            "\xfd"
+                            "7zXZ",
+                            6) == 0 ||
+                     memcmp(head, "\x1f\x8b", 2) == 0)) {
         in_say_offset(in, 0, "xz or gzip data; pipe it: xzcat FILE | dmt ... --trace -");
         trace_close(t);
         return NULL;
@@ -156,8 +160,8 @@ static bool next_champsim(struct trace *t)
     }
     if (r[8] > 1 || r[9] > 1) {
         in_say_offset(t->in, at + 8,
-                      "not a ChampSim record: is_branch %u, branch_taken %u, expected 0 or 1 (foreign file?)", r[8],
-                      r[9]);
+                      "not a ChampSim record: is_branch %u, branch_taken %u, expected 0 or 1 (foreign file?)",
+                      r[8], r[9]);
         return false;
     }
     push(t, load64(r), DMT_ACCESS_EXECUTE, 1);
@@ -220,8 +224,8 @@ static bool next_compact(struct trace *t)
     }
     if (control == END_MARK) {
         if (value != t->records) {
-            in_say_offset(t->in, start, "compact trace says %llu records, has %llu", (unsigned long long)value,
-                          (unsigned long long)t->records);
+            in_say_offset(t->in, start, "compact trace says %llu records, has %llu",
+                          (unsigned long long)value, (unsigned long long)t->records);
             return false;
         }
         t->ended = true;

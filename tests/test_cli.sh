@@ -302,8 +302,24 @@ check "none by TEA" [ -z "$(grep '^  tea ' stdout)" ]
 good "cosim: requests" "$dmt" cosim --state state --memory memory --requests requests --waves out.fst
 check "waves were written" [ -s out.fst ]
 rm -f out.*
+
+# ---- run
+cp -r "$top/sim/captures/gups" systems/
+good "run: a captured system" "$dmt" run --captures systems --limit 20000 -o page
+check "run: all of QEMU's translations" grep -Eq '^gups: .* ([0-9]+) of \1 translations of QEMU agree' stdout
+check "run: no divergences" grep -q ' 0 divergences$' stdout
+check "run: page and waves" [ -s page/report.html -a -s page/gups.fst ]
+check "run: the page needs nothing from outside" [ -z "$(grep -E 'src=|href=|url\(' page/report.html)" ]
+sed -i '2s/,.*/,1234567000/' systems/gups/oracle.csv
+"$dmt" run --captures systems --limit 2000 -o page > stdout 2> stderr
+check "run: a wrong translation of QEMU would be noticed" [ $? -eq 1 ]
+head -c 5000 systems/gups/trace.zst > cut; mv cut systems/gups/trace.zst
+"$dmt" run --captures systems -o page > stdout 2> stderr
+check "run: a cut trace" [ $? -eq 2 -a "$(grep -c 'compressed data ends early' stderr)" -eq 1 ]
+rm -rf systems/gups page
 }
 
+mkdir systems
 python3 -c "
 print('va,access,cpl')
 for i in range(200000): print('%x,r,3' % (0x600000 + i * 8))" > many

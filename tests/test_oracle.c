@@ -73,12 +73,14 @@ static struct dmt_state state_of(uint64_t root)
 /* QEMU's monitor translates whatever the rights: read as the supervisor, with AC past SMAP. */
 static struct dmt_request request_of(const struct row *r)
 {
-    return (struct dmt_request){.va = r->va, .access = DMT_ACCESS_READ, .cpl = 0, .ac = true, .nonspec = true};
+    return (struct dmt_request){
+        .va = r->va, .access = DMT_ACCESS_READ, .cpl = 0, .ac = true, .nonspec = true};
 }
 
 static enum dmt_resp read_entry(void *user, const struct dmt_ref *ref, uint64_t *data)
 {
-    return dmt_mem_read(user, ref->addr, data) ? (ref->exclusive ? DMT_RESP_EXOKAY : DMT_RESP_OKAY) : DMT_RESP_DECERR;
+    return dmt_mem_read(user, ref->addr, data) ? (ref->exclusive ? DMT_RESP_EXOKAY : DMT_RESP_OKAY)
+                                               : DMT_RESP_DECERR;
 }
 
 static enum dmt_resp write_entry(void *user, const struct dmt_ref *ref, uint64_t data)
@@ -176,8 +178,9 @@ static void sample(const struct dut_ops *dut, const struct dmt_config *config)
             continue;
         }
         cr_assert(single_translate(single, &rq, &x, NULL), "%s", cosim_error());
-        cr_assert(agrees(&rows[i], &x), "va %llx: status %u pa %llx, expected %llx", (unsigned long long)rows[i].va,
-                  x.status, (unsigned long long)x.pa, (unsigned long long)rows[i].pa);
+        cr_assert(agrees(&rows[i], &x), "va %llx: status %u pa %llx, expected %llx",
+                  (unsigned long long)rows[i].va, x.status, (unsigned long long)x.pa,
+                  (unsigned long long)rows[i].pa);
         seen++;
         by_tea += x.path[0] == DMT_PATH_TEA;
     }

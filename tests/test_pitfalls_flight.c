@@ -199,11 +199,10 @@ ON_PINS(P1_flush_at_every_clock)
                 for (unsigned i = 0; i < (v / 9 ? 3u : 1u); i++)
                     drive_write(d, addr[v / 3 % 3], data[v / 3 % 3]);
                 drive_ask(d, &s.request[next]);
-                if (at & 1) {
-                    d->hold_csr = true;
-                    steps(d, end);
-                    d->hold_csr = false;
-                }
+                d->hold_csr = at & 1;
+                d->hold_answers = at & 2;
+                steps(d, at & 3 ? end : 0);
+                d->hold_csr = d->hold_answers = false;
                 drive_run(d);
                 expect_alone(d, 0, &s, k);
                 if (next != k || (k != UPDATES && k != FETCH_UPDATES))
@@ -294,7 +293,8 @@ static unsigned invalidate_around_fills(enum drive_engine engine, bool invalidat
                 for (unsigned lead = 0; lead < 3; lead++) { /* clocks from the store to the invalidation */
                     unsigned after = 0;
 
-                    drive_poke(d, old.addr[level], old.entry[level]);
+                    for (unsigned l = 1; l <= 4; l++)
+                        drive_poke(d, old.addr[l], old.entry[l]);
                     drive_invalidate(d);
                     for (unsigned i = 0; i < 12; i++)
                         drive_ask(d, &q);
@@ -885,41 +885,55 @@ ON_PINS(P11_sixty_four_contexts)
 }
 
 /* Two walks for one page at once that fill the caches twice: at every distance, with the entry changed
- * between their reads, and a third walk that finds what is cached. Each answer is the old page or the new, no
+ * between their reads, and walks that then start from each cache. Each answer is the old page or the new, no
  * mixture, and after an invalidation only the new. */
 ON_PINS(P11_two_walks_for_one_page)
 {
+    /* The page, one that shares its page directory, one that shares its PDPT. */
+    static const uint64_t near[] = {0, 1 << 21, 1 << 30};
     struct drive *d = drive_new(engine, 1);
     struct dmt_table t = drive_table(d, 4), other = drive_table(d, 4);
     struct dmt_state state = drive_native(d, &t);
-    struct dmt_request q = ask(0x5a5ab6c7d8e8, DMT_ACCESS_READ);
-    struct dmt_lookup old = drive_map(d, &t, 0x5a5ab6c7d000, 0x11111000, DMT_SIZE_4K, W | U | A | D), now;
+    struct dmt_lookup old[3], now[3];
 
-    now = drive_map(d, &other, 0x5a5ab6c7d000, 0x22222000, DMT_SIZE_4K, W | U | A | D);
+    /* No frame of one table has all bits of one of the other, so that entries that are ORed lead to neither.
+     */
+    for (unsigned i = 3; i-- > 0;) {
+        d->pool.next = 0x1100 + 8 * i;
+        old[i] = drive_map(d, &t, 0x5a5ab6c7d000 + near[i], 0x11111000, DMT_SIZE_4K, W | U | A | D);
+        d->pool.next = 0x1200 + 8 * i;
+        now[i] = drive_map(d, &other, 0x5a5ab6c7d000 + near[i], 0x22222000, DMT_SIZE_4K, W | U | A | D);
+    }
     drive_load(d, &state);
-    for (unsigned latency = 1; latency <= 3; latency++) {
+    for (unsigned latency = 1; latency <= 2; latency++) {
         d->latency = latency;
         for (unsigned level = 2; level <= 4; level++) {
             for (unsigned gap = 0; gap < 5 * (latency + 1); gap++) {
                 for (unsigned store = 0; store < 5 * (latency + 1); store++) {
-                    drive_poke(d, old.addr[level], old.entry[level]);
+                    struct dmt_request q = ask(0x5a5ab6c7d8e8, DMT_ACCESS_READ);
+
+                    for (unsigned l = 1; l <= 4; l++)
+                        drive_poke(d, old[0].addr[l], old[0].entry[l]);
                     drive_invalidate(d);
                     drive_ask(d, &q);
                     for (unsigned i = 0; i < 10 * (latency + 1); i++) {
                         if (i == gap)
                             drive_ask(d, &q);
                         if (i == store)
-                            drive_poke(d, old.addr[level], now.entry[level]);
+                            drive_poke(d, old[0].addr[level], now[0].entry[level]);
                         drive_step(d);
                     }
-                    for (unsigned i = 0; i < 3; i++)
+                    for (unsigned i = 3; i-- > 0;) {
+                        q.va = 0x5a5ab6c7d8e8 + near[i];
                         drive_ask(d, &q);
-                    drive_run(d);
+                        drive_run(d);
+                    }
                     for (unsigned i = 0; i < d->walks; i++) {
                         const struct dmt_result *r = &d->walk[i].result;
 
                         must(r->status == DMT_STATUS_OK && (r->pa == 0x111118e8 || r->pa == 0x222228e8),
-                             "second walk %u later, store at %u: %s", gap, store, drive_text(r));
+                             "level %u, second walk %u later, store at %u, request %u: %s", level, gap, store,
+                             i, drive_text(r));
                     }
                     drive_invalidate(d);
                     must(drive_translate(d, &q)->pa == 0x222228e8);

@@ -1058,6 +1058,82 @@ ON_EVERY_ENGINE(P27_speculation_writes_nothing)
     drive_free(d);
 }
 
+/* Does the SDM's section 4.6 permit the access? rights {X, U, W} of all levels; key {WD, AD} of the page's
+ * key. */
+static bool permitted(const struct dmt_request *q, const struct dmt_level *cr, unsigned rights, unsigned key)
+{
+    bool w = rights & 1, u = rights & 2, x = rights & 4, user = q->cpl == 3 && !q->implicit;
+    bool wp = cr->cr0 & DMT_LEVEL_CR0_WP_MASK, ac = q->ac && !q->implicit;
+    bool key_read = !(key & 1), key_write = key_read && !(key & 2 && (user || wp));
+
+    if (q->access == DMT_ACCESS_EXECUTE)
+        return x && (user ? u : !(u && cr->cr4 & DMT_LEVEL_CR4_SMEP_MASK));
+    if (user && !u)
+        return false;
+    if (!user && u && cr->cr4 & DMT_LEVEL_CR4_SMAP_MASK && !ac)
+        return false;
+    if (q->access == DMT_ACCESS_READ)
+        return key_read;
+    return key_write && (w || (!user && !wp));
+}
+
+/* Rights checked with a term missing, too much, or of the wrong level: the full cross of what rights depend
+ * on, each right taken away in the leaf or above it, by a walk and through a register. */
+ON_EVERY_ENGINE(P28_full_cross)
+{
+    struct drive *d = drive_new(engine, 1);
+    struct path p = lay(d, 4, 1);
+    unsigned granted = 0, denied = 0;
+
+    for (unsigned v = 0; v < 256; v++) {
+        struct dmt_level *cr = &p.state.level[0];
+        unsigned key = v >> 4 & 3, where = v >> 6 & 1;
+        bool tea = v >> 7;
+
+        cr->cr0 = v & 1 ? DMT_LEVEL_CR0_WP_MASK : 0;
+        cr->cr4 = (v & 2 ? DMT_LEVEL_CR4_SMEP_MASK : 0) | (v & 4 ? DMT_LEVEL_CR4_SMAP_MASK : 0) |
+                  DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK;
+        cr->efer = v & 8 ? DMT_LEVEL_EFER_NXE_MASK : 0;
+        cr->pkru = cr->pkrs = key << 2 * 11;
+        for (unsigned rights = 0; rights < 8; rights++) {
+            unsigned level = where ? 2 + rights % 3 : 1;
+            uint64_t without = (rights & 1 ? 0 : W) | (rights & 2 ? 0 : U);
+            struct path spoilt = p;
+
+            if (!(rights & 4) && !(v & 8))
+                continue; /* XD would be reserved */
+            spoilt.entry[1] |= 11ull << 59;
+            spoilt.entry[level] = (spoilt.entry[level] & ~without) | (rights & 4 ? 0 : XD);
+            lay_again(d, &spoilt);
+            p.state.tea[0][0] = tea ? tea_of(&p) : (struct dmt_tea){0};
+            if (where)
+                p.state.tea[0][0].allow = (uint8_t)rights;
+            drive_load(d, &p.state);
+            drive_invalidate(d);
+            for (unsigned a = 0; a < 24; a++) {
+                struct dmt_request q = {.va = p.va,
+                                        .access = (uint8_t)(a % 3),
+                                        .cpl = a / 3 & 1 ? 3 : 0,
+                                        .ac = a / 6 & 1,
+                                        .implicit = a / 12};
+                const struct dmt_result *r = drive_translate(d, &q);
+                bool ok = permitted(&q, cr, rights, key);
+
+                must(r->status == (ok ? DMT_STATUS_OK : DMT_STATUS_PF) && (!ok || r->rights == rights),
+                     "rights %u at level %u, access %u of CPL %u (AC %u, implicit %u), CR0 %" PRIx64
+                     " CR4 %" PRIx64 ", key %u: %s",
+                     rights, level, q.access, q.cpl, q.ac, q.implicit, cr->cr0, cr->cr4, key, drive_text(r));
+                must(!tea || r->path[0] == (ok ? DMT_PATH_TEA : DMT_PATH_RESTART), "%s", drive_text(r));
+                granted += ok;
+                denied += !ok;
+            }
+        }
+    }
+    lay_again(d, &p);
+    must(granted > 10000 && denied > 10000, "%u granted, %u denied", granted, denied);
+    drive_free(d);
+}
+
 /* Does the row keep the contract of a register over its leaf table, and which rights do the bypassed entries
  * leave? */
 static bool upper_rights(const struct perm_row *row, uint8_t *allow)
@@ -1145,8 +1221,7 @@ ON_EVERY_ENGINE(P28_permission_rows)
 struct world {
     uint64_t va;
     struct dmt_table t;
-    uint64_t l3, l2, l1; /* first frames */
-    uint8_t right4, right3, right2;
+    uint64_t l3, l2, l1;    /* first frames */
     struct dmt_state state; /* without registers */
     struct dmt_tea tea[3];  /* index size */
 };
@@ -1174,74 +1249,69 @@ static uint64_t random_leaf(struct rng *r, unsigned level)
     return e;
 }
 
-static uint64_t random_table(struct rng *r, uint64_t frame, uint8_t rights)
+/* A non-leaf entry with these rights. */
+static uint64_t table_entry(uint64_t frame, unsigned rights)
 {
-    (void)r;
     return frame << 12 | P | A | (uint64_t)(rights & 3) << 1 | (rights & 4 ? 0 : XD);
 }
 
-static void random_world(struct drive *d, struct rng *r, struct world *w)
+static void random_registers(struct rng *r, struct dmt_state *s)
 {
-    static const uint8_t rights[] = {7, 7, 7, 6, 5, 3, 2, 4};
-    struct dmt_level *cr = &w->state.level[0];
-    struct dmt_frames frames = {&d->pool, dmt_pool_alloc};
-    uint64_t bits;
+    struct dmt_level *cr = &s->level[0];
 
-    d->pool.next = 0x1000; /* the frames of the world before */
-    w->t = drive_table(d, 4);
-    memset(dmt_mem_frame(d->mem, w->t.root), 0, 4096);
-    must(frames.alloc(frames.user, 1, &w->l3) && frames.alloc(frames.user, PDS, &w->l2) &&
-         frames.alloc(frames.user, PDS * PTS, &w->l1));
-    w->va = rng_below(r, 256) << 39;
-    w->state = drive_native(d, &w->t);
-    w->state.maxpa = 46;
-    bits = rng_next(r);
-    cr->cr0 = bits & 1 ? DMT_LEVEL_CR0_WP_MASK : 0;
-    cr->cr4 = rng_next(r) & (DMT_LEVEL_CR4_PGE_MASK | DMT_LEVEL_CR4_SMEP_MASK | DMT_LEVEL_CR4_SMAP_MASK |
-                             DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK);
-    cr->efer = bits & 14 ? DMT_LEVEL_EFER_NXE_MASK : 0;
+    s->maxpa = 46;
+    s->ad_update = !rng_chance(r, 0x2000);
+    cr->cr0 = rng_chance(r, 0x8000) ? DMT_LEVEL_CR0_WP_MASK : 0;
+    cr->cr4 |= rng_next(r) & (DMT_LEVEL_CR4_PGE_MASK | DMT_LEVEL_CR4_SMEP_MASK | DMT_LEVEL_CR4_SMAP_MASK |
+                              DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK);
+    cr->efer = rng_chance(r, 0xe000) ? DMT_LEVEL_EFER_NXE_MASK : 0;
     cr->pkru = (uint32_t)(rng_next(r) & rng_next(r) & rng_next(r));
     cr->pkrs = (uint32_t)(rng_next(r) & rng_next(r) & rng_next(r));
-    w->state.ad_update = (bits & 0x70) != 0;
-    w->right4 = rights[rng_below(r, 8)];
-    w->right3 = rights[rng_below(r, 8)];
-    w->right2 = rights[rng_below(r, 8)];
-    if (!cr->efer) { /* XD would be reserved, and bypassed reserved bits break the contract */
-        w->right4 |= 4;
-        w->right3 |= 4;
-        w->right2 |= 4;
+}
+
+static void random_world(struct drive *d, struct rng *r, struct world *w, unsigned levels)
+{
+    static const uint8_t some[] = {7, 7, 7, 6, 5, 3, 2, 4};
+    struct dmt_frames frames = {&d->pool, dmt_pool_alloc};
+    unsigned rights[6], allow = 7;
+    uint64_t l4;
+
+    d->pool.next = 0x1000; /* the frames of the world before */
+    w->t = drive_table(d, levels);
+    must(frames.alloc(frames.user, 1, &l4) && frames.alloc(frames.user, 1, &w->l3) &&
+         frames.alloc(frames.user, PDS, &w->l2) && frames.alloc(frames.user, PDS * PTS, &w->l1));
+    memset(dmt_mem_frame(d->mem, w->t.root), 0, 4096);
+    memset(dmt_mem_frame(d->mem, l4), 0, 4096);
+    memset(dmt_mem_frame(d->mem, w->l3), 0, 4096);
+    w->va = rng_below(r, 1u << (9 * levels - 28)) << 39;
+    w->state = drive_native(d, &w->t);
+    random_registers(r, &w->state);
+    /* Without NXE, XD would be reserved, and bypassed reserved bits break the contract of the registers. */
+    for (unsigned level = 2; level <= 5; level++)
+        rights[level] = some[rng_below(r, 8)] | (w->state.level[0].efer ? 0 : 4);
+
+    if (levels == 5) {
+        drive_poke(d, dmt_table_entry_addr(w->t.root, 5, w->va), table_entry(l4, rights[5]));
+        allow = rights[5];
+    } else {
+        l4 = w->t.root;
     }
-    drive_poke(d, dmt_table_entry_addr(w->t.root, 4, w->va), random_table(r, w->l3, w->right4));
+    drive_poke(d, dmt_table_entry_addr(l4, 4, w->va), table_entry(w->l3, rights[4]));
     for (unsigned i = 0; i < 8; i++)
-        drive_poke(d, (w->l3 << 12) + 8 * i,
-                   i < PDS ? random_table(r, w->l2 + i, w->right3) : random_leaf(r, 3));
-    for (unsigned i = 8; i < 512; i++)
-        drive_poke(d, (w->l3 << 12) + 8 * i, 0);
+        drive_poke(d, (w->l3 << 12) + 8 * i, i < PDS ? table_entry(w->l2 + i, rights[3]) : random_leaf(r, 3));
     for (unsigned i = 0; i < 512 * PDS; i++)
         drive_poke(d, (w->l2 << 12) + 8 * i,
-                   i % 512 < PTS ? random_table(r, w->l1 + i / 512 * PTS + i % 512, w->right2)
+                   i % 512 < PTS ? table_entry(w->l1 + i / 512 * PTS + i % 512, rights[2])
                                  : random_leaf(r, 2));
     for (unsigned i = 0; i < 512 * PDS * PTS; i++)
         drive_poke(d, (w->l1 << 12) + 8 * i, random_leaf(r, 1));
-    w->tea[DMT_SIZE_1G] = (struct dmt_tea){.base_vpn = w->va >> 12,
-                                           .pages = 512ull << 18,
-                                           .base_pfn = w->l3,
-                                           .sz = DMT_SIZE_1G,
-                                           .allow = w->right4,
-                                           .valid = true};
-    w->tea[DMT_SIZE_2M] = (struct dmt_tea){.base_vpn = w->va >> 12,
-                                           .pages = PDS << 18,
-                                           .base_pfn = w->l2,
-                                           .sz = DMT_SIZE_2M,
-                                           .allow = w->right4 & w->right3,
-                                           .valid = true};
-    /* The page tables of the first directory; those of the others lie 512 of their entries further in va. */
-    w->tea[DMT_SIZE_4K] = (struct dmt_tea){.base_vpn = w->va >> 12,
-                                           .pages = PTS << 9,
-                                           .base_pfn = w->l1,
-                                           .sz = DMT_SIZE_4K,
-                                           .allow = w->right4 & w->right3 & w->right2,
-                                           .valid = true};
+
+    w->tea[DMT_SIZE_1G] = drive_cover(w->va, 512ull << 18, DMT_SIZE_1G, w->l3 << 12);
+    w->tea[DMT_SIZE_2M] = drive_cover(w->va, PDS << 18, DMT_SIZE_2M, w->l2 << 12);
+    /* The page tables of the first directory only: va jumps to those of the others. */
+    w->tea[DMT_SIZE_4K] = drive_cover(w->va, PTS << 9, DMT_SIZE_4K, w->l1 << 12);
+    for (unsigned sz = 3; sz-- > 0;)
+        w->tea[sz].allow = (uint8_t)(allow &= rights[sz + 2]);
 }
 
 static struct dmt_request random_request(struct rng *r, const struct world *w)
@@ -1280,7 +1350,7 @@ ON_EVERY_ENGINE(P29_outcome_does_not_depend_on_the_way)
         struct dmt_result want[REQUESTS];
         uint64_t leaf[REQUESTS];
 
-        random_world(d, &rng, &w);
+        random_world(d, &rng, &w, 4 + (n & 1));
         for (unsigned i = 0; i < REQUESTS; i++)
             q[i] = random_request(&rng, &w);
         for (unsigned way = COLD; way < WAYS; way++) {
@@ -1342,7 +1412,7 @@ ON_PINS(P29_outcome_does_not_depend_on_the_neighbours)
     for (unsigned n = 0; n < 40; n++) {
         struct dmt_state s;
 
-        random_world(d, &rng, &w);
+        random_world(d, &rng, &w, 4 + (n & 1));
         s = w.state;
         for (unsigned sz = 0; sz < 3; sz++)
             if (n >> sz & 1)
@@ -1379,7 +1449,7 @@ ON_PINS(P32_reads_are_those_of_the_model)
     for (unsigned n = 0; n < 20; n++) {
         struct dmt_state s;
 
-        random_world(d, &rng, &w);
+        random_world(d, &rng, &w, 4 + (n & 1));
         s = w.state;
         for (unsigned sz = 0; sz < 3; sz++)
             if (n >> sz & 1)
@@ -1448,6 +1518,44 @@ ON_EVERY_ENGINE(D1_fetched_entry_is_no_leaf)
             }
             drive_poke(d, 0x500000, good);
             must(drive_translate(d, &q)->path[0] == DMT_PATH_TEA);
+        }
+    }
+    drive_free(d);
+}
+
+/* Registers of several sizes over one page: the largest size that maps it decides, also when that decision is
+ * that the fetch does not count, and smaller entries are not looked at, however good. */
+ON_EVERY_ENGINE(D1_largest_size_decides)
+{
+    struct drive *d = drive_new(engine, 1);
+
+    for (unsigned decides = DMT_SIZE_4K; decides <= DMT_SIZE_1G; decides++) {
+        for (unsigned spoilt = 0; spoilt < 2; spoilt++) {
+            struct path p = lay(d, 4, decides + 1);
+            struct dmt_request q = ask(p.va, DMT_ACCESS_WRITE);
+            struct dmt_result want = ok_of(&p);
+            const struct dmt_result *r;
+
+            p.state.level[0].cr0 = DMT_LEVEL_CR0_WP_MASK;
+            for (unsigned sz = DMT_SIZE_4K; sz <= DMT_SIZE_1G; sz++) {
+                uint64_t bytes = dmt_level_bytes(sz + 1), good = 0x3c0000000 | FULL | (sz ? PS : 0);
+
+                p.state.tea[0][sz] = drive_cover(p.va & ~(bytes - 1), bytes >> 12, sz, 0x500000 + (sz << 12));
+                /* Larger: a table. This size: the page, or no right to write. Smaller: another page. */
+                drive_poke(d, 0x500000 + (sz << 12),
+                           sz > decides   ? good & ~PS
+                           : sz < decides ? good
+                           : spoilt       ? p.entry[sz + 1] & ~W
+                                          : p.entry[sz + 1]);
+            }
+            drive_load(d, &p.state);
+            drive_invalidate(d);
+            r = drive_translate(d, &q);
+            must(drive_same(r, &want) && r->path[0] == (spoilt ? DMT_PATH_RESTART : DMT_PATH_TEA) &&
+                     r->index[0] == (spoilt ? 0 : decides),
+                 "size %u: %s", decides, drive_text(r));
+            must(d->event[0].addr == 0x502000 && d->event[1].addr == 0x501000 &&
+                 d->event[2].addr == 0x500000);
         }
     }
     drive_free(d);
@@ -1687,7 +1795,7 @@ ON_PINS(D7_each_answer_is_counted_once)
     for (unsigned n = 0; n < 12; n++) {
         struct dmt_state s;
 
-        random_world(d, &rng, &w);
+        random_world(d, &rng, &w, 4 + (n & 1));
         s = w.state;
         for (unsigned sz = 0; sz < 3; sz++)
             s.tea[0][sz] = w.tea[sz];

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLES UINT64_C(0x100)    /* frames of tables */
-#define TEAS UINT64_C(0x100000)   /* frames of TEAs */
-#define PAGES UINT64_C(0x4000000) /* frames that are mapped */
-#define MAXPA 46
+#define TABLES UINT64_C(0x100)     /* frames of tables */
+#define TEAS   UINT64_C(0x100000)  /* frames of TEAs */
+#define PAGES  UINT64_C(0x4000000) /* frames that are mapped */
+#define MAXPA  46
 
 struct space {
     struct dmt_mem *mem;
@@ -71,8 +71,9 @@ static void map(struct space *s, uint64_t vpn, unsigned sz)
     uint64_t unit = UINT64_C(1) << 9 * sz;
 
     s->next = (s->next + unit - 1) / unit * unit;
-    cr_assert_eq(dmt_table_map(&s->table, vpn << 12, s->next << 12, sz, DMT_PTE_U | DMT_PTE_W | DMT_PTE_A, &s->frames),
-                 DMT_MAP_OK);
+    cr_assert_eq(
+        dmt_table_map(&s->table, vpn << 12, s->next << 12, sz, DMT_PTE_U | DMT_PTE_W | DMT_PTE_A, &s->frames),
+        DMT_MAP_OK);
     s->next += unit;
 }
 
@@ -97,7 +98,8 @@ static enum dmt_tea_status layout(struct space *s, unsigned registers)
 
 static enum dmt_resp read_entry(void *user, const struct dmt_ref *ref, uint64_t *data)
 {
-    return dmt_mem_read(user, ref->addr, data) ? (ref->exclusive ? DMT_RESP_EXOKAY : DMT_RESP_OKAY) : DMT_RESP_DECERR;
+    return dmt_mem_read(user, ref->addr, data) ? (ref->exclusive ? DMT_RESP_EXOKAY : DMT_RESP_OKAY)
+                                               : DMT_RESP_DECERR;
 }
 
 static enum dmt_resp write_entry(void *user, const struct dmt_ref *ref, uint64_t data)
@@ -146,8 +148,8 @@ static void check(const struct space *s)
     uint64_t va;
     unsigned index;
 
-    cr_assert(dmt_tea_check(&s->table, s->state.tea[0], DMT_TEA_MAX, &va, &index), "register %u at %llx", index,
-              (unsigned long long)va);
+    cr_assert(dmt_tea_check(&s->table, s->state.tea[0], DMT_TEA_MAX, &va, &index), "register %u at %llx",
+              index, (unsigned long long)va);
     for (unsigned i = 0; i < DMT_TEA_MAX; i++) {
         const struct dmt_tea *t = &s->state.tea[0][i];
         cr_assert(!t->valid || (dmt_tea_refusal(t, 0, false, MAXPA) == DMT_REFUSAL_NONE &&
@@ -205,7 +207,8 @@ Test(table, map_refuses_what_is_taken_or_not_aligned)
     cr_assert_eq(dmt_table_map(&s->table, 0x201000, 0x200000, DMT_SIZE_2M, 0, &s->frames), DMT_MAP_ALIGN);
     cr_assert_eq(dmt_table_map(&s->table, 0x400000, 0x1000, DMT_SIZE_2M, 0, &s->frames), DMT_MAP_ALIGN);
     s->tables.limit = s->tables.next;
-    cr_assert_eq(dmt_table_map(&s->table, UINT64_C(1) << 40, 0, DMT_SIZE_4K, 0, &s->frames), DMT_MAP_NO_FRAME);
+    cr_assert_eq(dmt_table_map(&s->table, UINT64_C(1) << 40, 0, DMT_SIZE_4K, 0, &s->frames),
+                 DMT_MAP_NO_FRAME);
     space_free(s);
 }
 
@@ -402,7 +405,8 @@ Test(tea, tables_under_reserved_bits_stay_out)
     /* A frame beyond MAXPA, with a sound table in it: the x86 walk must fault. */
     dmt_table_lookup(&s->table, (UINT64_C(0x10000) + 512) << 12, &at);
     uint64_t beyond = (at.entry[2] & DMT_PTE_FRAME) | UINT64_C(1) << 50;
-    memcpy(dmt_mem_add(s->mem, beyond >> 12), dmt_mem_frame(s->mem, (at.entry[2] & DMT_PTE_FRAME) >> 12), 4096);
+    memcpy(dmt_mem_add(s->mem, beyond >> 12), dmt_mem_frame(s->mem, (at.entry[2] & DMT_PTE_FRAME) >> 12),
+           4096);
     dmt_mem_write(s->mem, at.addr[2], beyond | 7);
     s->state.level[0].efer = 0;
     upper(s, 0x10000 + 512 * 2, 2, 0, DMT_PTE_XD); /* reserved without NXE */

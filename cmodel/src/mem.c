@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAME 4096u
+#define FRAME     4096u
 #define SLOTS_MIN 64u
 
 struct slot {

@@ -143,7 +143,8 @@ static bool each(const struct visit *v, uint64_t table, unsigned level, uint64_t
     return true;
 }
 
-bool dmt_table_each(const struct dmt_table *t, uint64_t from, uint64_t last, dmt_table_visit visit, void *user)
+bool dmt_table_each(const struct dmt_table *t, uint64_t from, uint64_t last, dmt_table_visit visit,
+                    void *user)
 {
     return each(&(struct visit){t, from, last, visit, user}, t->root, t->levels, 0);
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIZES 3u
+#define SIZES   3u
 #define VPN_END (UINT64_C(1) << 52)
 
 /* Shift from VPN to block of size s. */
@@ -422,7 +422,8 @@ static bool serve(struct dmt_table *t, struct plan *p, const struct cluster *c, 
         if (overlaps(p, &q, got, i)) {
             continue;
         }
-        if (!o->frames.alloc(o->frames.user, frames, &base[i]) || (base[i] + frames) >> (o->maxpa - 12) != 0) {
+        if (!o->frames.alloc(o->frames.user, frames, &base[i]) ||
+            (base[i] + frames) >> (o->maxpa - 12) != 0) {
             if (frames > 1) {
                 add_piece(p, q.size, q.first, q.first + frames / 2, q.allow);
                 add_piece(p, q.size, q.first + frames / 2, q.end, q.allow);

@@ -71,13 +71,13 @@ def sources(module):
 
 
 def rows():
-    """The whole IP and its large parts per configuration; the small blocks also with their clock."""
+    """Single modules and the whole IP per configuration, small things first."""
     for name, p in configs.load().items():
-        yield Row("dmt_mmu", name, p, clock=name == "smallest")
-        yield Row("dmt_tea_file", name, p, clock=False)
-        yield Row("dmt_contexts", name, p, clock=name != "largest")
         if name != "largest":  # the step depends on PA_W alone, and largest has that of default
             yield Row("dmt_walk_step", name, p, clock=True)
+        yield Row("dmt_contexts", name, p, clock=name != "largest")
+        yield Row("dmt_tea_file", name, p, clock=False)
+        yield Row("dmt_mmu", name, p, clock=name == "smallest")
 
 
 # ---------------------------------------------------------------- tools

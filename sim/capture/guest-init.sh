@@ -27,7 +27,8 @@ echo "$THP" > /sys/kernel/mm/transparent_hugepage/enabled
 
 echo "guest: kernel $(uname -r), running $PROGRAM"
 mkfifo /tmp/trace
-sh -c "exec valgrind -q --tool=lackey --trace-mem=yes --log-file=/tmp/trace $PROGRAM" > /tmp/program.log 2>&1 &
+sh -c "exec valgrind -q --tool=lackey --trace-mem=yes --log-file=/tmp/trace $PROGRAM" \
+    > /tmp/program.log 2>&1 &
 pid=$!
 sh -c "$LOAD" > /tmp/load.log 2>&1 &
 

@@ -13,7 +13,7 @@ set -eu
 out=$1 skip=$2 records=$3
 shift 3
 for tool in valgrind zstd awk; do
-    command -v $tool > /dev/null || { echo "lackey.sh: $tool is not installed (apt-get install $tool)" >&2; exit 2; }
+    command -v $tool > /dev/null || { echo "lackey.sh: $tool is not installed" >&2; exit 2; }
 done
 
 dir=$(mktemp -d)

@@ -56,7 +56,8 @@ for applet in $("$root/bin/busybox" --list); do
 done
 add() { # a program and the libraries it names
     cp -L "$1" "$root/usr/bin/"
-    { ldd "$1" 2>/dev/null || :; } | sed -n 's,[^/]*\(/[^ ]*\.so[^ ]*\).*,\1,p' | sort -u | while read -r lib; do
+    { ldd "$1" 2>/dev/null || :; } | sed -n 's,[^/]*\(/[^ ]*\.so[^ ]*\).*,\1,p' | sort -u |
+    while read -r lib; do
         mkdir -p "$root$(dirname "$lib")"
         cp -L "$lib" "$root$lib"
     done
@@ -65,7 +66,8 @@ for binary in $(command -v valgrind.bin || command -v valgrind) ${program%% *} $
     add "$binary"
 done
 [ ! -e "$root/usr/bin/valgrind.bin" ] || mv "$root/usr/bin/valgrind.bin" "$root/usr/bin/valgrind"
-cp /usr/libexec/valgrind/{lackey-amd64-linux,vgpreload_core-amd64-linux.so,default.supp} "$root/usr/libexec/valgrind/"
+cp /usr/libexec/valgrind/{lackey-amd64-linux,vgpreload_core-amd64-linux.so,default.supp} \
+    "$root/usr/libexec/valgrind/"
 cp "$here/guest-init.sh" "$root/init"
 chmod 755 "$root/init"
 binary=${program%% *}
@@ -126,7 +128,8 @@ for try in $(seq 200); do
     sleep 0.1$((try % 10))
 done
 monitor "info registers" > "$out/registers.txt"
-qmp '{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:'"$work/core"'"}}' > /dev/null
+qmp '{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:'"$work/core"'"}}' \
+    > /dev/null
 
 # ---- QEMU's own translations: the first page of every area and every 61st page after it
 awk '{ split($1, r, "-"); print r[1], r[2] }' "$out/maps" | while read -r from to; do
@@ -155,5 +158,6 @@ wait $qemu || :
 qemu=
 zstd -q -f -T2 "$work/core" -o "$out/core.zst"
 # The first line is cut where the skipped blocks end; a record has 14 to 16 characters.
-{ tr -d '\000' < "$work/disk" || :; } | sed -n "2,$((records + 1))p;$((records + 1))q" | zstd -q -f -10 -o "$out/lackey.zst"
+{ tr -d '\000' < "$work/disk" || :; } | sed -n "2,$((records + 1))p;$((records + 1))q" |
+    zstd -q -f -10 -o "$out/lackey.zst"
 ls -l "$out"

@@ -8,14 +8,14 @@
 #include "dmt/mem.h"
 
 /* Bits of an entry that builders and readers of tables need. */
-#define DMT_PTE_P UINT64_C(0x1)
-#define DMT_PTE_W UINT64_C(0x2)
-#define DMT_PTE_U UINT64_C(0x4)
-#define DMT_PTE_A UINT64_C(0x20)
-#define DMT_PTE_D UINT64_C(0x40)
-#define DMT_PTE_PS UINT64_C(0x80)
-#define DMT_PTE_G UINT64_C(0x100)
-#define DMT_PTE_XD (UINT64_C(1) << 63)
+#define DMT_PTE_P     UINT64_C(0x1)
+#define DMT_PTE_W     UINT64_C(0x2)
+#define DMT_PTE_U     UINT64_C(0x4)
+#define DMT_PTE_A     UINT64_C(0x20)
+#define DMT_PTE_D     UINT64_C(0x40)
+#define DMT_PTE_PS    UINT64_C(0x80)
+#define DMT_PTE_G     UINT64_C(0x100)
+#define DMT_PTE_XD    (UINT64_C(1) << 63)
 #define DMT_PTE_FRAME UINT64_C(0x000ffffffffff000) /**< bits 51:12 */
 
 /** Where new tables come from. */
@@ -45,7 +45,8 @@ struct dmt_table {
 };
 
 /** An empty table in t: takes its root from `frames`. False when there is no frame. */
-bool dmt_table_new(struct dmt_table *t, struct dmt_mem *mem, unsigned levels, const struct dmt_frames *frames);
+bool dmt_table_new(struct dmt_table *t, struct dmt_mem *mem, unsigned levels,
+                   const struct dmt_frames *frames);
 
 enum dmt_map { DMT_MAP_OK, DMT_MAP_NO_FRAME, DMT_MAP_TAKEN, DMT_MAP_ALIGN };
 
@@ -59,12 +60,12 @@ enum dmt_map dmt_table_map(struct dmt_table *t, uint64_t va, uint64_t pa, unsign
 
 /** One walk as read from memory, without any check of rights. */
 struct dmt_lookup {
-    unsigned level;      /**< of the last entry read (levels..1), 0 when the root is absent */
-    uint64_t addr[6];    /**< [level]: hPA of the entry */
-    uint64_t entry[6];   /**< [level]: its value */
-    bool present;        /**< a leaf with P=1 was reached */
-    uint64_t pa;         /**< translation of va when present */
-    unsigned sz;         /**< size of the leaf when present */
+    unsigned level;    /**< of the last entry read (levels..1), 0 when the root is absent */
+    uint64_t addr[6];  /**< [level]: hPA of the entry */
+    uint64_t entry[6]; /**< [level]: its value */
+    bool present;      /**< a leaf with P=1 was reached */
+    uint64_t pa;       /**< translation of va when present */
+    unsigned sz;       /**< size of the leaf when present */
 };
 
 /** Walk va down to its leaf, to a not-present entry, or to an absent frame
@@ -85,6 +86,7 @@ typedef bool (*dmt_table_visit)(void *user, unsigned level, uint64_t va, uint64_
 /** Visit the entries that map [from, to) (to inclusive of the last byte: give
  * the last address, so that the whole space can be named). Tables whose frame
  * is absent are not entered. False when the visitor stopped. */
-bool dmt_table_each(const struct dmt_table *t, uint64_t from, uint64_t last, dmt_table_visit visit, void *user);
+bool dmt_table_each(const struct dmt_table *t, uint64_t from, uint64_t last, dmt_table_visit visit,
+                    void *user);
 
 #endif

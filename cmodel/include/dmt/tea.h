@@ -17,11 +17,12 @@ struct dmt_vma {
 
 /** How to lay out. */
 struct dmt_tea_options {
-    unsigned registers;          /**< registers available, 1..DMT_TEA_MAX */
-    unsigned bubble_percent;     /**< areas are clustered while at most so much of the TEA serves no area (paper: 2) */
-    unsigned maxpa;              /**< MAXPHYADDR in bits, as in dmt_state */
-    bool nxe;                    /**< EFER.NXE */
-    struct dmt_frames frames;    /**< where TEAs come from */
+    unsigned registers; /**< registers available, 1..DMT_TEA_MAX */
+    unsigned
+        bubble_percent; /**< areas are clustered while at most so much of the TEA serves no area (paper: 2) */
+    unsigned maxpa;     /**< MAXPHYADDR in bits, as in dmt_state */
+    bool nxe;           /**< EFER.NXE */
+    struct dmt_frames frames; /**< where TEAs come from */
 };
 
 /** What was laid out. */
@@ -37,8 +38,8 @@ struct dmt_tea_report {
 
 enum dmt_tea_status {
     DMT_TEA_OK = 0,
-    DMT_TEA_BAD_AREA,     /**< an area is empty or wraps */
-    DMT_TEA_BAD_OPTION,   /**< number of registers or MAXPHYADDR out of range */
+    DMT_TEA_BAD_AREA,   /**< an area is empty or wraps */
+    DMT_TEA_BAD_OPTION, /**< number of registers or MAXPHYADDR out of range */
     DMT_TEA_NO_MEMORY
 };
 
