@@ -17,22 +17,22 @@
 #include <time.h>
 
 #define BEGIN "<!-- bench: begin -->\n"
-#define END "<!-- bench: end -->\n"
+#define END   "<!-- bench: end -->\n"
 
-#define LEAF_FLAGS (DMT_PTE_P | DMT_PTE_W | DMT_PTE_U | DMT_PTE_A | DMT_PTE_D)
+#define LEAF_FLAGS  (DMT_PTE_P | DMT_PTE_W | DMT_PTE_U | DMT_PTE_A | DMT_PTE_D)
 #define TABLE_PAGES 512u /* entries of a table */
 #define FIRST_FRAME 0x100u
-#define LAST_FRAME 0x100000u /* 4 GiB, so that the smallest configuration could run it too */
+#define LAST_FRAME  0x100000u /* 4 GiB, so that the smallest configuration could run it too */
 
-#define THROUGHPUT_WALKS 100000u
+#define THROUGHPUT_WALKS  100000u
 #define THROUGHPUT_TABLES 64u
-#define THROUGHPUT_GOAL 0.95
+#define THROUGHPUT_GOAL   0.95
 
 #define SPEED_CLOCKS 400000u
 #define SPEED_ROUNDS 3 /* the fastest counts: others shared the processor */
 
 #define ARCH_TABLES 512u /* 1 GiB of 4 KiB pages */
-#define ARCH_WALKS 1000000u
+#define ARCH_WALKS  1000000u
 
 static const unsigned latencies[] = {1, 4, 8, 16, 32};
 #define LATENCIES (sizeof latencies / sizeof *latencies)
@@ -41,6 +41,12 @@ struct bench {
     FILE *text;      /* the report, as Markdown */
     unsigned wrong;  /* clocks that are not what the documents say */
     const char *why; /* the bench could not run */
+
+    /* for the summary */
+    unsigned dmt_beyond; /* clocks beyond memory of a DMT walk, the most seen */
+    unsigned x86_beyond; /* of an x86 walk, more than one a reference, the most seen */
+    double rate;         /* DMT translations a clock with contexts >= L + 2, the least seen */
+    double lockstep, cycle, arch;
 };
 
 static bool fail(struct bench *b, const char *why)
@@ -189,9 +195,11 @@ out:
 
 static bool bench_clocks(struct bench *b)
 {
-    fprintf(b->text, "### Clocks from request taken to answer\n\n"
-                     "Measured on the RTL (configuration default), one request at a time. L is the memory's latency.\n\n"
-                     "| walk | clocks |");
+    fprintf(
+        b->text,
+        "### Clocks from request taken to answer\n\n"
+        "Measured on the RTL (configuration default), one request at a time. L is the memory's latency.\n\n"
+        "| walk | clocks |");
     for (unsigned i = 0; i < LATENCIES; i++)
         fprintf(b->text, " L = %u |", latencies[i]);
     fprintf(b->text, " beyond memory |\n|---|---|");
@@ -210,6 +218,10 @@ static bool bench_clocks(struct bench *b)
             if (!measure(b, s, latencies[i], &log, &r))
                 return false;
             beyond = log.clocks - references(s) * latencies[i];
+            if (s->hit && s->probes == 1 && beyond > b->dmt_beyond)
+                b->dmt_beyond = beyond;
+            if (!s->hit && !s->gp && beyond - references(s) > b->x86_beyond)
+                b->x86_beyond = beyond - references(s);
             least = beyond < least ? beyond : least;
             most = beyond > most ? beyond : most;
             fprintf(b->text, " %" PRIu32, log.clocks);
@@ -250,7 +262,8 @@ static void rewind_pages(void *user)
     rng_seed(&((struct pages *)user)->rng, 1, 0);
 }
 
-static bool run_throughput(struct bench *b, const struct dut_ops *rtl, struct cosim_source *source, unsigned latency)
+static bool run_throughput(struct bench *b, const struct dut_ops *rtl, struct cosim_source *source,
+                           unsigned latency)
 {
     struct cosim_options o = {.dut = rtl, .source = source, .walks = THROUGHPUT_WALKS, .waves_dir = ""};
     struct cosim_stats stats;
@@ -268,7 +281,10 @@ static bool run_throughput(struct bench *b, const struct dut_ops *rtl, struct co
     rate = (double)stats.walks / (double)stats.cycles;
     if (enough && rate < THROUGHPUT_GOAL)
         b->wrong++;
-    fprintf(b->text, "| %s | %u | %u | %.3f | %s |\n", rtl->name + strlen("rtl-"), rtl->config.ctx_n, latency, rate,
+    if (enough && (b->rate <= 0 || rate < b->rate))
+        b->rate = rate;
+    fprintf(b->text, "| %s | %u | %u | %.3f | %s |\n", rtl->name + strlen("rtl-"), rtl->config.ctx_n, latency,
+            rate,
             !enough                   ? "fewer contexts than L + 2"
             : rate >= THROUGHPUT_GOAL ? "at least 0.95"
                                       : "**below 0.95**");
@@ -283,8 +299,8 @@ static bool bench_throughput(struct bench *b)
     struct dmt_frames frames = {&pool, dmt_pool_alloc};
     struct pages pages = {.request = {.access = DMT_ACCESS_READ, .cpl = 3}};
     struct dmt_state state;
-    struct cosim_source source = {.user = &pages, .mem = mem, .state = &state, .next = next_page,
-                                  .rewind = rewind_pages};
+    struct cosim_source source = {
+        .user = &pages, .mem = mem, .state = &state, .next = next_page, .rewind = rewind_pages};
     struct dmt_table t;
     uint64_t tea;
     bool ok = mem && dmt_table_new(&t, mem, 4, &frames) && dmt_pool_alloc(&pool, THROUGHPUT_TABLES, &tea);
@@ -296,14 +312,15 @@ static bool bench_throughput(struct bench *b)
     for (unsigned i = 0; i < THROUGHPUT_TABLES * TABLE_PAGES; i++)
         dmt_mem_write(mem, (tea << 12) + 8ull * i, (0x80000ull + i) << 12 | LEAF_FLAGS);
 
-    fprintf(b->text, "### DMT translations a clock\n\n%u translations, memory that takes a request every clock and "
-                     "answers L clocks later; register writes at the start included.\n\n"
-                     "| configuration | contexts | L | translations a clock | |\n|---|---:|---:|---:|---|\n",
+    fprintf(b->text,
+            "### DMT translations a clock\n\n%u translations, memory that takes a request every clock and "
+            "answers L clocks later; register writes at the start included.\n\n"
+            "| configuration | contexts | L | translations a clock | |\n|---|---:|---:|---:|---|\n",
             THROUGHPUT_WALKS);
     for (const struct dut_ops *const *d = dut_rtl; ok && *d; d++) {
         native_state(&state, (*d)->config.pa_w, &t);
-        state.tea[0][0] = (struct dmt_tea){.pages = THROUGHPUT_TABLES * TABLE_PAGES, .base_pfn = tea, .allow = 7,
-                                           .valid = true};
+        state.tea[0][0] = (struct dmt_tea){
+            .pages = THROUGHPUT_TABLES * TABLE_PAGES, .base_pfn = tea, .allow = 7, .valid = true};
         /* Up to the first latency that the contexts do not hide. */
         for (unsigned i = 0; ok && i < sizeof at / sizeof *at; i++) {
             ok = run_throughput(b, *d, &source, at[i]);
@@ -388,8 +405,13 @@ static double replay_tape(const struct dut_ops *ops)
 
 static double run_speed(struct bench *b, const struct dut_ops *reference, bool judge)
 {
-    struct cosim_options o = {.dut = tape.rtl, .reference = reference, .judge = judge, .seed = 1,
-                              .cycles = SPEED_CLOCKS, .changes = true, .waves_dir = ""};
+    struct cosim_options o = {.dut = tape.rtl,
+                              .reference = reference,
+                              .judge = judge,
+                              .seed = 1,
+                              .cycles = SPEED_CLOCKS,
+                              .changes = true,
+                              .waves_dir = ""};
     double start = seconds();
 
     if (cosim_run(&o, NULL) != COSIM_OK) {
@@ -412,10 +434,15 @@ static void speed_row(struct bench *b, const char *name, double t, double rtl)
 
 static bool bench_speed(struct bench *b)
 {
-    struct dut_ops recorder = {.name = "rtl-default", .create = tape_create, .destroy = tape_destroy, .out = tape_out,
-                               .edge = tape_edge, .trace_open = tape_trace_open, .trace_close = tape_trace_close};
-    struct cosim_options record = {.dut = &recorder, .seed = 1, .cycles = SPEED_CLOCKS, .changes = true,
-                                   .waves_dir = ""};
+    struct dut_ops recorder = {.name = "rtl-default",
+                               .create = tape_create,
+                               .destroy = tape_destroy,
+                               .out = tape_out,
+                               .edge = tape_edge,
+                               .trace_open = tape_trace_open,
+                               .trace_close = tape_trace_close};
+    struct cosim_options record = {
+        .dut = &recorder, .seed = 1, .cycles = SPEED_CLOCKS, .changes = true, .waves_dir = ""};
     double alone = 0, pins = 0, judged = 0, rtl = 0, cycle = 0;
 
     tape.rtl = dut_rtl_find("default");
@@ -440,9 +467,11 @@ static bool bench_speed(struct bench *b)
     if (rtl <= 0 || cycle <= 0)
         return fail(b, "out of memory");
 
-    fprintf(b->text, "### Speed of simulation\n\n%u clocks of random traffic (seed 1, configuration default), processor "
-                     "time, best of %u.\n\n| what runs | thousand clocks a second | to the RTL alone |\n|---|---:|---:|\n",
-            SPEED_CLOCKS, SPEED_ROUNDS);
+    fprintf(
+        b->text,
+        "### Speed of simulation\n\n%u clocks of random traffic (seed 1, configuration default), processor "
+        "time, best of %u.\n\n| what runs | thousand clocks a second | to the RTL alone |\n|---|---:|---:|\n",
+        SPEED_CLOCKS, SPEED_ROUNDS);
     speed_row(b, "RTL alone, driven by the harness", alone, alone);
     speed_row(b, "lockstep: RTL, cycle model, every pin compared", pins, alone);
     speed_row(b, "lockstep, and every answer and bus beat judged by the architectural model", judged, alone);
@@ -450,9 +479,9 @@ static bool bench_speed(struct bench *b)
                      "| what runs | thousand clocks a second | to the RTL alone |\n|---|---:|---:|\n");
     speed_row(b, "RTL alone", rtl, rtl);
     speed_row(b, "cycle model alone", cycle, rtl);
-    fprintf(b->text, "\nAsked for: lockstep at least 0.40 (it is %.2f with everything judged), cycle model at least 2.00 "
-                     "(it is %.2f).\n\n",
-            alone / judged, rtl / cycle);
+    fprintf(b->text, "\n");
+    b->lockstep = alone / judged;
+    b->cycle = rtl / cycle;
     return true;
 }
 
@@ -460,7 +489,9 @@ static bool bench_speed(struct bench *b)
 
 static enum dmt_resp arch_read(void *user, const struct dmt_ref *ref, uint64_t *data)
 {
-    return !dmt_mem_read(user, ref->addr, data) ? DMT_RESP_DECERR : ref->exclusive ? DMT_RESP_EXOKAY : DMT_RESP_OKAY;
+    return !dmt_mem_read(user, ref->addr, data) ? DMT_RESP_DECERR
+           : ref->exclusive                     ? DMT_RESP_EXOKAY
+                                                : DMT_RESP_OKAY;
 }
 
 static enum dmt_resp arch_write(void *user, const struct dmt_ref *ref, uint64_t data)
@@ -515,8 +546,8 @@ static bool bench_arch(struct bench *b)
             va[i] = rng_below(&rng, ARCH_TABLES * TABLE_PAGES) << 12;
         native_state(&state, 52, &t);
         x86 = arch_rate(&state, mem, DMT_PATH_RADIX, va);
-        state.tea[0][0] = (struct dmt_tea){.pages = ARCH_TABLES * TABLE_PAGES, .base_pfn = tea, .allow = 7,
-                                           .valid = true};
+        state.tea[0][0] =
+            (struct dmt_tea){.pages = ARCH_TABLES * TABLE_PAGES, .base_pfn = tea, .allow = 7, .valid = true};
         dmt = arch_rate(&state, mem, DMT_PATH_TEA, va);
     }
     dmt_mem_free(mem);
@@ -525,12 +556,29 @@ static bool bench_arch(struct bench *b)
         return fail(b, "no memory for a page table");
     if (x86 <= 0 || dmt <= 0)
         return fail(b, "a walk did not go the way it should have");
-    fprintf(b->text, "### Architectural model\n\n%u random 4K pages of 1 GiB, every translation from the root, one core.\n\n"
-                     "| walk | million translations a second |\n|---|---:|\n"
-                     "| x86, 4 references | %.2f |\n| DMT, 1 reference | %.2f |\n\n"
-                     "Asked for: at least 2 million.\n",
+    fprintf(b->text,
+            "### Architectural model\n\n%u random 4K pages of 1 GiB, every translation from the root, one "
+            "core.\n\n"
+            "| walk | million translations a second |\n|---|---:|\n"
+            "| x86, 4 references | %.2f |\n| DMT, 1 reference | %.2f |\n\n",
             ARCH_WALKS, x86, dmt);
+    b->arch = x86;
     return true;
+}
+
+/* ------------------------------------------------------------ summary */
+
+static void summary(struct bench *b)
+{
+    fprintf(b->text,
+            "### Asked and measured\n\n| number | asked | measured |\n|---|---:|---:|\n"
+            "| clocks beyond memory, DMT walk | at most 2 | %u |\n"
+            "| clocks beyond memory, x86 walk: 1 a reference and | at most 1 | %u |\n"
+            "| DMT translations a clock, contexts >= L + 2 | at least 0.95 | %.3f |\n"
+            "| lockstep, everything judged, to the RTL alone | at least 0.40 | %.2f |\n"
+            "| cycle model alone to RTL alone | at least 2.00 | %.2f |\n"
+            "| architectural model, million cold translations a second | at least 2.00 | %.2f |\n",
+            b->dmt_beyond, b->x86_beyond, b->rate, b->lockstep, b->cycle, b->arch);
 }
 
 /* ------------------------------------------------------------ into a document */
@@ -610,8 +658,7 @@ static void machine(FILE *to)
 /* ------------------------------------------------------------ command */
 
 static const struct argp_option option_list[] = {
-    {"docs", 'd', "FILE", 0, "Write the report between the bench markers of FILE too", 0},
-    {0}};
+    {"docs", 'd', "FILE", 0, "Write the report between the bench markers of FILE too", 0}, {0}};
 
 static error_t parse_option(int key, char *arg, struct argp_state *a)
 {
@@ -630,11 +677,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
 }
 
 static const struct argp argp = {
-    option_list, parse_option, NULL,
+    option_list,
+    parse_option,
+    NULL,
     "Measure clocks of walks beyond memory and translations a clock on the RTL, and the speed of simulation. "
     "Exit status 1 when clocks are not what docs/microarchitecture.md says; speeds are only shown."
     "\vExample:\n  dmt bench --docs docs/performance.md",
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 int cmd_bench(int argc, char **argv)
 {
@@ -661,6 +712,7 @@ int cmd_bench(int argc, char **argv)
         fprintf(stderr, "bench: %s\n", parts[i].name);
         parts[i].run(&b);
     }
+    summary(&b);
     if (fclose(b.text) != 0)
         b.why = "out of memory";
     if (b.why) {

@@ -94,7 +94,8 @@ children, children_lock = set(), threading.Lock()
 
 def command(args, cwd, limit, log):
     """Run in a process group of its own. Exit status (negative: signal), or None after the limit."""
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")}
+    of_make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
+    env = {k: v for k, v in os.environ.items() if k not in of_make}
     with open(log, "w") as out:
         with subprocess.Popen(args, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out,
                               stderr=subprocess.STDOUT, start_new_session=True) as child:
@@ -148,8 +149,8 @@ class Tree:
 
     def cosim(self, seed):
         """None when nothing was found, else (who, what, clock)."""
-        code = command(["build/dmt", "cosim", "--config", CONFIG, "--seed", str(seed), "--cycles", str(CYCLES),
-                        "--waves-dir="], self.path, COSIM_LIMIT, self.log)
+        code = command(["build/dmt", "cosim", "--config", CONFIG, "--seed", str(seed),
+                        "--cycles", str(CYCLES), "--waves-dir="], self.path, COSIM_LIMIT, self.log)
         if code == 0:
             return None
         text = self.log.read_text(errors="replace")
@@ -174,7 +175,8 @@ class Tree:
             return None
         if code is None:
             return (name, f"did not end within {SUITE_LIMIT} s", None)
-        failed = re.search(r"^not ok - (.*)$", tap.read_text(errors="replace"), re.M) if tap.exists() else None
+        said = tap.read_text(errors="replace") if tap.exists() else ""
+        failed = re.search(r"^not ok - (.*)$", said, re.M)
         return (name, failed[1].strip() if failed else f"ended with {code}", None)
 
     def hunt(self, suites, keep=()):
@@ -261,8 +263,8 @@ def campaign(mutants, build, jobs, with_suites):
             for done in concurrent.futures.as_completed(pending):
                 m, (found, seconds) = pending[done], done.result()
                 results[m["name"]] = found
-                print(f"{len(results):4}/{len(mutants)}  {m['name']:<26} {describe(found)}  ({seconds:.0f} s)",
-                      flush=True)
+                print(f"{len(results):4}/{len(mutants)}  {m['name']:<26} {describe(found)}"
+                      f"  ({seconds:.0f} s)", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             stop_children()
@@ -291,8 +293,9 @@ def table(mutants, results):
         for m in mine:
             who, what, seed, clocks = results[m["name"]] or ("**survived**", "", None, None)
             at = what.replace("|", "\\|") + (f", seed {seed}" if seed is not None else "")
-            lines.append(f"| {m['what'].replace('|', chr(92) + '|')} | {Path(m['file']).name} | {who} | {at} | "
-                         f"{'' if clocks is None else f'{clocks:,}'} |")
+            bug = m["what"].replace("|", "\\|")
+            after = "" if clocks is None else f"{clocks:,}"
+            lines.append(f"| {bug} | {Path(m['file']).name} | {who} | {at} | {after} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -312,7 +315,8 @@ def main():
                                 epilog="Example: tests/mutants.sh build --only 'match-*' --jobs 2")
     p.add_argument("build", nargs="?", default="build", help="build directory (default: build)")
     p.add_argument("--check", action="store_true", help="only check that the list fits the sources")
-    p.add_argument("--only", action="append", metavar="PATTERN", help="only mutants whose name or file matches")
+    p.add_argument("--only", action="append", metavar="PATTERN",
+                   help="only mutants whose name or file matches")
     p.add_argument("--jobs", type=int, default=os.cpu_count(), help="trees at a time (default: processors)")
     p.add_argument("--no-suites", action="store_true", help="random runs only")
     p.add_argument("--docs", action="store_true", help=f"write the table into {REPORT} (whole list only)")
@@ -345,8 +349,8 @@ def main():
     survivors = [m for m in mutants if not results[m["name"]]]
     for m in survivors:
         print(f"survivor: {m['name']} ({m['file']}): {m['what']}")
-    print(f"{len(mutants) - len(survivors)} of {len(mutants)} mutants caught in {time.monotonic() - start:.0f} s "
-          f"({build / 'mutants' / 'report.md'})")
+    print(f"{len(mutants) - len(survivors)} of {len(mutants)} mutants caught "
+          f"in {time.monotonic() - start:.0f} s ({build / 'mutants' / 'report.md'})")
     return 1 if survivors else 0
 
 

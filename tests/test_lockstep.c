@@ -41,7 +41,7 @@ static enum cosim_result run(struct cosim_options *o, struct cosim_stats *s, cha
         snprintf(text, size, "%s", log);
     if (result == COSIM_BAD)
         cr_log_error("%s", cosim_error());
-    else if (result != COSIM_OK && !text)
+    else if (result == COSIM_DIVERGENCE && !text)
         cr_log_error("%s", log);
     free(log);
     return result;

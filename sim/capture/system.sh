@@ -147,7 +147,7 @@ done > "$work/oracle"
 {
     echo "program: ${binary##*/}${program#"$binary"}"
     echo "load: $load"
-    echo "trace: $records lackey records after the first $skip (load: when the load said so)"
+    echo "trace: $records lackey records, from $skip on (load: from when the load said so)"
     echo "kernel: $(basename "$deb")"
     echo "cpu: $cpu, memory: $mem MiB, transparent huge pages: $thp"
     qemu-system-x86_64 --version | head -n 1
