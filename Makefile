@@ -169,9 +169,9 @@ soak: dmt ## Ten million random lockstep cycles over 50 seeds
 mutants: ## Put bugs into RTL and models, one at a time, and see each one caught
 	@tests/mutants.sh $(BUILD)
 synth: $(BUILD)/setup/synth ## Area and clock of every configuration, into build/synth/report.md
-	@rtl/synth/synth.py $(BUILD)/synth
+	@$(PYTHON) -B rtl/synth/synth.py $(BUILD)/synth
 area: $(BUILD)/setup/synth ## The same, and refresh docs/area.md
-	@rtl/synth/synth.py $(BUILD)/synth --docs
+	@$(PYTHON) -B rtl/synth/synth.py $(BUILD)/synth --docs
 waves: dmt $(BUILD)/setup/waves ## A short run with waveforms, shown in GTKWave (or where they are)
 	@tests/waves.sh $(BUILD)
 

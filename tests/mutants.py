@@ -244,7 +244,7 @@ def campaign(mutants, build, jobs, with_suites):
     print(f"mutants: building the unchanged tree in {work}/base", flush=True)
     base = prepare(build, work)
     suites = base.suites() if with_suites else []
-    base.make(["dmt", *[f"build/tests/{s}" for s in suites]])
+    base.make(["build/setup/base", "build/setup/test", "dmt", *[f"build/tests/{s}" for s in suites]])
     print(f"mutants: it must pass {len(SEEDS)} runs of {CYCLES} clocks and {', '.join(suites) or 'no suite'}",
           flush=True)
     if found := base.hunt(suites):

@@ -55,8 +55,12 @@ class Row:
 
 
 def parameters(module):
-    text = (TOP / f"rtl/{module}.v").read_text()
-    return re.findall(r"^\s*parameter\s+(\w+)", text[:text.index(");")], re.M)
+    """Names of the parameters in a module's header; all modules here have some."""
+    text = re.sub(r"//.*", "", (TOP / f"rtl/{module}.v").read_text())
+    names = re.findall(r"^\s*parameter\s+(\w+)", text[:text.index(");")], re.M)
+    if not names:
+        raise SystemExit(f"synth: rtl/{module}.v: found no parameter, expected `parameter NAME = ..` lines")
+    return names
 
 
 def sources(module):
