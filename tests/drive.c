@@ -11,8 +11,6 @@
 #define PATIENCE    20000 /* clocks that count as a hang */
 #define FIRST_FRAME 0x1000
 
-static enum dmt_resp memory_acts(struct drive *d, unsigned kind, unsigned id, uint64_t addr, uint64_t *data);
-
 /* ---------------------------------------------------------------- making one */
 
 struct drive *drive_new_config(enum drive_engine engine, const char *config, unsigned latency)
