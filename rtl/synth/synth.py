@@ -12,6 +12,7 @@ Environment: JOBS, how many tools run at once (2).
 import argparse
 import concurrent.futures
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -35,6 +36,9 @@ FLOWS = {
     "ecp5": "synth_ecp5 -abc9",
     "ice40": "synth_ice40",
 }
+CLOCK_FLOW = "synth_ice40 -abc9 -device hx"
+NEXTPNR = ["nextpnr-ice40", "--hx8k", "--package", "ct256", "--seed", "1", "--freq", "100", "--timing-allow-fail"]
+TOO_LONG = "too long"
 
 
 class Row:
@@ -65,7 +69,7 @@ def parameters(module):
 
 def sources(module):
     """The files that a module's result depends on: its own, those of modules in it, and what all share."""
-    found, ahead = {"rtl/dmt_regs.vh", "rtl/synth/synth.py"}, [f"rtl/{module}.v"]
+    found, ahead = {"rtl/dmt_regs.vh"}, [f"rtl/{module}.v"]
     while ahead:
         file = ahead.pop()
         found.add(file)
@@ -85,21 +89,41 @@ def rows():
 
 
 # ---------------------------------------------------------------- tools
-def run(command, log):
-    start = time.time()
-    done = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    log.write_text(done.stdout)
-    if done.returncode:
-        raise SystemExit(f"synth: {command[0]} failed, see {log}:\n" + "\n".join(done.stdout.splitlines()[-5:]))
-    return time.time() - start
+class TooLong(Exception):
+    """A tool did not end within the limit."""
 
 
-def yosys(base, script, top):
-    """Run a flow; the number of cells by type."""
-    stat = base.with_suffix(".stat")
-    base.with_suffix(".ys").write_text(script.replace("; ", "\n") + f"\ntee -q -o {stat} stat -json\n")
-    run(["yosys", "-q", "-s", str(base.with_suffix(".ys"))], base.with_suffix(".log"))
-    return json.loads(stat.read_text())["design"]["num_cells_by_type"]
+class Tools:
+    """Runs tools, each at most `limit` minutes long."""
+
+    def __init__(self, limit):
+        self.limit, self.running = limit, set()
+
+    def run(self, command, log, may_fail=False):
+        """Output and exit status; the output is kept in `log`."""
+        # timeout(1) makes a process group, so that what yosys started (abc) ends with it.
+        tool = subprocess.Popen(["timeout", "-k", "5", str(self.limit * 60), *command], cwd=TOP, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.running.add(tool)
+        text = tool.communicate()[0]
+        self.running.remove(tool)
+        log.write_text(text)
+        if tool.returncode == 124:
+            raise TooLong
+        if tool.returncode and not may_fail:
+            raise SystemExit(f"synth: {command[0]} failed, see {log}:\n" + "\n".join(text.splitlines()[-5:]))
+        return text, tool.returncode
+
+    def yosys(self, base, script):
+        """Run a script; the number of cells by type."""
+        stat = base.with_suffix(".stat")
+        base.with_suffix(".ys").write_text(script.replace("; ", "\n") + f"\ntee -q -o {stat} stat -json\n")
+        self.run(["yosys", "-q", "-s", str(base.with_suffix(".ys"))], base.with_suffix(".log"))
+        return json.loads(stat.read_text())["design"]["num_cells_by_type"]
+
+    def stop(self):
+        for tool in list(self.running):
+            tool.terminate()
 
 
 def area(cells):
@@ -109,11 +133,11 @@ def area(cells):
     return sum(of[c] * n for c, n in cells.items()) / of["NAND2X1"]
 
 
-def wrapper(row, base):
+def wrapper(tools, row, base):
     """The module between registers, loaded and read serially, so that nextpnr sees paths from register
     to register and four pins."""
     ports_json = base.with_suffix(".ports")
-    run(["yosys", "-q", "-p", f"{row.select()} write_json {ports_json}"], base.with_suffix(".log"))
+    tools.run(["yosys", "-q", "-p", f"{row.select()} write_json {ports_json}"], base.with_suffix(".log"))
     module = next(m for m in json.loads(ports_json.read_text())["modules"].values() if m["attributes"].get("top"))
     size, pins = {"input": 0, "output": 0}, []
     for port, d in module["ports"].items():
@@ -141,30 +165,28 @@ endmodule
 """
 
 
-def clock(row, base):
+def clock(tools, row, base):
     """HX8K clock in MHz of the module between registers, or None when it does not fit."""
-    verilog, netlist = base.with_suffix(".v"), base.with_suffix(".json")
-    verilog.write_text(wrapper(row, base))
-    yosys(base, f"read_verilog -Irtl {' '.join(FILES)} {verilog}; hierarchy -check -top registered; "
-                f"synth_ice40 -abc9 -device hx -json {netlist}", "registered")
-    log = base.with_suffix(".nextpnr")
-    command = ["nextpnr-ice40", "--hx8k", "--package", "ct256", "--json", str(netlist), "--seed", "1", "--freq", "100",
-               "--timing-allow-fail"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    log.write_text(done.stdout)
-    found = re.findall(r"Max frequency for clock +'[^']*': ([\d.]+) MHz", done.stdout)
-    if done.returncode == 0 and found:
+    verilog, netlist, log = base.with_suffix(".v"), base.with_suffix(".json"), base.with_suffix(".nextpnr")
+    verilog.write_text(wrapper(tools, row, base))
+    tools.yosys(base, f"read_verilog -Irtl {' '.join(FILES)} {verilog}; hierarchy -check -top registered; "
+                      f"{CLOCK_FLOW} -json {netlist}")
+    text, status = tools.run([*NEXTPNR, "--json", str(netlist)], log, may_fail=True)
+    found = re.findall(r"Max frequency for clock +'[^']*': ([\d.]+) MHz", text)
+    if status == 0 and found:
         return float(found[-1])
-    if "Unable to find a placement" in done.stdout or "no Bels remaining" in done.stdout:
+    if "Unable to find a placement" in text or "no Bels remaining" in text:
         return None
     raise SystemExit(f"synth: nextpnr-ice40 failed, see {log}")
 
 
 # ---------------------------------------------------------------- one result
-def result(row, flow, out):
-    """The numbers of one row under one flow, from the store or from the tool."""
+def result(tools, row, flow, out):
+    """The numbers of one row under one flow, from the store or from the tool; TOO_LONG is not kept."""
     base = out / f"{row.module}-{row.config}-{flow}"
-    key = hashlib.sha256(repr(sorted(row.params.items())).encode())
+    how = row.select() + (FLOWS[flow] if flow in FLOWS
+                          else CLOCK_FLOW + " ".join(NEXTPNR) + inspect.getsource(wrapper))
+    key = hashlib.sha256(how.encode())
     for f in sources(row.module):
         key.update((TOP / f).read_bytes())
     store = base.with_suffix(".result")
@@ -173,7 +195,11 @@ def result(row, flow, out):
         if kept["key"] == key.hexdigest():
             return kept["value"]
     start = time.time()
-    value = clock(row, base) if flow == "clock" else yosys(base, row.select() + FLOWS[flow], row.module)
+    try:
+        value = clock(tools, row, base) if flow == "clock" else tools.yosys(base, row.select() + FLOWS[flow])
+    except TooLong:
+        print(f"  {row.name}, {flow}: not ended after {tools.limit} minutes", flush=True)
+        return TOO_LONG
     store.write_text(json.dumps({"key": key.hexdigest(), "value": value}))
     print(f"  {row.name}, {flow}: {time.time() - start:.0f} s", flush=True)
     return value
@@ -194,21 +220,28 @@ EXPECTED = {"ecp5": "LUT4|CCU2C|TRELLIS_DPR16X4|TRELLIS_FF|PFUMX|L6MUX21", "ice4
 def unexpected(table):
     """Cells that the table has no column for (a multiplier, say), so that none goes unseen."""
     return [f"* {row.name} on {flow} also has {n} {cell}."
-            for row, v in table for flow, known in EXPECTED.items()
+            for row, v in table for flow, known in EXPECTED.items() if v[flow] != TOO_LONG
             for cell, n in v[flow].items() if not re.fullmatch(known, cell)]
 
 
-def report(table):
+def report(table, limit):
     out = ["| module | configuration | kGE | of them flip-flops | ECP5 LUT4 | carry | LUT RAM | flip-flops "
            "| iCE40 LUT4 | carry | flip-flops | HX8K clock, MHz |", "|---|---|" + "--:|" * 10]
+    unfinished = f"> {limit} min"
     for row, v in table:
-        ff = {c: n for c, n in v["cells"].items() if c.startswith(("DFF", "LATCH"))}
-        mhz = "" if not row.clock else "does not fit" if v["clock"] is None else f"{v['clock']:.0f}"
-        e, i = v["ecp5"], v["ice40"]
-        numbers = [count(e, "LUT4"), count(e, "CCU2C"), count(e, "TRELLIS_DPR16X4"), count(e, "TRELLIS_FF"),
-                   count(i, "SB_LUT4"), count(i, "SB_CARRY"), count(i, "SB_DFF.*")]
-        out.append(f"| {row.module} | {row.config} | {area(v['cells']) / 1000:.1f} | {area(ff) / 1000:.1f} | "
-                   + " | ".join(map(str, numbers)) + f" | {mhz} |")
+        line = []
+        if v["cells"] == TOO_LONG:
+            line += [unfinished, ""]
+        else:
+            ff = {c: n for c, n in v["cells"].items() if c.startswith(("DFF", "LATCH"))}
+            line += [f"{area(v['cells']) / 1000:.1f}", f"{area(ff) / 1000:.1f}"]
+        for flow, columns in (("ecp5", ["LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF"]),
+                              ("ice40", ["SB_LUT4", "SB_CARRY", "SB_DFF.*"])):
+            line += ([unfinished] + [""] * (len(columns) - 1) if v[flow] == TOO_LONG
+                     else [str(count(v[flow], c)) for c in columns])
+        mhz = v.get("clock", "")
+        line.append("does not fit" if mhz is None else unfinished if mhz == TOO_LONG else f"{mhz:.0f}" if mhz else "")
+        out.append(f"| {row.module} | {row.config} | " + " | ".join(line) + " |")
     return out
 
 
@@ -219,6 +252,7 @@ NOTES = """
   memories with asynchronous read become flip-flops there.
 * HX8K clock: nextpnr-ice40 on the module between registers (`synth_ice40 -abc9 -device hx`, seed 1), so the path from
   register through the module to register; an empty cell was not tried.
+* "> N min": the tool had not ended by then (`synth.py --limit`).
 * dmt_mmu is the whole IP with the walk trace port left open; dmt_tea_file, the TEA registers and their match, is
   contained in it and shown beside. dmt_walk_step depends on PA_W alone.
 """
@@ -229,31 +263,34 @@ def main():
     args.add_argument("out", type=Path)
     args.add_argument("--docs", action="store_true", help="write docs/area.md, too")
     args.add_argument("--only", metavar="RE", help="only rows whose 'module configuration' matches")
+    args.add_argument("--limit", metavar="MINUTES", type=int, default=60, help="of one tool run (60)")
     options = args.parse_args()
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     wanted = [r for r in rows() if not options.only or re.search(options.only, r.name)]
     jobs = [(r, f) for r in wanted for f in [*FLOWS, *(["clock"] if r.clock else [])]]
     print(f"Synthesis: {len(jobs)} runs; results that are still valid are used again", flush=True)
+    tools = Tools(options.limit)
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
-        futures = [pool.submit(result, r, f, out) for r, f in jobs]
+        futures = [pool.submit(result, tools, r, f, out) for r, f in jobs]
         try:
             values = [f.result() for f in futures]
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            tools.stop()
             raise
     by_row = {}
     for (row, flow), value in zip(jobs, values):
         by_row.setdefault(row, {})[flow] = value
-    lines = report(by_row.items()) + [""] + unexpected(by_row.items())
+    lines = report(by_row.items(), options.limit) + [""] + unexpected(by_row.items())
     print("\n".join(lines))
     if options.only:
         return
-    tools = ", ".join([version(["yosys", "-V"], r"Yosys [\d.]+"),
-                       version(["nextpnr-ice40", "--version"], r"nextpnr\S* -- .*?[\d.]+")])
+    versions = ", ".join([version(["yosys", "-V"], r"Yosys [\d.]+"),
+                          version(["nextpnr-ice40", "--version"], r"nextpnr\S* -- .*?[\d.]+")])
     text = "\n".join(["<!-- SPDX-License-Identifier: Apache-2.0 -->",
                       "<!-- Generated by rtl/synth/synth.py (make area). Do not edit. -->",
-                      "# Area and clock", "", f"From one run of `make synth` ({tools}).", "", *lines, NOTES])
+                      "# Area and clock", "", f"From one run of `make synth` ({versions}).", "", *lines, NOTES])
     for path in [out / "report.md", *([TOP / "docs/area.md"] if options.docs else [])]:
         path.with_suffix(".new").write_text(text)
         os.replace(path.with_suffix(".new"), path)
