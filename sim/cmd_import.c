@@ -331,8 +331,7 @@ static bool build_page(struct builder *b, uint64_t vpn)
         b->outside++;
         return true;
     }
-    /* As in a process that has run for a while: what it may write it has written. */
-    uint64_t flags = DMT_PTE_U | DMT_PTE_A | ((a->rights[i] & 1) != 0 ? DMT_PTE_W | DMT_PTE_D : 0) |
+    uint64_t flags = DMT_PTE_U | DMT_PTE_A | ((a->rights[i] & 1) != 0 ? DMT_PTE_W : 0) |
                      ((a->rights[i] & 4) != 0 ? 0 : DMT_PTE_XD);
     switch (dmt_table_map(&b->table, vpn << 12, b->pages.next << 12, DMT_SIZE_4K, flags, &frames)) {
     case DMT_MAP_OK:
