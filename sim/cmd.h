@@ -25,4 +25,7 @@ bool usable_mode(const struct dmt_state *s, const char *where);
 /** A decimal option value up to max; argp's error (exit 2) when malformed. */
 uint64_t option_number(const char *text, uint64_t max, const char *option, struct argp_state *a);
 
+/** Where a raw image starts: a hex hPA, a multiple of 0x1000 below 2^52; argp's error (exit 2) otherwise. */
+uint64_t option_base(const char *text, struct argp_state *a);
+
 #endif

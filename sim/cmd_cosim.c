@@ -165,9 +165,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         break;
     case O_BASE:
         o->how.raw = true;
-        if (!parse_hex(arg, (UINT64_C(1) << 52) - 1, &o->how.base) || (o->how.base & 0xfff) != 0) {
-            argp_error(a, "--base: '%s' is not a hex multiple of 1000 below 2^52", arg);
-        }
+        o->how.base = option_base(arg, a);
         break;
     case 'r':
         o->requests = arg;

@@ -37,6 +37,16 @@ uint64_t option_number(const char *text, uint64_t max, const char *option, struc
     return v;
 }
 
+uint64_t option_base(const char *text, struct argp_state *a)
+{
+    uint64_t v = 0;
+
+    if (!parse_hex(text, (UINT64_C(1) << 52) - 1, &v) || (v & 0xfff) != 0) {
+        argp_error(a, "--base: '%s' is not a hex multiple of 1000 below 2^52", text);
+    }
+    return v;
+}
+
 /* ---------------------------------------------------------------- engines */
 
 #define EVENTS SINGLE_EVENTS
@@ -260,9 +270,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         break;
     case 'b':
         o->how.raw = true;
-        if (!parse_hex(arg, (UINT64_C(1) << 52) - 1, &o->how.base) || (o->how.base & 0xfff) != 0) {
-            argp_error(a, "--base: '%s' is not a hex multiple of 1000 below 2^52", arg);
-        }
+        o->how.base = option_base(arg, a);
         break;
     case 'r':
         o->requests = arg;
