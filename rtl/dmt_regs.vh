@@ -43,11 +43,36 @@
 `define DMT_REFUSAL_WRAP                       4'd5
 `define DMT_REFUSAL_WIDTH                      4'd6
 
+// format
+`define DMT_FORMAT_EPT                         1'd0
+`define DMT_FORMAT_NPT                         1'd1
+
+// fallback
+`define DMT_FALLBACK_SHADOW                    1'd0
+`define DMT_FALLBACK_FULL                      1'd1
+
+// resolution
+`define DMT_RESOLUTION_NOT_TRIED               3'd0
+`define DMT_RESOLUTION_OK                      3'd1
+`define DMT_RESOLUTION_BAD_ID                  3'd2
+`define DMT_RESOLUTION_ABSENT                  3'd3
+`define DMT_RESOLUTION_WIDTH                   3'd4
+`define DMT_RESOLUTION_BUS                     3'd5
+`define DMT_RESOLUTION_REVOKED                 3'd6
+
+// gtea_op
+`define DMT_GTEA_OP_REVOKE                     2'd0
+`define DMT_GTEA_OP_RESOLVE                    2'd1
+`define DMT_GTEA_OP_REVOKE_ALL                 2'd2
+`define DMT_GTEA_OP_RESOLVE_ALL                2'd3
+
 // inv
 `define DMT_INV_ADDRESS                        4'd0
 `define DMT_INV_CONTEXT                        4'd1
 `define DMT_INV_ALL                            4'd2
 `define DMT_INV_ALL_BUT_GLOBAL                 4'd3
+`define DMT_INV_S2_CONTEXT                     4'd4
+`define DMT_INV_S2_ALL                         4'd5
 
 // bus_error
 `define DMT_BUS_ERROR_NOT_EXCLUSIVE            3'd0
@@ -80,6 +105,8 @@
 `define DMT_LEVEL_EVENT                        12'h840
 `define DMT_LEVEL_EVENT_MASK                   12'h848
 `define DMT_LEVEL_INV                          12'h850
+`define DMT_LEVEL_S2CTL                        12'h860
+`define DMT_LEVEL_S2ROOT                       12'h868
 
 // DMT_TEA_WORD0: TEA word 0: where, what and whether
 `define DMT_TEA_WORD0_RESET                    64'h0000000000000000
@@ -125,6 +152,9 @@
 
 // DMT_TEA_WORD3: TEA word 3: state of this register
 `define DMT_TEA_WORD3_RESET                    64'h0000000000000000
+`define DMT_TEA_WORD3_RESOLUTION_LSB           5
+`define DMT_TEA_WORD3_RESOLUTION_W             3
+`define DMT_TEA_WORD3_RESOLUTION_MASK          64'h00000000000000e0
 `define DMT_TEA_WORD3_REFUSAL_LSB              1
 `define DMT_TEA_WORD3_REFUSAL_W                4
 `define DMT_TEA_WORD3_REFUSAL_MASK             64'h000000000000001e
@@ -222,6 +252,33 @@
 `define DMT_LEVEL_INV_VPN_W                    45
 `define DMT_LEVEL_INV_VPN_MASK                 64'h00001fffffffffff
 
+// DMT_LEVEL_S2CTL: Second-stage tables of this level: what they are like
+`define DMT_LEVEL_S2CTL_RESET                  64'h0000000000000000
+`define DMT_LEVEL_S2CTL_MBEC_LSB               3
+`define DMT_LEVEL_S2CTL_MBEC_W                 1
+`define DMT_LEVEL_S2CTL_MBEC_MASK              64'h0000000000000008
+`define DMT_LEVEL_S2CTL_AD_LSB                 2
+`define DMT_LEVEL_S2CTL_AD_W                   1
+`define DMT_LEVEL_S2CTL_AD_MASK                64'h0000000000000004
+`define DMT_LEVEL_S2CTL_FIVE_LSB               1
+`define DMT_LEVEL_S2CTL_FIVE_W                 1
+`define DMT_LEVEL_S2CTL_FIVE_MASK              64'h0000000000000002
+`define DMT_LEVEL_S2CTL_FORMAT_LSB             0
+`define DMT_LEVEL_S2CTL_FORMAT_W               1
+`define DMT_LEVEL_S2CTL_FORMAT_MASK            64'h0000000000000001
+
+// DMT_LEVEL_S2ROOT: Second-stage tables of this level: root
+`define DMT_LEVEL_S2ROOT_RESET                 64'h0000000000000000
+`define DMT_LEVEL_S2ROOT_NOFLUSH_LSB           63
+`define DMT_LEVEL_S2ROOT_NOFLUSH_W             1
+`define DMT_LEVEL_S2ROOT_NOFLUSH_MASK          64'h8000000000000000
+`define DMT_LEVEL_S2ROOT_ROOT_LSB              12
+`define DMT_LEVEL_S2ROOT_ROOT_W                40
+`define DMT_LEVEL_S2ROOT_ROOT_MASK             64'h000ffffffffff000
+`define DMT_LEVEL_S2ROOT_TAG_LSB               0
+`define DMT_LEVEL_S2ROOT_TAG_W                 8
+`define DMT_LEVEL_S2ROOT_TAG_MASK              64'h00000000000000ff
+
 // window HOST: base on the CSR bus, offsets inside the window
 `define DMT_HOST_BASE                          14'h3000
 `define DMT_HOST_ID                            12'h000
@@ -232,6 +289,15 @@
 `define DMT_HOST_EVENT_MASK                    12'h028
 `define DMT_HOST_BUS_ADDR                      12'h030
 `define DMT_HOST_CNT_CLEAR                     12'h038
+`define DMT_HOST_SHADOW_CTL                    12'h040
+`define DMT_HOST_SHADOW_ROOT                   12'h048
+`define DMT_HOST_GTEA_TABLE1                   12'h050
+`define DMT_HOST_GTEA_ENTRIES1                 12'h058
+`define DMT_HOST_GTEA_TABLE2                   12'h060
+`define DMT_HOST_GTEA_ENTRIES2                 12'h068
+`define DMT_HOST_GTEA_CMD                      12'h070
+`define DMT_HOST_GTEA_FAULT                    12'h078
+`define DMT_HOST_CAPS2                         12'h080
 `define DMT_HOST_CNT_REQUEST                   12'h100
 `define DMT_HOST_CNT_TEA                       12'h108
 `define DMT_HOST_CNT_RADIX                     12'h110
@@ -247,9 +313,13 @@
 `define DMT_HOST_CNT_PWC3                      12'h160
 `define DMT_HOST_CNT_PWC2                      12'h168
 `define DMT_HOST_CNT_BUSY                      12'h170
+`define DMT_HOST_CNT_GTEA                      12'h178
+`define DMT_HOST_CNT_NPWC4                     12'h180
+`define DMT_HOST_CNT_NPWC3                     12'h188
+`define DMT_HOST_CNT_NPWC2                     12'h190
 
 // DMT_HOST_ID: Identification
-`define DMT_HOST_ID_RESET                      64'h4f444d5400000001
+`define DMT_HOST_ID_RESET                      64'h4f444d5400000002
 `define DMT_HOST_ID_MAGIC_LSB                  32
 `define DMT_HOST_ID_MAGIC_W                    32
 `define DMT_HOST_ID_MAGIC_MASK                 64'hffffffff00000000
@@ -289,6 +359,9 @@
 
 // DMT_HOST_CTL: Control
 `define DMT_HOST_CTL_RESET                     64'h0000000000000004
+`define DMT_HOST_CTL_FALLBACK_LSB              3
+`define DMT_HOST_CTL_FALLBACK_W                1
+`define DMT_HOST_CTL_FALLBACK_MASK             64'h0000000000000008
 `define DMT_HOST_CTL_AD_UPDATE_LSB             2
 `define DMT_HOST_CTL_AD_UPDATE_W               1
 `define DMT_HOST_CTL_AD_UPDATE_MASK            64'h0000000000000004
@@ -304,6 +377,9 @@
 
 // DMT_HOST_EVENT: Host events, sticky
 `define DMT_HOST_EVENT_RESET                   64'h0000000000000000
+`define DMT_HOST_EVENT_GTEA_LSB                3
+`define DMT_HOST_EVENT_GTEA_W                  1
+`define DMT_HOST_EVENT_GTEA_MASK               64'h0000000000000008
 `define DMT_HOST_EVENT_REFUSED_LSB             2
 `define DMT_HOST_EVENT_REFUSED_W               1
 `define DMT_HOST_EVENT_REFUSED_MASK            64'h0000000000000004
@@ -316,6 +392,9 @@
 
 // DMT_HOST_EVENT_MASK: Which host events drive the event pin
 `define DMT_HOST_EVENT_MASK_RESET              64'h0000000000000000
+`define DMT_HOST_EVENT_MASK_GTEA_LSB           3
+`define DMT_HOST_EVENT_MASK_GTEA_W             1
+`define DMT_HOST_EVENT_MASK_GTEA_MASK          64'h0000000000000008
 `define DMT_HOST_EVENT_MASK_REFUSED_LSB        2
 `define DMT_HOST_EVENT_MASK_REFUSED_W          1
 `define DMT_HOST_EVENT_MASK_REFUSED_MASK       64'h0000000000000004
@@ -338,25 +417,109 @@
 `define DMT_HOST_CNT_CLEAR_ANY_W               1
 `define DMT_HOST_CNT_CLEAR_ANY_MASK            64'h0000000000000001
 
+// DMT_HOST_SHADOW_CTL: Shadow table: what it is like
+`define DMT_HOST_SHADOW_CTL_RESET              64'h0000000000000000
+`define DMT_HOST_SHADOW_CTL_MBEC_LSB           3
+`define DMT_HOST_SHADOW_CTL_MBEC_W             1
+`define DMT_HOST_SHADOW_CTL_MBEC_MASK          64'h0000000000000008
+`define DMT_HOST_SHADOW_CTL_AD_LSB             2
+`define DMT_HOST_SHADOW_CTL_AD_W               1
+`define DMT_HOST_SHADOW_CTL_AD_MASK            64'h0000000000000004
+`define DMT_HOST_SHADOW_CTL_FIVE_LSB           1
+`define DMT_HOST_SHADOW_CTL_FIVE_W             1
+`define DMT_HOST_SHADOW_CTL_FIVE_MASK          64'h0000000000000002
+`define DMT_HOST_SHADOW_CTL_FORMAT_LSB         0
+`define DMT_HOST_SHADOW_CTL_FORMAT_W           1
+`define DMT_HOST_SHADOW_CTL_FORMAT_MASK        64'h0000000000000001
+
+// DMT_HOST_SHADOW_ROOT: Shadow table: root
+`define DMT_HOST_SHADOW_ROOT_RESET             64'h0000000000000000
+`define DMT_HOST_SHADOW_ROOT_ROOT_LSB          12
+`define DMT_HOST_SHADOW_ROOT_ROOT_W            40
+`define DMT_HOST_SHADOW_ROOT_ROOT_MASK         64'h000ffffffffff000
+
+// DMT_HOST_GTEA_TABLE1: gTEA table of set 1
+`define DMT_HOST_GTEA_TABLE1_RESET             64'h0000000000000000
+`define DMT_HOST_GTEA_TABLE1_BASE_LSB          12
+`define DMT_HOST_GTEA_TABLE1_BASE_W            40
+`define DMT_HOST_GTEA_TABLE1_BASE_MASK         64'h000ffffffffff000
+
+// DMT_HOST_GTEA_ENTRIES1: Entries of the gTEA table of set 1
+`define DMT_HOST_GTEA_ENTRIES1_RESET           64'h0000000000000000
+`define DMT_HOST_GTEA_ENTRIES1_COUNT_LSB       0
+`define DMT_HOST_GTEA_ENTRIES1_COUNT_W         13
+`define DMT_HOST_GTEA_ENTRIES1_COUNT_MASK      64'h0000000000001fff
+
+// DMT_HOST_GTEA_TABLE2: gTEA table of set 2
+`define DMT_HOST_GTEA_TABLE2_RESET             64'h0000000000000000
+`define DMT_HOST_GTEA_TABLE2_BASE_LSB          12
+`define DMT_HOST_GTEA_TABLE2_BASE_W            40
+`define DMT_HOST_GTEA_TABLE2_BASE_MASK         64'h000ffffffffff000
+
+// DMT_HOST_GTEA_ENTRIES2: Entries of the gTEA table of set 2
+`define DMT_HOST_GTEA_ENTRIES2_RESET           64'h0000000000000000
+`define DMT_HOST_GTEA_ENTRIES2_COUNT_LSB       0
+`define DMT_HOST_GTEA_ENTRIES2_COUNT_W         13
+`define DMT_HOST_GTEA_ENTRIES2_COUNT_MASK      64'h0000000000001fff
+
+// DMT_HOST_GTEA_CMD: gTEA command
+`define DMT_HOST_GTEA_CMD_RESET                64'h0000000000000000
+`define DMT_HOST_GTEA_CMD_OP_LSB               62
+`define DMT_HOST_GTEA_CMD_OP_W                 2
+`define DMT_HOST_GTEA_CMD_OP_MASK              64'hc000000000000000
+`define DMT_HOST_GTEA_CMD_SET_LSB              12
+`define DMT_HOST_GTEA_CMD_SET_W                2
+`define DMT_HOST_GTEA_CMD_SET_MASK             64'h0000000000003000
+`define DMT_HOST_GTEA_CMD_ID_LSB               0
+`define DMT_HOST_GTEA_CMD_ID_W                 12
+`define DMT_HOST_GTEA_CMD_ID_MASK              64'h0000000000000fff
+
+// DMT_HOST_GTEA_FAULT: Most recent gTEA event
+`define DMT_HOST_GTEA_FAULT_RESET              64'h0000000000000000
+`define DMT_HOST_GTEA_FAULT_UNRESOLVED_LSB     20
+`define DMT_HOST_GTEA_FAULT_UNRESOLVED_W       1
+`define DMT_HOST_GTEA_FAULT_UNRESOLVED_MASK    64'h0000000000100000
+`define DMT_HOST_GTEA_FAULT_SET_LSB            18
+`define DMT_HOST_GTEA_FAULT_SET_W              2
+`define DMT_HOST_GTEA_FAULT_SET_MASK           64'h00000000000c0000
+`define DMT_HOST_GTEA_FAULT_INDEX_LSB          12
+`define DMT_HOST_GTEA_FAULT_INDEX_W            6
+`define DMT_HOST_GTEA_FAULT_INDEX_MASK         64'h000000000003f000
+`define DMT_HOST_GTEA_FAULT_ID_LSB             0
+`define DMT_HOST_GTEA_FAULT_ID_W               12
+`define DMT_HOST_GTEA_FAULT_ID_MASK            64'h0000000000000fff
+
+// DMT_HOST_CAPS2: What this instance was built with, second stages
+`define DMT_HOST_CAPS2_RESET                   64'h0000000000000000
+`define DMT_HOST_CAPS2_NPWC2_N_LSB             16
+`define DMT_HOST_CAPS2_NPWC2_N_W               7
+`define DMT_HOST_CAPS2_NPWC2_N_MASK            64'h00000000007f0000
+`define DMT_HOST_CAPS2_NPWC3_N_LSB             8
+`define DMT_HOST_CAPS2_NPWC3_N_W               7
+`define DMT_HOST_CAPS2_NPWC3_N_MASK            64'h0000000000007f00
+`define DMT_HOST_CAPS2_NPWC4_N_LSB             0
+`define DMT_HOST_CAPS2_NPWC4_N_W               7
+`define DMT_HOST_CAPS2_NPWC4_N_MASK            64'h000000000000007f
+
 // DMT_HOST_CNT_REQUEST: Requests that left the front
 `define DMT_HOST_CNT_REQUEST_RESET             64'h0000000000000000
 `define DMT_HOST_CNT_REQUEST_COUNT_LSB         0
 `define DMT_HOST_CNT_REQUEST_COUNT_W           64
 `define DMT_HOST_CNT_REQUEST_COUNT_MASK        64'hffffffffffffffff
 
-// DMT_HOST_CNT_TEA: Translations completed OK by TEA registers alone
+// DMT_HOST_CNT_TEA: Translations completed OK by TEA registers alone, in every stage
 `define DMT_HOST_CNT_TEA_RESET                 64'h0000000000000000
 `define DMT_HOST_CNT_TEA_COUNT_LSB             0
 `define DMT_HOST_CNT_TEA_COUNT_W               64
 `define DMT_HOST_CNT_TEA_COUNT_MASK            64'hffffffffffffffff
 
-// DMT_HOST_CNT_RADIX: Translations completed OK by the x86 walk, not covered by a TEA register
+// DMT_HOST_CNT_RADIX: Translations completed OK with a walk in some stage, none of them a restart
 `define DMT_HOST_CNT_RADIX_RESET               64'h0000000000000000
 `define DMT_HOST_CNT_RADIX_COUNT_LSB           0
 `define DMT_HOST_CNT_RADIX_COUNT_W             64
 `define DMT_HOST_CNT_RADIX_COUNT_MASK          64'hffffffffffffffff
 
-// DMT_HOST_CNT_RESTART: Translations completed OK by the x86 walk after a TEA fetch that did not count
+// DMT_HOST_CNT_RESTART: Translations completed OK with a walk after a TEA fetch that did not count
 `define DMT_HOST_CNT_RESTART_RESET             64'h0000000000000000
 `define DMT_HOST_CNT_RESTART_COUNT_LSB         0
 `define DMT_HOST_CNT_RESTART_COUNT_W           64
@@ -404,19 +567,19 @@
 `define DMT_HOST_CNT_LOST_COUNT_W              64
 `define DMT_HOST_CNT_LOST_COUNT_MASK           64'hffffffffffffffff
 
-// DMT_HOST_CNT_PWC4: x86 walks started from a cached PML4 entry
+// DMT_HOST_CNT_PWC4: Walks of the entering stage started from a cached PML4 entry
 `define DMT_HOST_CNT_PWC4_RESET                64'h0000000000000000
 `define DMT_HOST_CNT_PWC4_COUNT_LSB            0
 `define DMT_HOST_CNT_PWC4_COUNT_W              64
 `define DMT_HOST_CNT_PWC4_COUNT_MASK           64'hffffffffffffffff
 
-// DMT_HOST_CNT_PWC3: x86 walks started from a cached PDPT entry
+// DMT_HOST_CNT_PWC3: Walks of the entering stage started from a cached PDPT entry
 `define DMT_HOST_CNT_PWC3_RESET                64'h0000000000000000
 `define DMT_HOST_CNT_PWC3_COUNT_LSB            0
 `define DMT_HOST_CNT_PWC3_COUNT_W              64
 `define DMT_HOST_CNT_PWC3_COUNT_MASK           64'hffffffffffffffff
 
-// DMT_HOST_CNT_PWC2: x86 walks started from a cached PD entry
+// DMT_HOST_CNT_PWC2: Walks of the entering stage started from a cached PD entry
 `define DMT_HOST_CNT_PWC2_RESET                64'h0000000000000000
 `define DMT_HOST_CNT_PWC2_COUNT_LSB            0
 `define DMT_HOST_CNT_PWC2_COUNT_W              64
@@ -427,5 +590,29 @@
 `define DMT_HOST_CNT_BUSY_COUNT_LSB            0
 `define DMT_HOST_CNT_BUSY_COUNT_W              64
 `define DMT_HOST_CNT_BUSY_COUNT_MASK           64'hffffffffffffffff
+
+// DMT_HOST_CNT_GTEA: Answers GTEA
+`define DMT_HOST_CNT_GTEA_RESET                64'h0000000000000000
+`define DMT_HOST_CNT_GTEA_COUNT_LSB            0
+`define DMT_HOST_CNT_GTEA_COUNT_W              64
+`define DMT_HOST_CNT_GTEA_COUNT_MASK           64'hffffffffffffffff
+
+// DMT_HOST_CNT_NPWC4: Walks of second stages started from a cached entry of level 4
+`define DMT_HOST_CNT_NPWC4_RESET               64'h0000000000000000
+`define DMT_HOST_CNT_NPWC4_COUNT_LSB           0
+`define DMT_HOST_CNT_NPWC4_COUNT_W             64
+`define DMT_HOST_CNT_NPWC4_COUNT_MASK          64'hffffffffffffffff
+
+// DMT_HOST_CNT_NPWC3: Walks of second stages started from a cached entry of level 3
+`define DMT_HOST_CNT_NPWC3_RESET               64'h0000000000000000
+`define DMT_HOST_CNT_NPWC3_COUNT_LSB           0
+`define DMT_HOST_CNT_NPWC3_COUNT_W             64
+`define DMT_HOST_CNT_NPWC3_COUNT_MASK          64'hffffffffffffffff
+
+// DMT_HOST_CNT_NPWC2: Walks of second stages started from a cached entry of level 2
+`define DMT_HOST_CNT_NPWC2_RESET               64'h0000000000000000
+`define DMT_HOST_CNT_NPWC2_COUNT_LSB           0
+`define DMT_HOST_CNT_NPWC2_COUNT_W             64
+`define DMT_HOST_CNT_NPWC2_COUNT_MASK          64'hffffffffffffffff
 
 `endif

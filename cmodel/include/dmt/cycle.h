@@ -10,7 +10,7 @@
 
 /** Parameters of an instance (microarchitecture 1). */
 struct dmt_config {
-    unsigned pa_w, ctx_n, tea_n, sets, pwc4_n, pwc3_n, pwc2_n, tag_w, cnt_w;
+    unsigned pa_w, ctx_n, tea_n, sets, pwc4_n, pwc3_n, pwc2_n, npwc4_n, npwc3_n, npwc2_n, tag_w, cnt_w;
 };
 
 struct dmt_cycle;

@@ -25,7 +25,8 @@ enum dmt_status {
     DMT_STATUS_EPT_VIOLATION = 3, /**< EPT violation; error is the exit qualification */
     DMT_STATUS_EPT_MISCONFIG = 4, /**< EPT misconfiguration */
     DMT_STATUS_NPT_FAULT = 5, /**< Nested page fault; error is EXITINFO1 */
-    DMT_STATUS_GTEA = 6, /**< gTEA event: ID unresolved or access out of bounds */
+    /** gTEA event: register not resolved or access past the gTEA's end; error says which */
+    DMT_STATUS_GTEA = 6,
     DMT_STATUS_BUS = 7, /**< Bus error on a table access; error says which kind */
     /** A speculative request needs an accessed or dirty bit set: ask again when it is not speculative */
     DMT_STATUS_RETRY = 8,
@@ -89,17 +90,67 @@ enum dmt_refusal {
     X(WRAP, 5) \
     X(WIDTH, 6)
 
+enum dmt_format {
+    DMT_FORMAT_EPT = 0, /**< Intel extended page tables */
+    DMT_FORMAT_NPT = 1, /**< AMD nested page tables */
+};
+#define DMT_FORMAT_LIST(X) \
+    X(EPT, 0) \
+    X(NPT, 1)
+
+enum dmt_fallback {
+    DMT_FALLBACK_SHADOW = 0, /**< The shadow table takes an L2 physical address to a host physical address */
+    DMT_FALLBACK_FULL = 1, /**< The tables of stage 1 over those of stage 0 */
+};
+#define DMT_FALLBACK_LIST(X) \
+    X(SHADOW, 0) \
+    X(FULL, 1)
+
+enum dmt_resolution {
+    DMT_RESOLUTION_NOT_TRIED = 0, /**< Not a gTEA register, or not resolved yet */
+    DMT_RESOLUTION_OK = 1, /**< Resolved */
+    DMT_RESOLUTION_BAD_ID = 2, /**< The ID is not below the number of entries of the gTEA table */
+    DMT_RESOLUTION_ABSENT = 3, /**< The entry of the gTEA table is not present */
+    DMT_RESOLUTION_WIDTH = 4, /**< The gTEA is empty or ends beyond MAXPA */
+    DMT_RESOLUTION_BUS = 5, /**< Reading the gTEA table was answered with a bus error */
+    DMT_RESOLUTION_REVOKED = 6, /**< Revoked by the host */
+};
+#define DMT_RESOLUTION_LIST(X) \
+    X(NOT_TRIED, 0) \
+    X(OK, 1) \
+    X(BAD_ID, 2) \
+    X(ABSENT, 3) \
+    X(WIDTH, 4) \
+    X(BUS, 5) \
+    X(REVOKED, 6)
+
+enum dmt_gtea_op {
+    DMT_GTEA_OP_REVOKE = 0, /**< Registers of SET with this ID lose what they have resolved */
+    DMT_GTEA_OP_RESOLVE = 1, /**< Registers of SET with this ID are resolved again */
+    DMT_GTEA_OP_REVOKE_ALL = 2, /**< Like REVOKE for every gTEA register of SET */
+    DMT_GTEA_OP_RESOLVE_ALL = 3, /**< Like RESOLVE for every gTEA register of SET */
+};
+#define DMT_GTEA_OP_LIST(X) \
+    X(REVOKE, 0) \
+    X(RESOLVE, 1) \
+    X(REVOKE_ALL, 2) \
+    X(RESOLVE_ALL, 3)
+
 enum dmt_inv {
     DMT_INV_ADDRESS = 0, /**< One address of one PCID */
     DMT_INV_CONTEXT = 1, /**< Everything of one PCID */
     DMT_INV_ALL = 2, /**< Everything, global translations included */
     DMT_INV_ALL_BUT_GLOBAL = 3, /**< Everything except global translations */
+    DMT_INV_S2_CONTEXT = 4, /**< Everything derived from second-stage tables of this level under one tag */
+    DMT_INV_S2_ALL = 5, /**< Everything derived from second-stage tables of this level */
 };
 #define DMT_INV_LIST(X) \
     X(ADDRESS, 0) \
     X(CONTEXT, 1) \
     X(ALL, 2) \
-    X(ALL_BUT_GLOBAL, 3)
+    X(ALL_BUT_GLOBAL, 3) \
+    X(S2_CONTEXT, 4) \
+    X(S2_ALL, 5)
 
 enum dmt_bus_error {
     /** An exclusive read was answered OKAY: the memory has no exclusive monitor */
@@ -119,8 +170,8 @@ enum dmt_bus_error {
 enum dmt_path {
     DMT_PATH_NOT_USED = 0, /**< Stage not used */
     DMT_PATH_TEA = 1, /**< TEA register */
-    DMT_PATH_RADIX = 2, /**< x86 walk, no TEA register covered the address */
-    DMT_PATH_RESTART = 3, /**< x86 walk after a TEA fetch that did not count */
+    DMT_PATH_RADIX = 2, /**< Walk, no TEA register covered an address of this stage */
+    DMT_PATH_RESTART = 3, /**< Walk after a TEA fetch that did not count */
 };
 #define DMT_PATH_LIST(X) \
     X(NOT_USED, 0) \
@@ -146,6 +197,8 @@ enum dmt_path {
 #define DMT_LEVEL_EVENT                        0x840u
 #define DMT_LEVEL_EVENT_MASK                   0x848u
 #define DMT_LEVEL_INV                          0x850u
+#define DMT_LEVEL_S2CTL                        0x860u
+#define DMT_LEVEL_S2ROOT                       0x868u
 
 /* DMT_TEA_WORD0: TEA word 0: where, what and whether */
 #define DMT_TEA_WORD0_RESET                    UINT64_C(0x0000000000000000)
@@ -191,6 +244,9 @@ enum dmt_path {
 
 /* DMT_TEA_WORD3: TEA word 3: state of this register */
 #define DMT_TEA_WORD3_RESET                    UINT64_C(0x0000000000000000)
+#define DMT_TEA_WORD3_RESOLUTION_LSB           5
+#define DMT_TEA_WORD3_RESOLUTION_W             3
+#define DMT_TEA_WORD3_RESOLUTION_MASK          UINT64_C(0x00000000000000e0)
 #define DMT_TEA_WORD3_REFUSAL_LSB              1
 #define DMT_TEA_WORD3_REFUSAL_W                4
 #define DMT_TEA_WORD3_REFUSAL_MASK             UINT64_C(0x000000000000001e)
@@ -288,6 +344,33 @@ enum dmt_path {
 #define DMT_LEVEL_INV_VPN_W                    45
 #define DMT_LEVEL_INV_VPN_MASK                 UINT64_C(0x00001fffffffffff)
 
+/* DMT_LEVEL_S2CTL: Second-stage tables of this level: what they are like */
+#define DMT_LEVEL_S2CTL_RESET                  UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_S2CTL_MBEC_LSB               3
+#define DMT_LEVEL_S2CTL_MBEC_W                 1
+#define DMT_LEVEL_S2CTL_MBEC_MASK              UINT64_C(0x0000000000000008)
+#define DMT_LEVEL_S2CTL_AD_LSB                 2
+#define DMT_LEVEL_S2CTL_AD_W                   1
+#define DMT_LEVEL_S2CTL_AD_MASK                UINT64_C(0x0000000000000004)
+#define DMT_LEVEL_S2CTL_FIVE_LSB               1
+#define DMT_LEVEL_S2CTL_FIVE_W                 1
+#define DMT_LEVEL_S2CTL_FIVE_MASK              UINT64_C(0x0000000000000002)
+#define DMT_LEVEL_S2CTL_FORMAT_LSB             0
+#define DMT_LEVEL_S2CTL_FORMAT_W               1
+#define DMT_LEVEL_S2CTL_FORMAT_MASK            UINT64_C(0x0000000000000001)
+
+/* DMT_LEVEL_S2ROOT: Second-stage tables of this level: root */
+#define DMT_LEVEL_S2ROOT_RESET                 UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_S2ROOT_NOFLUSH_LSB           63
+#define DMT_LEVEL_S2ROOT_NOFLUSH_W             1
+#define DMT_LEVEL_S2ROOT_NOFLUSH_MASK          UINT64_C(0x8000000000000000)
+#define DMT_LEVEL_S2ROOT_ROOT_LSB              12
+#define DMT_LEVEL_S2ROOT_ROOT_W                40
+#define DMT_LEVEL_S2ROOT_ROOT_MASK             UINT64_C(0x000ffffffffff000)
+#define DMT_LEVEL_S2ROOT_TAG_LSB               0
+#define DMT_LEVEL_S2ROOT_TAG_W                 8
+#define DMT_LEVEL_S2ROOT_TAG_MASK              UINT64_C(0x00000000000000ff)
+
 /* window HOST: base on the CSR bus, offsets inside the window, in bytes */
 #define DMT_HOST_BASE                          0x3000u
 #define DMT_HOST_ID                            0x000u
@@ -298,6 +381,15 @@ enum dmt_path {
 #define DMT_HOST_EVENT_MASK                    0x028u
 #define DMT_HOST_BUS_ADDR                      0x030u
 #define DMT_HOST_CNT_CLEAR                     0x038u
+#define DMT_HOST_SHADOW_CTL                    0x040u
+#define DMT_HOST_SHADOW_ROOT                   0x048u
+#define DMT_HOST_GTEA_TABLE1                   0x050u
+#define DMT_HOST_GTEA_ENTRIES1                 0x058u
+#define DMT_HOST_GTEA_TABLE2                   0x060u
+#define DMT_HOST_GTEA_ENTRIES2                 0x068u
+#define DMT_HOST_GTEA_CMD                      0x070u
+#define DMT_HOST_GTEA_FAULT                    0x078u
+#define DMT_HOST_CAPS2                         0x080u
 #define DMT_HOST_CNT_REQUEST                   0x100u
 #define DMT_HOST_CNT_TEA                       0x108u
 #define DMT_HOST_CNT_RADIX                     0x110u
@@ -313,9 +405,13 @@ enum dmt_path {
 #define DMT_HOST_CNT_PWC3                      0x160u
 #define DMT_HOST_CNT_PWC2                      0x168u
 #define DMT_HOST_CNT_BUSY                      0x170u
+#define DMT_HOST_CNT_GTEA                      0x178u
+#define DMT_HOST_CNT_NPWC4                     0x180u
+#define DMT_HOST_CNT_NPWC3                     0x188u
+#define DMT_HOST_CNT_NPWC2                     0x190u
 
 /* DMT_HOST_ID: Identification */
-#define DMT_HOST_ID_RESET                      UINT64_C(0x4f444d5400000001)
+#define DMT_HOST_ID_RESET                      UINT64_C(0x4f444d5400000002)
 #define DMT_HOST_ID_MAGIC_LSB                  32
 #define DMT_HOST_ID_MAGIC_W                    32
 #define DMT_HOST_ID_MAGIC_MASK                 UINT64_C(0xffffffff00000000)
@@ -355,6 +451,9 @@ enum dmt_path {
 
 /* DMT_HOST_CTL: Control */
 #define DMT_HOST_CTL_RESET                     UINT64_C(0x0000000000000004)
+#define DMT_HOST_CTL_FALLBACK_LSB              3
+#define DMT_HOST_CTL_FALLBACK_W                1
+#define DMT_HOST_CTL_FALLBACK_MASK             UINT64_C(0x0000000000000008)
 #define DMT_HOST_CTL_AD_UPDATE_LSB             2
 #define DMT_HOST_CTL_AD_UPDATE_W               1
 #define DMT_HOST_CTL_AD_UPDATE_MASK            UINT64_C(0x0000000000000004)
@@ -370,6 +469,9 @@ enum dmt_path {
 
 /* DMT_HOST_EVENT: Host events, sticky */
 #define DMT_HOST_EVENT_RESET                   UINT64_C(0x0000000000000000)
+#define DMT_HOST_EVENT_GTEA_LSB                3
+#define DMT_HOST_EVENT_GTEA_W                  1
+#define DMT_HOST_EVENT_GTEA_MASK               UINT64_C(0x0000000000000008)
 #define DMT_HOST_EVENT_REFUSED_LSB             2
 #define DMT_HOST_EVENT_REFUSED_W               1
 #define DMT_HOST_EVENT_REFUSED_MASK            UINT64_C(0x0000000000000004)
@@ -382,6 +484,9 @@ enum dmt_path {
 
 /* DMT_HOST_EVENT_MASK: Which host events drive the event pin */
 #define DMT_HOST_EVENT_MASK_RESET              UINT64_C(0x0000000000000000)
+#define DMT_HOST_EVENT_MASK_GTEA_LSB           3
+#define DMT_HOST_EVENT_MASK_GTEA_W             1
+#define DMT_HOST_EVENT_MASK_GTEA_MASK          UINT64_C(0x0000000000000008)
 #define DMT_HOST_EVENT_MASK_REFUSED_LSB        2
 #define DMT_HOST_EVENT_MASK_REFUSED_W          1
 #define DMT_HOST_EVENT_MASK_REFUSED_MASK       UINT64_C(0x0000000000000004)
@@ -404,25 +509,109 @@ enum dmt_path {
 #define DMT_HOST_CNT_CLEAR_ANY_W               1
 #define DMT_HOST_CNT_CLEAR_ANY_MASK            UINT64_C(0x0000000000000001)
 
+/* DMT_HOST_SHADOW_CTL: Shadow table: what it is like */
+#define DMT_HOST_SHADOW_CTL_RESET              UINT64_C(0x0000000000000000)
+#define DMT_HOST_SHADOW_CTL_MBEC_LSB           3
+#define DMT_HOST_SHADOW_CTL_MBEC_W             1
+#define DMT_HOST_SHADOW_CTL_MBEC_MASK          UINT64_C(0x0000000000000008)
+#define DMT_HOST_SHADOW_CTL_AD_LSB             2
+#define DMT_HOST_SHADOW_CTL_AD_W               1
+#define DMT_HOST_SHADOW_CTL_AD_MASK            UINT64_C(0x0000000000000004)
+#define DMT_HOST_SHADOW_CTL_FIVE_LSB           1
+#define DMT_HOST_SHADOW_CTL_FIVE_W             1
+#define DMT_HOST_SHADOW_CTL_FIVE_MASK          UINT64_C(0x0000000000000002)
+#define DMT_HOST_SHADOW_CTL_FORMAT_LSB         0
+#define DMT_HOST_SHADOW_CTL_FORMAT_W           1
+#define DMT_HOST_SHADOW_CTL_FORMAT_MASK        UINT64_C(0x0000000000000001)
+
+/* DMT_HOST_SHADOW_ROOT: Shadow table: root */
+#define DMT_HOST_SHADOW_ROOT_RESET             UINT64_C(0x0000000000000000)
+#define DMT_HOST_SHADOW_ROOT_ROOT_LSB          12
+#define DMT_HOST_SHADOW_ROOT_ROOT_W            40
+#define DMT_HOST_SHADOW_ROOT_ROOT_MASK         UINT64_C(0x000ffffffffff000)
+
+/* DMT_HOST_GTEA_TABLE1: gTEA table of set 1 */
+#define DMT_HOST_GTEA_TABLE1_RESET             UINT64_C(0x0000000000000000)
+#define DMT_HOST_GTEA_TABLE1_BASE_LSB          12
+#define DMT_HOST_GTEA_TABLE1_BASE_W            40
+#define DMT_HOST_GTEA_TABLE1_BASE_MASK         UINT64_C(0x000ffffffffff000)
+
+/* DMT_HOST_GTEA_ENTRIES1: Entries of the gTEA table of set 1 */
+#define DMT_HOST_GTEA_ENTRIES1_RESET           UINT64_C(0x0000000000000000)
+#define DMT_HOST_GTEA_ENTRIES1_COUNT_LSB       0
+#define DMT_HOST_GTEA_ENTRIES1_COUNT_W         13
+#define DMT_HOST_GTEA_ENTRIES1_COUNT_MASK      UINT64_C(0x0000000000001fff)
+
+/* DMT_HOST_GTEA_TABLE2: gTEA table of set 2 */
+#define DMT_HOST_GTEA_TABLE2_RESET             UINT64_C(0x0000000000000000)
+#define DMT_HOST_GTEA_TABLE2_BASE_LSB          12
+#define DMT_HOST_GTEA_TABLE2_BASE_W            40
+#define DMT_HOST_GTEA_TABLE2_BASE_MASK         UINT64_C(0x000ffffffffff000)
+
+/* DMT_HOST_GTEA_ENTRIES2: Entries of the gTEA table of set 2 */
+#define DMT_HOST_GTEA_ENTRIES2_RESET           UINT64_C(0x0000000000000000)
+#define DMT_HOST_GTEA_ENTRIES2_COUNT_LSB       0
+#define DMT_HOST_GTEA_ENTRIES2_COUNT_W         13
+#define DMT_HOST_GTEA_ENTRIES2_COUNT_MASK      UINT64_C(0x0000000000001fff)
+
+/* DMT_HOST_GTEA_CMD: gTEA command */
+#define DMT_HOST_GTEA_CMD_RESET                UINT64_C(0x0000000000000000)
+#define DMT_HOST_GTEA_CMD_OP_LSB               62
+#define DMT_HOST_GTEA_CMD_OP_W                 2
+#define DMT_HOST_GTEA_CMD_OP_MASK              UINT64_C(0xc000000000000000)
+#define DMT_HOST_GTEA_CMD_SET_LSB              12
+#define DMT_HOST_GTEA_CMD_SET_W                2
+#define DMT_HOST_GTEA_CMD_SET_MASK             UINT64_C(0x0000000000003000)
+#define DMT_HOST_GTEA_CMD_ID_LSB               0
+#define DMT_HOST_GTEA_CMD_ID_W                 12
+#define DMT_HOST_GTEA_CMD_ID_MASK              UINT64_C(0x0000000000000fff)
+
+/* DMT_HOST_GTEA_FAULT: Most recent gTEA event */
+#define DMT_HOST_GTEA_FAULT_RESET              UINT64_C(0x0000000000000000)
+#define DMT_HOST_GTEA_FAULT_UNRESOLVED_LSB     20
+#define DMT_HOST_GTEA_FAULT_UNRESOLVED_W       1
+#define DMT_HOST_GTEA_FAULT_UNRESOLVED_MASK    UINT64_C(0x0000000000100000)
+#define DMT_HOST_GTEA_FAULT_SET_LSB            18
+#define DMT_HOST_GTEA_FAULT_SET_W              2
+#define DMT_HOST_GTEA_FAULT_SET_MASK           UINT64_C(0x00000000000c0000)
+#define DMT_HOST_GTEA_FAULT_INDEX_LSB          12
+#define DMT_HOST_GTEA_FAULT_INDEX_W            6
+#define DMT_HOST_GTEA_FAULT_INDEX_MASK         UINT64_C(0x000000000003f000)
+#define DMT_HOST_GTEA_FAULT_ID_LSB             0
+#define DMT_HOST_GTEA_FAULT_ID_W               12
+#define DMT_HOST_GTEA_FAULT_ID_MASK            UINT64_C(0x0000000000000fff)
+
+/* DMT_HOST_CAPS2: What this instance was built with, second stages */
+#define DMT_HOST_CAPS2_RESET                   UINT64_C(0x0000000000000000)
+#define DMT_HOST_CAPS2_NPWC2_N_LSB             16
+#define DMT_HOST_CAPS2_NPWC2_N_W               7
+#define DMT_HOST_CAPS2_NPWC2_N_MASK            UINT64_C(0x00000000007f0000)
+#define DMT_HOST_CAPS2_NPWC3_N_LSB             8
+#define DMT_HOST_CAPS2_NPWC3_N_W               7
+#define DMT_HOST_CAPS2_NPWC3_N_MASK            UINT64_C(0x0000000000007f00)
+#define DMT_HOST_CAPS2_NPWC4_N_LSB             0
+#define DMT_HOST_CAPS2_NPWC4_N_W               7
+#define DMT_HOST_CAPS2_NPWC4_N_MASK            UINT64_C(0x000000000000007f)
+
 /* DMT_HOST_CNT_REQUEST: Requests that left the front */
 #define DMT_HOST_CNT_REQUEST_RESET             UINT64_C(0x0000000000000000)
 #define DMT_HOST_CNT_REQUEST_COUNT_LSB         0
 #define DMT_HOST_CNT_REQUEST_COUNT_W           64
 #define DMT_HOST_CNT_REQUEST_COUNT_MASK        UINT64_C(0xffffffffffffffff)
 
-/* DMT_HOST_CNT_TEA: Translations completed OK by TEA registers alone */
+/* DMT_HOST_CNT_TEA: Translations completed OK by TEA registers alone, in every stage */
 #define DMT_HOST_CNT_TEA_RESET                 UINT64_C(0x0000000000000000)
 #define DMT_HOST_CNT_TEA_COUNT_LSB             0
 #define DMT_HOST_CNT_TEA_COUNT_W               64
 #define DMT_HOST_CNT_TEA_COUNT_MASK            UINT64_C(0xffffffffffffffff)
 
-/* DMT_HOST_CNT_RADIX: Translations completed OK by the x86 walk, not covered by a TEA register */
+/* DMT_HOST_CNT_RADIX: Translations completed OK with a walk in some stage, none of them a restart */
 #define DMT_HOST_CNT_RADIX_RESET               UINT64_C(0x0000000000000000)
 #define DMT_HOST_CNT_RADIX_COUNT_LSB           0
 #define DMT_HOST_CNT_RADIX_COUNT_W             64
 #define DMT_HOST_CNT_RADIX_COUNT_MASK          UINT64_C(0xffffffffffffffff)
 
-/* DMT_HOST_CNT_RESTART: Translations completed OK by the x86 walk after a TEA fetch that did not count */
+/* DMT_HOST_CNT_RESTART: Translations completed OK with a walk after a TEA fetch that did not count */
 #define DMT_HOST_CNT_RESTART_RESET             UINT64_C(0x0000000000000000)
 #define DMT_HOST_CNT_RESTART_COUNT_LSB         0
 #define DMT_HOST_CNT_RESTART_COUNT_W           64
@@ -470,19 +659,19 @@ enum dmt_path {
 #define DMT_HOST_CNT_LOST_COUNT_W              64
 #define DMT_HOST_CNT_LOST_COUNT_MASK           UINT64_C(0xffffffffffffffff)
 
-/* DMT_HOST_CNT_PWC4: x86 walks started from a cached PML4 entry */
+/* DMT_HOST_CNT_PWC4: Walks of the entering stage started from a cached PML4 entry */
 #define DMT_HOST_CNT_PWC4_RESET                UINT64_C(0x0000000000000000)
 #define DMT_HOST_CNT_PWC4_COUNT_LSB            0
 #define DMT_HOST_CNT_PWC4_COUNT_W              64
 #define DMT_HOST_CNT_PWC4_COUNT_MASK           UINT64_C(0xffffffffffffffff)
 
-/* DMT_HOST_CNT_PWC3: x86 walks started from a cached PDPT entry */
+/* DMT_HOST_CNT_PWC3: Walks of the entering stage started from a cached PDPT entry */
 #define DMT_HOST_CNT_PWC3_RESET                UINT64_C(0x0000000000000000)
 #define DMT_HOST_CNT_PWC3_COUNT_LSB            0
 #define DMT_HOST_CNT_PWC3_COUNT_W              64
 #define DMT_HOST_CNT_PWC3_COUNT_MASK           UINT64_C(0xffffffffffffffff)
 
-/* DMT_HOST_CNT_PWC2: x86 walks started from a cached PD entry */
+/* DMT_HOST_CNT_PWC2: Walks of the entering stage started from a cached PD entry */
 #define DMT_HOST_CNT_PWC2_RESET                UINT64_C(0x0000000000000000)
 #define DMT_HOST_CNT_PWC2_COUNT_LSB            0
 #define DMT_HOST_CNT_PWC2_COUNT_W              64
@@ -493,5 +682,29 @@ enum dmt_path {
 #define DMT_HOST_CNT_BUSY_COUNT_LSB            0
 #define DMT_HOST_CNT_BUSY_COUNT_W              64
 #define DMT_HOST_CNT_BUSY_COUNT_MASK           UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_GTEA: Answers GTEA */
+#define DMT_HOST_CNT_GTEA_RESET                UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_GTEA_COUNT_LSB            0
+#define DMT_HOST_CNT_GTEA_COUNT_W              64
+#define DMT_HOST_CNT_GTEA_COUNT_MASK           UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_NPWC4: Walks of second stages started from a cached entry of level 4 */
+#define DMT_HOST_CNT_NPWC4_RESET               UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_NPWC4_COUNT_LSB           0
+#define DMT_HOST_CNT_NPWC4_COUNT_W             64
+#define DMT_HOST_CNT_NPWC4_COUNT_MASK          UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_NPWC3: Walks of second stages started from a cached entry of level 3 */
+#define DMT_HOST_CNT_NPWC3_RESET               UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_NPWC3_COUNT_LSB           0
+#define DMT_HOST_CNT_NPWC3_COUNT_W             64
+#define DMT_HOST_CNT_NPWC3_COUNT_MASK          UINT64_C(0xffffffffffffffff)
+
+/* DMT_HOST_CNT_NPWC2: Walks of second stages started from a cached entry of level 2 */
+#define DMT_HOST_CNT_NPWC2_RESET               UINT64_C(0x0000000000000000)
+#define DMT_HOST_CNT_NPWC2_COUNT_LSB           0
+#define DMT_HOST_CNT_NPWC2_COUNT_W             64
+#define DMT_HOST_CNT_NPWC2_COUNT_MASK          UINT64_C(0xffffffffffffffff)
 
 #endif
