@@ -2,11 +2,13 @@
 // dmt_contexts: what each walk in flight knows between two answers.
 //
 // Three tables with one write port each, so that they map to LUT RAM: the
-// request (written when a walk is taken in), the walk (written when launch
-// emits), and the entry of every read (written when launch emits). A context
-// is launched at least two cycles before it is stepped, so reads never race
-// with these writes. Latency: all look-ups are combinational.
+// request (written when a walk is taken in), the walk (dmt_walk.vh; written
+// when launch is loaded), and the entry of every read (written when launch
+// emits). A context is launched at least two cycles before it is stepped on an
+// entry, so reads never race with these writes. Latency: all look-ups are
+// combinational.
 `default_nettype none
+`include "dmt_walk.vh"
 
 module dmt_contexts #(
     // physical address width, 32..52
@@ -16,7 +18,9 @@ module dmt_contexts #(
     // width of a context number
     parameter ID_W = 3,
     // requester tag width
-    parameter TAG_W = 8
+    parameter TAG_W = 8,
+    // register sets: with one, walks have no second stages
+    parameter SETS = 3
 ) (
     input  wire             clk_i,
     input  wire             rst_i,
@@ -38,6 +42,7 @@ module dmt_contexts #(
     // a new launch begins for a context
     input  wire             load_i,
     input  wire [ID_W-1:0]  load_ctx_i,
+    input  wire [`DMT_WALK_W-1:0] load_walk_i,
 
     // launch emits
     input  wire             emit_i,
@@ -45,14 +50,8 @@ module dmt_contexts #(
     input  wire [1:0]       emit_slot_i,
     input  wire [PA_W-1:3]  emit_addr_i,
     input  wire [2:0]       emit_level_i,
-    input  wire [2:0]       emit_rights_i,
+    input  wire [3:0]       emit_rights_i,
     input  wire [5:0]       emit_index_i,
-    input  wire             emit_tea_i,
-    input  wire [1:0]       emit_last_slot_i,
-    input  wire             emit_excl_i,
-    input  wire             emit_alla_i,
-    input  wire             emit_need_i,
-    input  wire             emit_restart_i,
 
     // the context being stepped
     input  wire [ID_W-1:0]  ctx_i,
@@ -64,22 +63,18 @@ module dmt_contexts #(
     output wire             user_o,
     output wire             smap_ok_o,
     output wire             nonspec_o,
-    output wire             tea_o,
+    output wire [`DMT_WALK_W-1:0] walk_o,
     output wire             last_o,        // the answer is that of the last read
-    output wire             excl_o,
-    output wire             alla_o,
-    output wire             need_o,
-    output wire             restart_o,
     output wire [PA_W-1:3]  addr_o,        // of the read being answered
     output wire [2:0]       level_o,
-    output wire [2:0]       rights_o,
+    output wire [3:0]       rights_o,
     output wire [5:0]       index_o,
     output wire             dec_valid_o,   // what decided earlier in this fetch
     output wire             dec_bus_o,
     output wire [1:0]       dec_resp_o,
     output wire [PA_W-1:3]  dec_addr_o,
     output wire [2:0]       dec_level_o,
-    output wire [2:0]       dec_rights_o,
+    output wire [3:0]       dec_rights_o,
     output wire [5:0]       dec_index_o,
     output wire [63:0]      data_o,        // entry kept: decided, or written
 
@@ -103,8 +98,8 @@ module dmt_contexts #(
 
     localparam DEPTH  = 1 << ID_W;
     localparam REQ_W  = 32 + 32 + TAG_W + 64 + 2 + 1 + 1 + 1;
-    localparam WALK_W = 1 + 2 + 1 + 1 + 1 + 1;
-    localparam READ_W = (PA_W - 3) + 3 + 3 + 6;
+    localparam WALK_W = (SETS > 1) ? `DMT_WALK_W : `DMT_WALK_NATIVE_W;
+    localparam READ_W = (PA_W - 3) + 3 + 4 + 6;
 
     reg [REQ_W-1:0]  request_q [0:DEPTH-1];
     reg [WALK_W-1:0] walk_q    [0:DEPTH-1];
@@ -150,9 +145,8 @@ module dmt_contexts #(
             request_q[alloc_ctx_o] <= {order_i, stamp_i, tag_i, va_i, access_i, user_i, smap_ok_i, nonspec_i};
 
     always @(posedge clk_i)
-        if (emit_i)
-            walk_q[emit_ctx_i] <= {emit_tea_i, emit_last_slot_i, emit_excl_i,
-                                   emit_alla_i, emit_need_i, emit_restart_i};
+        if (load_i)
+            walk_q[load_ctx_i] <= load_walk_i[WALK_W-1:0];
 
     always @(posedge clk_i)
         if (emit_i)
@@ -182,11 +176,19 @@ module dmt_contexts #(
     end
 
     // -------------------------------------------------------------------- step
-    wire [1:0]        last_slot;
     wire [READ_W-1:0] now, decided;
 
     assign {order_o, stamp_o, tag_o, va_o, access_o, user_o, smap_ok_o, nonspec_o} = request_q[ctx_i];
-    assign {tea_o, last_slot, excl_o, alla_o, need_o, restart_o} = walk_q[ctx_i];
+    wire [WALK_W-1:0] walk = walk_q[ctx_i];
+    generate
+        if (SETS > 1) begin : g_nested
+            assign walk_o = walk;
+        end else begin : g_native
+            assign walk_o = {{(`DMT_WALK_W-WALK_W){1'b0}}, walk};
+            wire unused_walk = &{1'b0, load_walk_i[`DMT_WALK_W-1:WALK_W]};
+        end
+    endgenerate
+    wire [1:0] last_slot = walk[`DMT_WALK_LAST];
 
     assign now     = read_q[{got, ctx_i}];
     assign decided = read_q[{dec_slot_q[2*ctx_i +: 2], ctx_i}];
@@ -206,7 +208,7 @@ module dmt_contexts #(
     assign aw_addr_o = aw_read[READ_W-1 -: PA_W-3];
     assign w_data_o  = data_q[aw_ctx_i];
 
-    wire unused = &{1'b0, ar_read[11:0], aw_read[11:0]};
+    wire unused = &{1'b0, ar_read[12:0], aw_read[12:0]};
 
 endmodule
 

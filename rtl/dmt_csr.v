@@ -17,9 +17,15 @@ module dmt_csr #(
     parameter PWC4_N = 2,
     parameter PWC3_N = 4,
     parameter PWC2_N = 32,
+    parameter NPWC4_N = 2,
+    parameter NPWC3_N = 4,
+    parameter NPWC2_N = 32,
     parameter CNT_W  = 48,
     // number of counters
-    parameter CNT_N  = 15
+    parameter CNT_N  = 19,
+    // bits that say whose a cache entry is
+    parameter OWNER_W = 30,
+    parameter NOWNER_W = 17
 ) (
     input  wire               clk_i,
     input  wire               rst_i,
@@ -46,6 +52,7 @@ module dmt_csr #(
     // draining
     output wire               drain_o,
     input  wire               idle_i,
+    output wire               changed_o,     // what translations see has changed
 
     // TEA registers
     output wire               tea_we_o,
@@ -60,17 +67,50 @@ module dmt_csr #(
     output wire [1:0]         tea_r_word_o,
     input  wire [63:0]        tea_r_data_i,
 
-    // paging-structure caches
-    output wire               flush_all_o,
-    output wire               flush_pcid_o,
-    output wire [11:0]        flush_id_o,
+    // gTEAs
+    output wire               load_start_o,
+    output wire               load_one_o,
+    output wire               load_any_o,
+    output wire [1:0]         load_set_o,
+    output wire [5:0]         load_index_o,
+    output wire [11:0]        load_id_o,
+    input  wire               load_busy_i,
+    input  wire               load_done_i,
+    input  wire [1:0]         table_set_i,
+    output wire [PA_W-1:12]   table_o,
+    output wire [12:0]        entries_o,
+    output wire               revoke_o,
+    output wire               revoke_all_o,
+    output wire [1:0]         revoke_set_o,
+    output wire [11:0]        revoke_id_o,
+
+    // paging-structure caches: of the entering stage, of second stages;
+    // entries whose owner agrees where the mask has ones
+    output wire               flush_v_o,
+    output wire [OWNER_W-1:0] flush_v_owner_o,
+    output wire [OWNER_W-1:0] flush_v_mask_o,
+    output wire               flush_s_o,
+    output wire [NOWNER_W-1:0] flush_s_owner_o,
+    output wire [NOWNER_W-1:0] flush_s_mask_o,
+    output wire [OWNER_W-1:0] owner_v_o,     // of what is filled and looked up now
+    output wire [NOWNER_W-1:0] owner_s0_o,
+    output wire [NOWNER_W-1:0] owner_s1_o,
 
     // control, stable while a walk is in flight
     output wire [1:0]         mode_o,
     output wire               ad_update_o,
     output wire [51:12]       pa_reserved_o, // ones at and above MAXPA
-    output wire [PA_W-1:12]   root_o,
-    output wire [11:0]        pcid_o,
+    output wire [1:0]         enter_o,       // entering stage
+    output wire               full_o,        // fallback FULL
+    output wire [PA_W-1:12]   root_o,        // of the entering stage
+    output wire [PA_W-1:12]   s2root0_o,
+    output wire [PA_W-1:12]   s2root1_o,
+    output wire [PA_W-1:12]   shadow_root_o,
+    output wire [3:0]         s2ctl0_o,
+    output wire [3:0]         s2ctl1_o,
+    output wire [3:0]         shadow_ctl_o,
+    output wire [PA_W-1:12]   root1_o,       // of stage 1, entering or not
+    output wire [PA_W-1:12]   root2_o,       // of stage 2
     output wire               wp_o,
     output wire               pge_o,
     output wire               la57_o,
@@ -83,7 +123,9 @@ module dmt_csr #(
     output wire [31:0]        pkrs_o,
 
     // events and counters
-    input  wire               multi_hit_i,
+    input  wire [2:0]         multi_hit_i,
+    input  wire               gtea_i,
+    input  wire [20:0]        gtea_fault_i,
     input  wire               bus_i,
     input  wire               not_exclusive_i,
     input  wire [PA_W-1:3]    bus_addr_i,
@@ -97,7 +139,9 @@ module dmt_csr #(
     localparam LVL_W = (SETS > 1) ? 2 : 1;
     // the parameters as they stand in CAPS
     localparam [31:0] SETS_32 = SETS, PA_32 = PA_W, CTX_32 = CTX_N, TEA_32 = TEA_N, CNT_32 = CNT_W,
-                      PWC4_32 = PWC4_N, PWC3_32 = PWC3_N, PWC2_32 = PWC2_N;
+                      PWC4_32 = PWC4_N, PWC3_32 = PWC3_N, PWC2_32 = PWC2_N,
+                      NPWC4_32 = NPWC4_N, NPWC3_32 = NPWC3_N, NPWC2_32 = NPWC2_N;
+    localparam [63:0] CAPS2 = {41'd0, NPWC2_32[6:0], 1'b0, NPWC3_32[6:0], 1'b0, NPWC4_32[6:0]};
     localparam [63:0] CAPS = {1'b0, CNT_32[6:0], 1'b0, PWC2_32[6:0], 1'b0, PWC3_32[6:0], 1'b0, PWC4_32[6:0],
                               6'd0, SETS_32[1:0], 1'b0, TEA_32[6:0], 1'b0, CTX_32[6:0], 1'b0, PA_32[6:0]};
 
@@ -115,10 +159,14 @@ module dmt_csr #(
             if (addr[13:12] == HOST)
                 case (addr[11:0])
                 `DMT_HOST_ID, `DMT_HOST_CAPS, `DMT_HOST_CTL, `DMT_HOST_MAXPA, `DMT_HOST_EVENT,
-                `DMT_HOST_EVENT_MASK, `DMT_HOST_BUS_ADDR, `DMT_HOST_CNT_CLEAR:
+                `DMT_HOST_EVENT_MASK, `DMT_HOST_BUS_ADDR, `DMT_HOST_CNT_CLEAR, `DMT_HOST_CAPS2:
                     here = 1'b1;
+                `DMT_HOST_GTEA_TABLE1, `DMT_HOST_GTEA_ENTRIES1, `DMT_HOST_GTEA_CMD, `DMT_HOST_GTEA_FAULT:
+                    here = SETS > 1;
+                `DMT_HOST_SHADOW_CTL, `DMT_HOST_SHADOW_ROOT, `DMT_HOST_GTEA_TABLE2, `DMT_HOST_GTEA_ENTRIES2:
+                    here = SETS > 2;
                 default:
-                    here = addr[11:0] >= `DMT_HOST_CNT_REQUEST && addr[11:0] <= `DMT_HOST_CNT_BUSY;
+                    here = addr[11:0] >= `DMT_HOST_CNT_REQUEST && addr[11:0] <= `DMT_HOST_CNT_NPWC2;
                 endcase
             else if (addr[13:12] >= SETS_32[1:0])
                 here = 1'b0;
@@ -129,6 +177,8 @@ module dmt_csr #(
                 `DMT_LEVEL_CR0, `DMT_LEVEL_CR3, `DMT_LEVEL_CR4, `DMT_LEVEL_EFER, `DMT_LEVEL_PKRU,
                 `DMT_LEVEL_PKRS, `DMT_LEVEL_EVENT, `DMT_LEVEL_EVENT_MASK, `DMT_LEVEL_INV:
                     here = 1'b1;
+                `DMT_LEVEL_S2CTL, `DMT_LEVEL_S2ROOT:
+                    here = {1'b0, addr[13:12]} + 3'd1 < {1'b0, SETS_32[1:0]};
                 default:
                     here = 1'b0;
                 endcase
@@ -160,17 +210,28 @@ module dmt_csr #(
     wire at_event = level && off == `DMT_LEVEL_EVENT;
     wire at_mask  = level && off == `DMT_LEVEL_EVENT_MASK;
     wire at_inv   = level && off == `DMT_LEVEL_INV;
+    wire at_s2ctl  = level && off == `DMT_LEVEL_S2CTL;
+    wire at_s2root = level && off == `DMT_LEVEL_S2ROOT;
     wire at_ctl   = host && off == `DMT_HOST_CTL;
     wire at_maxpa = host && off == `DMT_HOST_MAXPA;
     wire at_hevent = host && off == `DMT_HOST_EVENT;
     wire at_hmask = host && off == `DMT_HOST_EVENT_MASK;
     wire at_clear = host && off == `DMT_HOST_CNT_CLEAR;
+    wire at_sctl  = host && off == `DMT_HOST_SHADOW_CTL;
+    wire at_sroot = host && off == `DMT_HOST_SHADOW_ROOT;
+    wire at_gtab1 = host && off == `DMT_HOST_GTEA_TABLE1;
+    wire at_gtab2 = host && off == `DMT_HOST_GTEA_TABLE2;
+    wire at_gent1 = host && off == `DMT_HOST_GTEA_ENTRIES1;
+    wire at_gent2 = host && off == `DMT_HOST_GTEA_ENTRIES2;
+    wire at_gcmd  = host && off == `DMT_HOST_GTEA_CMD;
 
     wire drains = legal && ((tea && off[4:3] != 2'd3) || at_cr0 || at_cr3 || at_cr4 || at_efer
-                         || at_pkru || at_pkrs || at_inv || at_ctl || at_maxpa);
-    wire exec   = held && !b_valid_q && (!drains || idle_i);
+                         || at_pkru || at_pkrs || at_inv || at_ctl || at_maxpa || at_s2ctl || at_s2root
+                         || at_sctl || at_sroot || at_gtab1 || at_gtab2 || at_gent1 || at_gent2 || at_gcmd);
+    wire exec   = held && !b_valid_q && !load_busy_i && (!drains || idle_i);
     wire write  = exec && legal;
     assign drain_o = held && drains;
+    assign changed_o = (write && drains && !load_start_o) || load_done_i;
 
     assign s_awready_o = !aw_held_q;
     assign s_wready_o  = !w_held_q;
@@ -185,7 +246,7 @@ module dmt_csr #(
         end else begin
             aw_held_q <= (aw_held_q || s_awvalid_i) && !exec;
             w_held_q  <= (w_held_q || s_wvalid_i) && !exec;
-            b_valid_q <= exec || (b_valid_q && !s_bready_i);
+            b_valid_q <= (exec && !load_start_o) || load_done_i || (b_valid_q && !s_bready_i);
         end
     end
     always @(posedge clk_i) begin
@@ -204,7 +265,7 @@ module dmt_csr #(
     reg [52*SETS-1:0] cr3_q;               // {root, PCID}
     reg [32*SETS-1:0] pkru_q, pkrs_q;
     reg [1:0]         mode_q;
-    reg               ad_update_q;
+    reg               ad_update_q, full_q;
     reg [5:0]         maxpa_q;
 
     genvar b;
@@ -215,12 +276,20 @@ module dmt_csr #(
     endgenerate
 
     wire cr3_bad   = (|data_q[62:52]) || |(data_q[51:12] & pa_reserved_o);
-    wire inv_bad   = data_q[63:60] > `DMT_INV_ALL_BUT_GLOBAL;
-    wire ctl_bad   = data_q[1];            // VIRT and NESTED need a second stage
+    wire has_s2    = {1'b0, win} + 3'd1 < {1'b0, SETS_32[1:0]};
+    wire inv_s2    = data_q[63:60] == `DMT_INV_S2_CONTEXT || data_q[63:60] == `DMT_INV_S2_ALL;
+    wire inv_bad   = data_q[63:60] > `DMT_INV_S2_ALL || (inv_s2 && !has_s2);
+    wire ctl_bad   = {1'b0, data_q[1:0]} > {1'b0, SETS_32[1:0]};    // mode k + 1 enters stage k
     wire maxpa_bad = (data_q[5:0] < 6'd32) || (data_q[5:0] > PA_32[5:0]);
+    wire s2root_bad = (|data_q[62:52]) || (|data_q[11:8]) || |(data_q[51:12] & pa_reserved_o);
+    wire frame_bad = (|data_q[63:52]) || |(data_q[51:12] & pa_reserved_o);
+    wire count_bad = (|data_q[63:13]) || data_q[12:0] > 13'd4096;
+    wire gset_bad  = data_q[13:12] == 2'd0 || data_q[13:12] >= SETS_32[1:0];
 
-    wire level_refused = write && ((at_cr3 && cr3_bad) || (at_inv && inv_bad));
-    wire host_refused  = write && ((at_ctl && ctl_bad) || (at_maxpa && maxpa_bad));
+    wire level_refused = write && ((at_cr3 && cr3_bad) || (at_inv && inv_bad) || (at_s2root && s2root_bad));
+    wire host_refused  = write && ((at_ctl && ctl_bad) || (at_maxpa && maxpa_bad)
+                                || ((at_sroot || at_gtab1 || at_gtab2) && frame_bad)
+                                || ((at_gent1 || at_gent2) && count_bad) || (at_gcmd && gset_bad));
 
     integer l;
     always @(posedge clk_i) begin
@@ -269,11 +338,13 @@ module dmt_csr #(
         if (rst_i) begin
             mode_q      <= `DMT_MODE_OFF;
             ad_update_q <= 1'b1;
+            full_q      <= 1'b0;
             maxpa_q     <= PA_32[5:0];
         end else begin
             if (write && at_ctl && !ctl_bad) begin
                 mode_q      <= data_q[`DMT_HOST_CTL_MODE_LSB +: 2];
                 ad_update_q <= data_q[`DMT_HOST_CTL_AD_UPDATE_LSB];
+                full_q      <= data_q[`DMT_HOST_CTL_FALLBACK_LSB];
             end
             if (write && at_maxpa && !maxpa_bad)
                 maxpa_q <= data_q[5:0];
@@ -283,19 +354,156 @@ module dmt_csr #(
     assign mode_o      = mode_q;
     assign ad_update_o = ad_update_q;
 
-    // Requests enter at level 0 (modes OFF and NATIVE).
-    assign root_o = cr3_q[PA_W-1:12];
-    assign pcid_o = cr3_q[11:0] & {12{pcide_q[0]}};
-    assign wp_o   = wp_q[0];
-    assign pge_o  = pge_q[0];
-    assign la57_o = la57_q[0];
-    assign smep_o = smep_q[0];
-    assign smap_o = smap_q[0];
-    assign pke_o  = pke_q[0];
-    assign pks_o  = pks_q[0];
-    assign nxe_o  = nxe_q[0];
-    assign pkru_o = pkru_q[31:0];
-    assign pkrs_o = pkrs_q[31:0];
+    // Requests enter at level 0 in modes OFF and NATIVE.
+    wire [1:0] enter = (SETS == 1 || !mode_q[1]) ? 2'd0 : {mode_q[0], !mode_q[0]};
+    wire [LVL_W-1:0] e = enter[LVL_W-1:0];
+    wire [11:0] pcid = cr3_q[52*e +: 12] & {12{pcide_q[e]}};
+    assign enter_o = enter;
+    assign full_o  = full_q;
+    assign root_o  = cr3_q[52*e + 12 +: PA_W-12];
+    assign wp_o    = wp_q[e];
+    assign pge_o   = pge_q[e];
+    assign la57_o  = la57_q[e];
+    assign smep_o  = smep_q[e];
+    assign smap_o  = smap_q[e];
+    assign pke_o   = pke_q[e];
+    assign pks_o   = pks_q[e];
+    assign nxe_o   = nxe_q[e];
+    assign pkru_o  = pkru_q[32*e +: 32];
+    assign pkrs_o  = pkrs_q[32*e +: 32];
+
+    // ------------------------------------------------- second stages and gTEA tables
+    // For instances without them all of this reads zero.
+    wire [3:0]  s2ctl0, s2ctl1, sctl;
+    wire [47:0] s2root0, s2root1;          // {root, tag}
+    wire [51:12] sroot, gtab1, gtab2;
+    wire [12:0] gent1, gent2;
+    wire [20:0] gfault;
+    wire [7:0]  tag0 = s2root0[7:0];
+    wire [7:0]  tag1 = s2root1[7:0];
+    generate
+        if (SETS > 1) begin : g_two
+            reg [3:0]   s2ctl_q;
+            reg [47:0]  s2root_q;
+            reg [51:12] gtab_q;
+            reg [12:0]  gent_q;
+            reg [20:0]  gfault_q;
+            always @(posedge clk_i) begin
+                if (rst_i) begin
+                    s2ctl_q  <= 4'd0;
+                    s2root_q <= 48'd0;
+                    gtab_q   <= 40'd0;
+                    gent_q   <= 13'd0;
+                    gfault_q <= 21'd0;
+                end else begin
+                    if (write && at_s2ctl && win == 2'd0)
+                        s2ctl_q <= data_q[3:0];
+                    if (write && at_maxpa && !maxpa_bad)
+                        s2root_q <= 48'd0;
+                    else if (write && at_s2root && !s2root_bad && win == 2'd0)
+                        s2root_q <= {data_q[51:12], data_q[7:0]};
+                    if (write && at_gtab1 && !frame_bad)
+                        gtab_q <= data_q[51:12];
+                    if (write && at_gent1 && !count_bad)
+                        gent_q <= data_q[12:0];
+                    if (gtea_i)
+                        gfault_q <= gtea_fault_i;
+                end
+            end
+            assign s2ctl0  = s2ctl_q;
+            assign s2root0 = s2root_q;
+            assign gtab1   = gtab_q;
+            assign gent1   = gent_q;
+            assign gfault  = gfault_q;
+        end else begin : g_not_two
+            assign s2ctl0  = 4'd0;
+            assign s2root0 = 48'd0;
+            assign gtab1   = 40'd0;
+            assign gent1   = 13'd0;
+            assign gfault  = 21'd0;
+            wire unused_gfault = &{1'b0, gtea_fault_i};
+        end
+        if (SETS > 2) begin : g_three
+            reg [3:0]   s2ctl_q, sctl_q;
+            reg [47:0]  s2root_q;
+            reg [51:12] gtab_q, sroot_q;
+            reg [12:0]  gent_q;
+            always @(posedge clk_i) begin
+                if (rst_i) begin
+                    s2ctl_q  <= 4'd0;
+                    sctl_q   <= 4'd0;
+                    s2root_q <= 48'd0;
+                    gtab_q   <= 40'd0;
+                    sroot_q  <= 40'd0;
+                    gent_q   <= 13'd0;
+                end else begin
+                    if (write && at_s2ctl && win == 2'd1)
+                        s2ctl_q <= data_q[3:0];
+                    if (write && at_sctl)
+                        sctl_q <= data_q[3:0];
+                    if (write && at_maxpa && !maxpa_bad)
+                        s2root_q <= 48'd0;
+                    else if (write && at_s2root && !s2root_bad && win == 2'd1)
+                        s2root_q <= {data_q[51:12], data_q[7:0]};
+                    if (write && at_maxpa && !maxpa_bad)
+                        sroot_q <= 40'd0;
+                    else if (write && at_sroot && !frame_bad)
+                        sroot_q <= data_q[51:12];
+                    if (write && at_gtab2 && !frame_bad)
+                        gtab_q <= data_q[51:12];
+                    if (write && at_gent2 && !count_bad)
+                        gent_q <= data_q[12:0];
+                end
+            end
+            assign s2ctl1  = s2ctl_q;
+            assign s2root1 = s2root_q;
+            assign sctl    = sctl_q;
+            assign sroot   = sroot_q;
+            assign gtab2   = gtab_q;
+            assign gent2   = gent_q;
+        end else begin : g_not_three
+            assign s2ctl1  = 4'd0;
+            assign s2root1 = 48'd0;
+            assign sctl    = 4'd0;
+            assign sroot   = 40'd0;
+            assign gtab2   = 40'd0;
+            assign gent2   = 13'd0;
+        end
+    endgenerate
+
+    assign s2ctl0_o      = s2ctl0;
+    assign s2ctl1_o      = s2ctl1;
+    assign shadow_ctl_o  = sctl;
+    assign s2root0_o     = s2root0[PA_W-5:8];
+    assign s2root1_o     = s2root1[PA_W-5:8];
+    assign shadow_root_o = sroot[PA_W-1:12];
+    localparam TWO = (SETS > 1) ? 1 : 0, THREE = (SETS > 2) ? 2 : 0;
+    assign root1_o = (enter == 2'd1) ? cr3_q[52*TWO + 12 +: PA_W-12] : s2root1_o;
+    assign root2_o = cr3_q[52*THREE + 12 +: PA_W-12];
+
+    // a register of KIND GTEA that is accepted is resolved at once
+    wire gtea_word = write && tea && off[4:3] == 2'd0 && data_q[`DMT_TEA_WORD0_P_LSB] && !tea_refused_i
+                  && data_q[`DMT_TEA_WORD0_KIND_LSB +: 2] == `DMT_KIND_GTEA;
+    wire [1:0] op   = data_q[`DMT_HOST_GTEA_CMD_OP_LSB +: 2];
+    wire command    = write && at_gcmd && !gset_bad;
+    wire new_table1 = write && ((at_gtab1 && !frame_bad) || (at_gent1 && !count_bad));
+    wire new_table2 = write && ((at_gtab2 && !frame_bad) || (at_gent2 && !count_bad));
+
+    assign load_start_o = gtea_word
+                       || (command && (op == `DMT_GTEA_OP_RESOLVE || op == `DMT_GTEA_OP_RESOLVE_ALL));
+    assign load_one_o   = gtea_word;
+    assign load_any_o   = op == `DMT_GTEA_OP_RESOLVE_ALL;
+    assign load_set_o   = gtea_word ? win : data_q[13:12];
+    assign load_index_o = off[10:5];
+    assign load_id_o    = data_q[11:0];
+    assign table_o      = (table_set_i == 2'd2) ? gtab2[PA_W-1:12] : gtab1[PA_W-1:12];
+    assign entries_o    = (table_set_i == 2'd2) ? gent2 : gent1;
+
+    assign revoke_o     = (command && (op == `DMT_GTEA_OP_REVOKE || op == `DMT_GTEA_OP_REVOKE_ALL))
+                       || new_table1 || new_table2;
+    assign revoke_all_o = new_table1 || new_table2 || op == `DMT_GTEA_OP_REVOKE_ALL;
+    assign revoke_set_o = new_table1 ? 2'd1 : new_table2 ? 2'd2 : data_q[13:12];
+    assign revoke_id_o  = data_q[11:0];
 
     // ----------------------------------------------------------- TEA registers
     assign tea_we_o      = write && tea;
@@ -306,47 +514,76 @@ module dmt_csr #(
     assign tea_clear_o   = write && at_maxpa && !maxpa_bad;
 
     // ---------------------------------------- flushes of the paging-structure caches
-    wire own       = write && win == 2'd0;
-    wire cr3_flush = own && at_cr3 && !cr3_bad && !(pcide_q[0] && data_q[`DMT_LEVEL_CR3_NOFLUSH_LSB]);
-    wire inv       = own && at_inv && !inv_bad;
-    wire inv_pcid  = data_q[63:60] == `DMT_INV_ADDRESS || data_q[63:60] == `DMT_INV_CONTEXT;
+    // Owners: {nested, two, PCID, TAG1, TAG0} of the entering stage (0: 00, 1: 10,
+    // 2: 11), {one, TAG1, TAG0} of second stages.
+    assign owner_v_o  = {enter != 2'd0, enter[1], pcid, tag1 & {8{enter[1]}}, tag0 & {8{enter != 2'd0}}};
+    assign owner_s0_o = {1'b0, 8'd0, tag0};
+    assign owner_s1_o = {1'b1, tag1, tag0};
 
-    assign flush_all_o  = (own && (at_cr0 || at_cr4 || at_efer))
-                       || (write && ((at_ctl && !ctl_bad) || (at_maxpa && !maxpa_bad)))
-                       || (inv && !inv_pcid);
-    assign flush_pcid_o = cr3_flush || (inv && inv_pcid);
-    assign flush_id_o   = at_inv ? data_q[`DMT_LEVEL_INV_PCID_LSB +: 12] : data_q[11:0] & {12{pcide_q[0]}};
+    wire [LVL_W-1:0] lvl = win[LVL_W-1:0];
+    wire       cr3_write  = write && at_cr3 && !cr3_bad
+                         && !(pcide_q[lvl] && data_q[`DMT_LEVEL_CR3_NOFLUSH_LSB]);
+    wire       inv        = write && at_inv && !inv_bad;
+    wire       inv_pcid   = data_q[63:60] == `DMT_INV_ADDRESS || data_q[63:60] == `DMT_INV_CONTEXT;
+    wire       inv_tag    = data_q[63:60] == `DMT_INV_S2_CONTEXT;
+    wire       control    = write && (at_cr0 || at_cr4 || at_efer);
+    wire       root_write = write && at_s2root && !s2root_bad && !data_q[`DMT_LEVEL_S2ROOT_NOFLUSH_LSB];
+
+    // of the window's first stage: everything, own, own of a PCID
+    wire       v_stage    = control || cr3_write || (inv && !inv_s2);
+    wire       v_own      = !control;
+    wire       v_pcid     = cr3_write || (inv && inv_pcid);
+    wire [11:0] v_id      = at_inv ? data_q[`DMT_LEVEL_INV_PCID_LSB +: 12] : data_q[11:0] & {12{pcide_q[lvl]}};
+    // of the window's second stage: of one tag, or all
+    wire       s_stage    = root_write || (inv && inv_s2) || (write && at_s2ctl);
+    wire       s_tag      = root_write || (inv && inv_tag);
+    wire [7:0] s_id       = at_inv ? data_q[`DMT_LEVEL_INV_PCID_LSB +: 8] : data_q[7:0];
+    wire       s_one      = win == 2'd1;
+    wire       everything = write && ((at_ctl && !ctl_bad) || (at_maxpa && !maxpa_bad) || at_sctl
+                                   || (at_sroot && !frame_bad));
+
+    assign flush_v_o = v_stage || s_stage || everything;
+    assign flush_s_o = s_stage || everything;
+    assign flush_v_owner_o = s_stage ? {1'b1, 1'b1, 12'd0, s_id, s_one ? tag0 : s_id}
+                                     : {win != 2'd0, win[1], v_id, tag1 & {8{win[1]}}, tag0 & {8{win != 2'd0}}};
+    assign flush_v_mask_o  = everything ? {OWNER_W{1'b0}}
+                           : s_stage    ? {1'b1, s_one, 12'd0, {8{s_one && s_tag}}, {8{s_one || s_tag}}}
+                           :              {2'b11, {12{v_pcid}}, {16{v_own}}};
+    assign flush_s_owner_o = {1'b1, s_id, s_one ? tag0 : s_id};
+    assign flush_s_mask_o  = everything ? {NOWNER_W{1'b0}}
+                           : {s_one, {8{s_one && s_tag}}, {8{s_one || s_tag}}};
 
     // ------------------------------------------------------------------ events
     reg [2*SETS-1:0] event_q, mask_q;      // {REFUSED, MULTI_HIT} a level
-    reg [2:0]        hevent_q, hmask_q;    // {REFUSED, NOT_EXCLUSIVE, BUS}
+    reg [3:0]        hevent_q, hmask_q;    // {GTEA, REFUSED, NOT_EXCLUSIVE, BUS}
     reg [51:0]       bus_addr_q;
 
-    integer e;
+    integer e_n;
     always @(posedge clk_i) begin
         if (rst_i) begin
             event_q <= {2*SETS{1'b0}};
             mask_q  <= {2*SETS{1'b0}};
         end else begin
-            for (e = 0; e < SETS; e = e + 1) begin
-                event_q[2*e +: 2] <= (event_q[2*e +: 2] & ~(data_q[1:0] & {2{write && at_event && win == e[1:0]}}))
-                                   | {(level_refused || tea_refused_i) && win == e[1:0], multi_hit_i && e == 0};
-                if (write && at_mask && win == e[1:0])
-                    mask_q[2*e +: 2] <= data_q[1:0];
+            for (e_n = 0; e_n < SETS; e_n = e_n + 1) begin
+                event_q[2*e_n +: 2] <= (event_q[2*e_n +: 2]
+                                        & ~(data_q[1:0] & {2{write && at_event && win == e_n[1:0]}}))
+                                   | {(level_refused || tea_refused_i) && win == e_n[1:0], multi_hit_i[e_n]};
+                if (write && at_mask && win == e_n[1:0])
+                    mask_q[2*e_n +: 2] <= data_q[1:0];
             end
         end
     end
 
     always @(posedge clk_i) begin
         if (rst_i) begin
-            hevent_q   <= 3'd0;
-            hmask_q    <= 3'd0;
+            hevent_q   <= 4'd0;
+            hmask_q    <= 4'd0;
             bus_addr_q <= 52'd0;
         end else begin
-            hevent_q <= (hevent_q & ~(data_q[2:0] & {3{write && at_hevent}}))
-                      | {host_refused, not_exclusive_i, bus_i};
+            hevent_q <= (hevent_q & ~(data_q[3:0] & {4{write && at_hevent}}))
+                      | {gtea_i, host_refused, not_exclusive_i, bus_i};
             if (write && at_hmask)
-                hmask_q <= data_q[2:0];
+                hmask_q <= data_q[3:0];
             if (bus_i || not_exclusive_i)
                 bus_addr_q <= {{(52-PA_W){1'b0}}, bus_addr_i, 3'd0};
         end
@@ -372,7 +609,7 @@ module dmt_csr #(
     assign tea_r_index_o = r_off[10:5];
     assign tea_r_word_o  = r_off[4:3];
 
-    wire [3:0]  r_cnt = r_off[6:3];
+    wire [4:0]  r_cnt = r_off[7:3];
     // a window that exists, for look-ups only (others answer SLVERR)
     wire [LVL_W-1:0] r_lvl = r_win[LVL_W-1:0];
 
@@ -383,12 +620,20 @@ module dmt_csr #(
             case (r_off)
             `DMT_HOST_ID:         r_value = `DMT_HOST_ID_RESET;
             `DMT_HOST_CAPS:       r_value = CAPS;
-            `DMT_HOST_CTL:        r_value = {61'd0, ad_update_q, mode_q};
+            `DMT_HOST_CTL:        r_value = {60'd0, full_q, ad_update_q, mode_q};
             `DMT_HOST_MAXPA:      r_value = {58'd0, maxpa_q};
-            `DMT_HOST_EVENT:      r_value = {61'd0, hevent_q};
-            `DMT_HOST_EVENT_MASK: r_value = {61'd0, hmask_q};
+            `DMT_HOST_EVENT:      r_value = {60'd0, hevent_q};
+            `DMT_HOST_EVENT_MASK: r_value = {60'd0, hmask_q};
             `DMT_HOST_BUS_ADDR:   r_value = {12'd0, bus_addr_q};
-            `DMT_HOST_CNT_CLEAR:  r_value = 64'd0;
+            `DMT_HOST_CNT_CLEAR, `DMT_HOST_GTEA_CMD: r_value = 64'd0;
+            `DMT_HOST_CAPS2:      r_value = CAPS2;
+            `DMT_HOST_SHADOW_CTL: r_value = {60'd0, sctl};
+            `DMT_HOST_SHADOW_ROOT: r_value = {12'd0, sroot, 12'd0};
+            `DMT_HOST_GTEA_TABLE1: r_value = {12'd0, gtab1, 12'd0};
+            `DMT_HOST_GTEA_TABLE2: r_value = {12'd0, gtab2, 12'd0};
+            `DMT_HOST_GTEA_ENTRIES1: r_value = {51'd0, gent1};
+            `DMT_HOST_GTEA_ENTRIES2: r_value = {51'd0, gent2};
+            `DMT_HOST_GTEA_FAULT: r_value = {43'd0, gfault};
             default:              r_value = count_i[64*r_cnt +: 64];
             endcase
         else if (is_tea(s_araddr_i[13:11]))
@@ -409,6 +654,11 @@ module dmt_csr #(
             `DMT_LEVEL_EFER:       r_value[`DMT_LEVEL_EFER_NXE_LSB] = nxe_q[r_lvl];
             `DMT_LEVEL_PKRU:       r_value[31:0] = pkru_q[32*r_lvl +: 32];
             `DMT_LEVEL_PKRS:       r_value[31:0] = pkrs_q[32*r_lvl +: 32];
+            `DMT_LEVEL_S2CTL:      r_value[3:0] = (r_win == 2'd0) ? s2ctl0 : s2ctl1;
+            `DMT_LEVEL_S2ROOT: begin
+                r_value[51:12] = (r_win == 2'd0) ? s2root0[47:8] : s2root1[47:8];
+                r_value[7:0]   = (r_win == 2'd0) ? tag0 : tag1;
+            end
             `DMT_LEVEL_EVENT:      r_value[1:0] = event_q[2*r_lvl +: 2];
             `DMT_LEVEL_EVENT_MASK: r_value[1:0] = mask_q[2*r_lvl +: 2];
             default:               r_value = 64'd0;

@@ -30,7 +30,7 @@ module dmt_front #(
     input  wire             req_nonspec_i,
 
     // control
-    input  wire             drain_i,       // a register write waits for us to be idle
+    input  wire             drain_i,       // a register write is waiting for us, or settling
     input  wire [1:0]       mode_i,
     input  wire             la57_i,
     input  wire [51:12]     pa_reserved_i,
@@ -55,7 +55,7 @@ module dmt_front #(
     // its answer, with now_o
     output wire [3:0]       status_o,
     output wire [PA_W-1:0]  pa_o,
-    output wire [2:0]       rights_o,
+    output wire [3:0]       rights_o,
     output wire             dirty_o,
     output wire [63:0]      fault_addr_o,
 
@@ -91,7 +91,7 @@ module dmt_front #(
 
     assign status_o     = gp ? `DMT_STATUS_GP : `DMT_STATUS_OK;
     assign pa_o         = gp ? {PA_W{1'b0}} : va_o[PA_W-1:0];
-    assign rights_o     = {3{!gp}};
+    assign rights_o     = {1'b0, {3{!gp}}};
     assign dirty_o      = !gp;
     assign fault_addr_o = gp ? va_o : 64'd0;
 

@@ -2,9 +2,12 @@
 // dmt_launch: the one place where read addresses leave for the PTE port.
 //
 // Holds one walk that is about to read: either one entry address that is known
-// (x86 walk, re-read), or up to three TEA registers whose entry addresses are
+// (walk, re-read), or up to three TEA registers whose entry addresses are
 // computed here, one a cycle, 1G first, then 2M, then 4K. Emits one address
 // every cycle and never waits, so it can be loaded whenever open_o is high.
+// Or it holds a refusal until that becomes an answer (done_i), or, for one
+// cycle, a chain: a register whose entry address is computed here and goes
+// back to be matched; then load_i comes whatever open_o says.
 // Latency: loaded in one cycle, first address in the next.
 `default_nettype none
 `include "dmt_regs.vh"
@@ -22,8 +25,12 @@ module dmt_launch #(
     input  wire             load_i,
     input  wire [ID_W-1:0]  ctx_i,
     input  wire             excl_i,
-    input  wire             tea_i,         // the walk is a TEA fetch
     input  wire             match_i,       // addresses come from TEA registers
+    input  wire             chain_i,
+    input  wire             refuse_i,
+    input  wire             refuse_gtea_i,
+    input  wire             entering_i,    // of the entering stage
+    input  wire [1:0]       set_i,
     input  wire [2:0]       sizes_i,       // {1G, 2M, 4K}, with match_i
     input  wire [5:0]       index_1g_i,
     input  wire [5:0]       index_2m_i,
@@ -31,14 +38,18 @@ module dmt_launch #(
     input  wire [51:0]      vpn_i,
     input  wire [PA_W-1:3]  addr_i,        // the address, without match_i
     input  wire [2:0]       level_i,
-    input  wire [2:0]       rights_i,
+    input  wire [3:0]       rights_i,
     input  wire [5:0]       index_i,
-    input  wire             alla_i,
-    input  wire             need_i,
-    input  wire             restart_i,
     output wire             open_o,
 
+    // a refusal, a chain
+    output wire             refuse_o,
+    output wire             refuse_gtea_o,
+    output wire             chain_o,
+    input  wire             done_i,        // the refusal has become an answer
+
     // TEA register file, address cycle
+    output wire [1:0]       sel_set_o,
     output wire [5:0]       sel_index_o,
     output wire [1:0]       sel_sz_o,
     output wire [51:0]      sel_vpn_o,
@@ -52,71 +63,65 @@ module dmt_launch #(
     output wire [1:0]       slot_o,        // number of this read in its launch
     output wire [PA_W-1:3]  addr_o,
     output wire [2:0]       level_o,
-    output wire [2:0]       rights_o,
-    output wire [5:0]       index_o,
-    // the walk, the same for every read of a launch
-    output wire             tea_o,
-    output wire [1:0]       last_slot_o,   // number of its last read
-    output wire             alla_o,
-    output wire             need_o,
-    output wire             restart_o
+    output wire [3:0]       rights_o,
+    output wire [5:0]       index_o
 );
 
     reg             valid_q;
     reg [ID_W-1:0]  ctx_q;
-    reg             excl_q, tea_q, match_q, alla_q, need_q, restart_q;
+    reg             excl_q, match_q, chain_q, refuse_q, gtea_q, entering_q;
     reg [2:0]       sizes_q;               // still to be emitted
-    reg [1:0]       slot_q, last_slot_q;
+    reg [1:0]       slot_q, set_q;
     reg [5:0]       index_1g_q, index_2m_q, index_4k_q;
     reg [51:0]      vpn_q;
     reg [PA_W-1:3]  addr_q;
-    reg [2:0]       level_q, rights_q;
+    reg [2:0]       level_q;
+    reg [3:0]       rights_q;
 
     wire [2:0] now  = sizes_q[2] ? 3'b100 : sizes_q[1] ? 3'b010 : 3'b001;
     wire [2:0] left = sizes_q & ~now;
     wire       more = match_q && left != 3'd0;
 
-    assign open_o = !(valid_q && more);
+    assign refuse_o      = valid_q && refuse_q;
+    assign refuse_gtea_o = gtea_q;
+    assign chain_o       = valid_q && chain_q;
 
+    assign open_o = !(valid_q && (more || refuse_q || chain_q));
+
+    assign sel_set_o   = set_q;
     assign sel_index_o = sizes_q[2] ? index_1g_q : sizes_q[1] ? index_2m_q : index_4k_q;
     assign sel_sz_o    = sizes_q[2] ? `DMT_SIZE_1G : sizes_q[1] ? `DMT_SIZE_2M : `DMT_SIZE_4K;
     assign sel_vpn_o   = vpn_q;
 
-    assign valid_o     = valid_q;
+    assign valid_o     = valid_q && !refuse_q && !chain_q;
     assign ctx_o       = ctx_q;
     assign excl_o      = excl_q;
     assign slot_o      = slot_q;
     assign addr_o      = match_q ? sel_entry_i : addr_q;
     assign level_o     = match_q ? {1'b0, sel_sz_o} + 3'd1 : level_q;
-    assign rights_o    = match_q ? sel_allow_i : rights_q;
+    // allow bits as rights: {X, X, U, W} of a second stage, {0, X, U, W} else
+    assign rights_o    = match_q ? {sel_allow_i[2] && !entering_q, sel_allow_i} : rights_q;
     assign index_o     = match_q ? sel_index_o : index_4k_q;
-    assign tea_o       = tea_q;
-    assign last_slot_o = last_slot_q;
-    assign alla_o      = alla_q;
-    assign need_o      = need_q;
-    assign restart_o   = restart_q;
-
-    wire [1:0] count = {1'b0, sizes_i[2]} + {1'b0, sizes_i[1]} + {1'b0, sizes_i[0]};
 
     always @(posedge clk_i) begin
         if (rst_i)
             valid_q <= 1'b0;
         else
-            valid_q <= load_i || (valid_q && more);
+            valid_q <= load_i || (valid_q && (refuse_q ? !done_i : more));
     end
 
     always @(posedge clk_i) begin
         if (load_i) begin
             ctx_q       <= ctx_i;
             excl_q      <= excl_i;
-            tea_q       <= tea_i;
             match_q     <= match_i;
-            alla_q      <= alla_i;
-            need_q      <= need_i;
-            restart_q   <= restart_i;
+            chain_q     <= chain_i;
+            refuse_q    <= refuse_i;
+            gtea_q      <= refuse_gtea_i;
+            entering_q  <= entering_i;
+            set_q       <= set_i;
             sizes_q     <= sizes_i;
             slot_q      <= 2'd0;
-            last_slot_q <= match_i ? count - 2'd1 : 2'd0;
             index_1g_q  <= index_1g_i;
             index_2m_q  <= index_2m_i;
             index_4k_q  <= match_i ? index_4k_i : index_i;
@@ -124,7 +129,7 @@ module dmt_launch #(
             addr_q      <= addr_i;
             level_q     <= level_i;
             rights_q    <= rights_i;
-        end else begin
+        end else if (!refuse_q) begin
             sizes_q     <= left;
             slot_q      <= slot_q + 2'd1;
         end

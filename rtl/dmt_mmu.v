@@ -2,15 +2,16 @@
 // dmt_mmu: the Direct Memory Translation walker. Wires the rooms together.
 //
 // A translation enters through dmt_front, is compared with the TEA registers
-// (dmt_tea_file) and the paging-structure caches (dmt_pwc), leaves for memory
-// through dmt_launch and dmt_pte_port, and is moved from entry to entry by
-// dmt_walk_step until its answer goes to the response queue. Latency: L + 2
-// cycles for a TEA hit with memory of latency L, n(L+1) + 1 for an x86 walk of
-// n references. Handshakes: valid/ready on the translation port, AXI4 on the
+// (dmt_tea_file) and the paging-structure caches (dmt_pwc), from which dmt_route
+// tells where reading starts, leaves for memory through dmt_launch and
+// dmt_pte_port, and is moved from entry to entry, and through the stages, by
+// dmt_walk_step until its answer goes to the response queue. Latency: n(L+1) + 1
+// cycles for a walk of n references with memory of latency L. Handshakes: valid/ready on the translation port, AXI4 on the
 // PTE port, AXI4-Lite on the CSR port; no output depends on an input of the
 // same cycle. docs/microarchitecture.md says when everything happens.
 `default_nettype none
 `include "dmt_regs.vh"
+`include "dmt_walk.vh"
 
 module dmt_mmu #(
     // physical address width, 32..52
@@ -21,10 +22,14 @@ module dmt_mmu #(
     parameter TEA_N = 16,
     // register sets, 1..3
     parameter SETS = 3,
-    // cached PML4, PDPT, PD entries, 0..64; 0 leaves a cache out
+    // cached entries of level 4, 3, 2 of the entering stage, 0..64; 0 leaves a cache out
     parameter PWC4_N = 2,
     parameter PWC3_N = 4,
     parameter PWC2_N = 32,
+    // the same of second stages
+    parameter NPWC4_N = 2,
+    parameter NPWC3_N = 4,
+    parameter NPWC2_N = 32,
     // requester tag width, 1..16
     parameter TAG_W = 8,
     // counter width, 0..63; 0 leaves the counters out
@@ -53,13 +58,13 @@ module dmt_mmu #(
     output wire [3:0]       resp_status_o,
     output wire [PA_W-1:0]  resp_pa_o,
     output wire [1:0]       resp_size_o,
-    output wire [2:0]       resp_rights_o,
+    output wire [3:0]       resp_rights_o,
     output wire             resp_global_o,
     output wire [3:0]       resp_pkey_o,
-    output wire [5:0]       resp_memtype_o,
+    output wire [6:0]       resp_memtype_o,
     output wire             resp_dirty_o,
     output wire             resp_ad_needed_o,
-    output wire [31:0]      resp_error_o,
+    output wire [33:0]      resp_error_o,
     output wire [63:0]      resp_addr_o,
     output wire [1:0]       resp_stage_o,
 
@@ -154,13 +159,13 @@ module dmt_mmu #(
     output wire [3:0]       wt_end_status_o,
     output wire [PA_W-1:0]  wt_end_pa_o,
     output wire [1:0]       wt_end_size_o,
-    output wire [2:0]       wt_end_rights_o,
+    output wire [3:0]       wt_end_rights_o,
     output wire             wt_end_global_o,
     output wire [3:0]       wt_end_pkey_o,
-    output wire [5:0]       wt_end_memtype_o,
+    output wire [6:0]       wt_end_memtype_o,
     output wire             wt_end_dirty_o,
     output wire             wt_end_ad_needed_o,
-    output wire [31:0]      wt_end_error_o,
+    output wire [33:0]      wt_end_error_o,
     output wire [63:0]      wt_end_addr_o,
     output wire [1:0]       wt_end_stage_o,
     output wire [5:0]       wt_end_path_o,
@@ -172,33 +177,50 @@ module dmt_mmu #(
     generate
         if (PA_W < 32 || PA_W > 52 || CTX_N < 1 || CTX_N > 64 || TEA_N < 4 || TEA_N > 64
             || SETS < 1 || SETS > 3 || PWC4_N < 0 || PWC4_N > 64 || PWC3_N < 0 || PWC3_N > 64
-            || PWC2_N < 0 || PWC2_N > 64 || TAG_W < 1 || TAG_W > 16 || CNT_W < 0 || CNT_W > 63
+            || PWC2_N < 0 || PWC2_N > 64 || NPWC4_N < 0 || NPWC4_N > 64 || NPWC3_N < 0 || NPWC3_N > 64
+            || NPWC2_N < 0 || NPWC2_N > 64 || TAG_W < 1 || TAG_W > 16 || CNT_W < 0 || CNT_W > 63
             || ID_W != ((CTX_N > 1) ? $clog2(CTX_N) : 1)) begin : g_check
             dmt_mmu_parameter_out_of_range u_stop ();
         end
     endgenerate
 
-    localparam CNT_N  = 15;
-    localparam RESP_W = TAG_W + 4 + PA_W + 2 + 3 + 1 + 4 + 6 + 1 + 1 + 32 + 64 + 2;
-
-    // Every request and every entry is one of stage 0 until there are others.
-    localparam [1:0] STAGE = 2'd0;
+    localparam CNT_N  = 19;
+    localparam RESP_W = TAG_W + 4 + PA_W + 2 + 4 + 1 + 4 + 7 + 1 + 1 + 34 + 64 + 2;
+    localparam OWNER_W = 30, NOWNER_W = 17;
+    localparam [1:0] V = `DMT_FRAME_V, S0 = `DMT_FRAME_S0, S1 = `DMT_FRAME_S1;
 
     // ------------------------------------------------------------------ control
-    wire         drain, idle;
+    wire         drain, idle, changed, settling;
     wire         tea_we, tea_refused, tea_clear;
     wire [1:0]   tea_w_set, tea_w_word, tea_r_set, tea_r_word;
     wire [5:0]   tea_w_index, tea_r_index;
     wire [63:0]  tea_w_data, tea_r_data;
-    wire         flush_all, flush_pcid;
-    wire [11:0]  flush_id, pcid;
-    wire [1:0]   mode;
-    wire         ad_update, wp, pge, la57, smep, smap, pke, pks, nxe;
+    wire         flush_v, flush_s;
+    wire [OWNER_W-1:0]  flush_v_owner, flush_v_mask, owner_v;
+    wire [NOWNER_W-1:0] flush_s_owner, flush_s_mask, owner_s0, owner_s1;
+    wire [1:0]   mode, enter;
+    wire         full, ad_update, wp, pge, la57, smep, smap, pke, pks, nxe;
+    wire [3:0]   s2ctl0, s2ctl1, shadow_ctl;
     wire [51:12] pa_reserved;
-    wire [PA_W-1:12] root;
+    wire [PA_W-1:12] root, s2root0, s2root1, shadow_root, root1, root2;
     wire [31:0]  pkru, pkrs;
-    wire         multi_hit, cnt_clear;
+    wire [2:0]   multi_hit;
+    wire         cnt_clear;
     wire [64*CNT_N-1:0] count;
+
+    // loader
+    wire         load_start, load_one, load_any, load_busy, load_done;
+    wire [1:0]   load_set, table_set;
+    wire [5:0]   load_index, g_index;
+    wire [11:0]  load_id, g_id, revoke_id;
+    wire [PA_W-1:12] gtea_table;
+    wire [12:0]  gtea_entries;
+    wire         g_valid, g_we, revoke, revoke_all;
+    wire [1:0]   revoke_set;
+    wire [2:0]   g_resolution;
+    wire [51:0]  g_base, g_pages;
+    wire         g_emit, g_slot;
+    wire [PA_W-1:3] g_addr;
 
     // ------------------------------------------------------------------ signals
     // front
@@ -208,31 +230,41 @@ module dmt_mmu #(
     wire [63:0]      front_va, front_fault_addr;
     wire [1:0]       front_access, front_cpl;
     wire             front_ac, front_implicit, front_nonspec, front_dirty;
-    wire [3:0]       front_status;
+    wire [3:0]       front_status, front_rights;
     wire [PA_W-1:0]  front_pa;
-    wire [2:0]       front_rights;
     wire             front_user    = front_cpl == 2'd3 && !front_implicit;
     wire             front_smap_ok = front_ac && !front_implicit;
 
     // step
-    wire             step, step_b, step_r, step_ok;
+    wire             step, step_b, step_r, step_ok, step_refuse, step_chain;
     wire [ID_W-1:0]  step_ctx;
-    wire [1:0]       step_resp;
+    wire [1:0]       step_resp, step_stage;
     wire [63:0]      step_data;
-    wire             do_wait, do_fetch, do_again, do_start, do_update, do_result;
-    wire             decide, decide_bus, fill, start_excl;
-    wire [PA_W-1:12] next_table;
-    wire [2:0]       next_rights, start_size;
-    wire             next_alla, next_need;
+    wire             do_wait, do_read, do_again, do_match, do_update, do_result;
+    wire             decide, decide_bus;
+    wire [`DMT_WALK_W-1:0] step_walk;
+    wire [PA_W-1:3]  step_addr;
+    wire [2:0]       step_level;
+    wire [3:0]       step_rights;
+    wire [5:0]       step_index;
+    wire [1:0]       match_frame;
+    wire [63:12]     match_addr;
+    wire [2:0]       match_sizes;
+    wire             match_restart;
+    wire             fill_v, fill_s, fill_s1;
+    wire [2:0]       fill_level;
+    wire [56:21]     fill_prefix;
+    wire [PA_W-1:12] fill_table;
+    wire [3:0]       fill_rights;
     wire [63:0]      update_value;
-    wire [3:0]       res_status, res_pkey;
+    wire [3:0]       res_status, res_pkey, res_rights;
     wire [PA_W-1:0]  res_pa;
-    wire [1:0]       res_size;
-    wire [2:0]       res_rights;
+    wire [1:0]       res_size, res_stage;
     wire             res_global, res_dirty, res_ad_needed;
-    wire [5:0]       res_memtype;
-    wire [31:0]      res_error;
+    wire [6:0]       res_memtype;
+    wire [33:0]      res_error;
     wire [63:0]      res_addr;
+    wire [17:0]      res_index;
 
     // the stepped context
     wire             ctx_free, ctx_busy;
@@ -241,28 +273,46 @@ module dmt_mmu #(
     wire [TAG_W-1:0] c_tag;
     wire [63:0]      c_va, c_data;
     wire [1:0]       c_access, c_dec_resp;
-    wire             c_user, c_smap_ok, c_nonspec, c_tea, c_last, c_excl, c_alla, c_need, c_restart;
+    wire             c_user, c_smap_ok, c_nonspec, c_last;
+    wire [`DMT_WALK_W-1:0] c_walk;
     wire [PA_W-1:3]  c_addr, c_dec_addr;
-    wire [2:0]       c_level, c_rights, c_dec_level, c_dec_rights;
+    wire [2:0]       c_level, c_dec_level;
+    wire [3:0]       c_rights, c_dec_rights;
     wire [5:0]       c_index, c_dec_index;
     wire             c_dec_valid, c_dec_bus;
 
     // match
-    wire [2:0]       hit, multi, pwc_rights;
+    wire [2:0]       hit, multi, plain, unusable;
     wire [5:0]       hit_1g, hit_2m, hit_4k;
-    wire [4:2]       pwc_hit;
-    wire [PA_W-1:12] pwc_table;
-    wire             pwc_pending;
+    wire [29:0]      found, root1_hits, root2_hits;
+    wire [1:0]       roots_set;
+    wire [51:0]      roots_vpn;
+    wire [4:2]       pwc_hit, npwc_hit, cache_used;
+    wire [PA_W-1:12] pwc_table, npwc_table;
+    wire [3:0]       pwc_rights, npwc_rights;
+    wire             pwc_pending, npwc_pending;
+
+    // route
+    wire             to_tea, to_chain, to_refuse, to_refuse_gtea;
+    wire [1:0]       to_set;
+    wire [2:0]       to_sizes, to_level;
+    wire [17:0]      to_index;
+    wire [51:0]      to_vpn;
+    wire [PA_W-1:3]  to_read;
+    wire [3:0]       to_rights;
+    wire [`DMT_WALK_W-1:0] routed_walk;
 
     // launch
-    wire             open, load, emit, emit_excl, emit_tea, emit_alla, emit_need, emit_restart;
+    wire             open, load, emit, emit_excl, refused, refused_gtea, chained;
     wire [ID_W-1:0]  load_ctx, emit_ctx;
-    wire [1:0]       emit_slot, emit_last_slot;
+    wire [1:0]       emit_slot;
     wire [PA_W-1:3]  emit_addr, sel_entry;
-    wire [2:0]       emit_level, emit_rights, sel_allow;
+    wire [2:0]       emit_level, sel_allow;
+    wire [3:0]       emit_rights;
     wire [5:0]       emit_index, sel_index;
-    wire [1:0]       sel_sz;
+    wire [1:0]       sel_set, sel_sz;
     wire [51:0]      sel_vpn;
+    wire [12:0]      sel_gtea;
 
     // PTE port
     wire [ID_W-1:0]  ar_ctx, aw_ctx, done_ctx;
@@ -276,64 +326,76 @@ module dmt_mmu #(
     wire [RESP_W-1:0] resp_in, resp_out;
 
     // ---------------------------------------------------------------- arbitration
-    // One step a cycle: a write answer first, since it needs no ready; R waits.
-    assign step_ok    = !resp_full && open;
-    assign m_rready_o = step_ok && !done_valid;
-    assign step_b     = step_ok && done_valid;
-    assign step_r     = m_rvalid_i && m_rready_o;
-    assign step       = step_b || step_r;
-    assign step_ctx   = done_valid ? done_ctx : m_rid_i;
-    assign step_resp  = done_valid ? done_resp : m_rresp_i;
-    assign step_data  = done_valid ? c_data : m_rdata_i;
+    // One step a cycle: what launch holds back; a write answer, since it needs no
+    // ready; else R. Answers to the loader are no steps.
+    assign step_refuse = refused && !resp_full;
+    assign step_chain  = chained;
+    assign step_ok     = !resp_full && open;
+    assign m_rready_o  = (step_ok && !done_valid) || load_busy;
+    assign step_b      = step_ok && done_valid;
+    assign step_r      = m_rvalid_i && m_rready_o && !load_busy;
+    assign step        = step_b || step_r;
+    assign step_ctx    = (refused || chained) ? emit_ctx : done_valid ? done_ctx : m_rid_i;
+    assign step_resp   = done_valid ? done_resp : m_rresp_i;
+    assign step_data   = done_valid ? c_data : m_rdata_i;
 
     assign answer_room = !resp_full && !do_result;
-    assign walk_room   = ctx_free && open && !do_fetch && !do_again && !do_start;
+    assign walk_room   = ctx_free && open && !do_read && !do_again && !do_match;
 
-    assign load     = front_go || do_fetch || do_again || do_start;
+    wire   match    = front_go || do_match || step_chain;
+    assign load     = match || do_read || do_again;
     assign load_ctx = front_go ? alloc_ctx : step_ctx;
 
-    assign idle = front_empty && !ctx_busy && !resp_head && !pwc_pending;
+    assign idle = front_empty && !ctx_busy && !resp_head && !pwc_pending && !npwc_pending && !load_busy;
 
     // -------------------------------------------------------------------- match
-    wire        match   = front_go || do_start;
-    wire [63:12] va     = do_start ? c_va[63:12] : front_va[63:12];
-    wire [2:0]  allowed = front_go            ? 3'b111
-                        : start_excl && c_tea ? start_size
-                        :                       3'b000;
-    wire [2:0]  sizes   = hit & allowed;
-    wire        use_tea = match && sizes != 3'd0;
-    wire        use_x86 = match && sizes == 3'd0;
-    wire [4:2]  use_pwc = pwc_hit & {3{use_x86}};
+    // A chain's entry goes to the frame below the one that waits for it.
+    wire [1:0]  c_frame     = c_walk[`DMT_WALK_FRAME];
+    wire [1:0]  chain_frame = (c_frame == V && enter == 2'd2) ? S1 : S0;
+    reg [`DMT_WALK_W-1:0] chain_walk;
+    always @* begin
+        chain_walk = c_walk;
+        if (c_frame == V)
+            chain_walk[`DMT_WALK_V_RIGHTS] = {1'b0, sel_allow};
+        else
+            chain_walk[`DMT_WALK_S1_RIGHTS] = {sel_allow[2], sel_allow};
+        if (chain_frame == S1) begin
+            chain_walk[`DMT_WALK_A1]     = {{(52-PA_W){1'b0}}, sel_entry, 3'd0};
+            chain_walk[`DMT_WALK_OWNER1] = c_frame;
+        end else begin
+            chain_walk[`DMT_WALK_A0]     = {{(52-PA_W){1'b0}}, sel_entry, 3'd0};
+            chain_walk[`DMT_WALK_OWNER0] = c_frame;
+        end
+    end
 
-    assign multi_hit = use_tea && |(multi & allowed);
+    // what is matched: by whom, what, with which registers
+    wire [1:0]  m_frame = front_go ? V : step_chain ? chain_frame : match_frame;
+    wire [63:12] m_addr = front_go ? front_va[63:12]
+                        : step_chain ? {{(64-PA_W){1'b0}}, sel_entry[PA_W-1:12]}
+                        : match_addr;
+    wire [2:0]  m_sizes = (front_go || step_chain) ? 3'b111 : match_sizes;
+    wire [`DMT_WALK_W-1:0] m_walk = front_go ? {`DMT_WALK_W{1'b0}} : step_chain ? chain_walk : step_walk;
+    wire [1:0]  m_set   = settling ? roots_set : (m_frame == V) ? enter : (m_frame == S1) ? 2'd1 : 2'd0;
+    wire [51:0] m_vpn   = settling ? roots_vpn : m_addr;
+    wire [2:0]  route_multi;
+    wire [4:2]  use_pwc  = cache_used & {3{match && m_frame == V}};
+    wire [4:2]  use_npwc = cache_used & {3{match && m_frame != V}};
 
-    // Where an x86 walk starts, or goes on.
-    wire [PA_W-1:12] table_now  = do_fetch ? next_table : |pwc_hit ? pwc_table : root;
-    wire [2:0]       rights_now = do_fetch ? next_rights : |pwc_hit ? pwc_rights : 3'b111;
-    wire [2:0]       level_now  = do_fetch   ? c_level - 3'd1
-                                : pwc_hit[2] ? 3'd1
-                                : pwc_hit[3] ? 3'd2
-                                : pwc_hit[4] ? 3'd3
-                                : la57       ? 3'd5
-                                :              3'd4;
-    wire [56:12]     va_now     = do_fetch ? c_va[56:12] : va[56:12];
-    wire [8:0]       slot_now   = (level_now == 3'd5) ? va_now[56:48]
-                                : (level_now == 3'd4) ? va_now[47:39]
-                                : (level_now == 3'd3) ? va_now[38:30]
-                                : (level_now == 3'd2) ? va_now[29:21]
-                                :                       va_now[20:12];
+    assign found     = {hit_1g, hit_2m, hit_4k, unusable, plain, multi, hit};
+    assign multi_hit = route_multi & {3{match}};
 
-    wire             load_excl    = do_start ? start_excl : do_fetch || do_again ? c_excl : 1'b0;
-    wire             load_tea     = do_again ? c_tea : use_tea;
-    wire             load_alla    = do_fetch ? next_alla : do_again ? c_alla : 1'b1;
-    wire             load_need    = do_fetch ? next_need : do_again ? c_need : 1'b0;
-    wire             load_restart = do_start ? c_restart || !start_excl
-                                  : do_fetch || do_again ? c_restart : 1'b0;
+    // the emission of launch, or of the loader: no walk is in flight then
+    wire             ar_emit = emit || g_emit;
+    wire [ID_W-1:0]  ar_emit_ctx  = emit ? emit_ctx : {ID_W{1'b0}};
+    wire [1:0]       ar_emit_slot = emit ? emit_slot : {1'b0, g_slot};
+    wire [PA_W-1:3]  ar_emit_addr = emit ? emit_addr : g_addr;
 
     // --------------------------------------------------------------------- rooms
     dmt_csr #(
         .PA_W(PA_W), .CTX_N(CTX_N), .TEA_N(TEA_N), .SETS(SETS),
-        .PWC4_N(PWC4_N), .PWC3_N(PWC3_N), .PWC2_N(PWC2_N), .CNT_W(CNT_W), .CNT_N(CNT_N)
+        .PWC4_N(PWC4_N), .PWC3_N(PWC3_N), .PWC2_N(PWC2_N),
+        .NPWC4_N(NPWC4_N), .NPWC3_N(NPWC3_N), .NPWC2_N(NPWC2_N), .CNT_W(CNT_W), .CNT_N(CNT_N),
+        .OWNER_W(OWNER_W), .NOWNER_W(NOWNER_W)
     ) u_csr (
         .clk_i           (clk_i),
         .rst_i           (rst_i),
@@ -356,6 +418,7 @@ module dmt_mmu #(
         .s_rresp_o       (s_rresp_o),
         .drain_o         (drain),
         .idle_i          (idle),
+        .changed_o       (changed),
         .tea_we_o        (tea_we),
         .tea_w_set_o     (tea_w_set),
         .tea_w_index_o   (tea_w_index),
@@ -367,14 +430,44 @@ module dmt_mmu #(
         .tea_r_index_o   (tea_r_index),
         .tea_r_word_o    (tea_r_word),
         .tea_r_data_i    (tea_r_data),
-        .flush_all_o     (flush_all),
-        .flush_pcid_o    (flush_pcid),
-        .flush_id_o      (flush_id),
+        .load_start_o    (load_start),
+        .load_one_o      (load_one),
+        .load_any_o      (load_any),
+        .load_set_o      (load_set),
+        .load_index_o    (load_index),
+        .load_id_o       (load_id),
+        .load_busy_i     (load_busy),
+        .load_done_i     (load_done),
+        .table_set_i     (table_set),
+        .table_o         (gtea_table),
+        .entries_o       (gtea_entries),
+        .revoke_o        (revoke),
+        .revoke_all_o    (revoke_all),
+        .revoke_set_o    (revoke_set),
+        .revoke_id_o     (revoke_id),
+        .flush_v_o       (flush_v),
+        .flush_v_owner_o (flush_v_owner),
+        .flush_v_mask_o  (flush_v_mask),
+        .flush_s_o       (flush_s),
+        .flush_s_owner_o (flush_s_owner),
+        .flush_s_mask_o  (flush_s_mask),
+        .owner_v_o       (owner_v),
+        .owner_s0_o      (owner_s0),
+        .owner_s1_o      (owner_s1),
         .mode_o          (mode),
+        .enter_o         (enter),
+        .full_o          (full),
         .ad_update_o     (ad_update),
         .pa_reserved_o   (pa_reserved),
         .root_o          (root),
-        .pcid_o          (pcid),
+        .s2root0_o       (s2root0),
+        .s2root1_o       (s2root1),
+        .shadow_root_o   (shadow_root),
+        .s2ctl0_o        (s2ctl0),
+        .s2ctl1_o        (s2ctl1),
+        .shadow_ctl_o    (shadow_ctl),
+        .root1_o         (root1),
+        .root2_o         (root2),
         .wp_o            (wp),
         .pge_o           (pge),
         .la57_o          (la57),
@@ -386,6 +479,8 @@ module dmt_mmu #(
         .pkru_o          (pkru),
         .pkrs_o          (pkrs),
         .multi_hit_i     (multi_hit),
+        .gtea_i          (do_result && res_status == `DMT_STATUS_GTEA),
+        .gtea_fault_i    ({res_error[18], res_stage, res_error[17:0]}),
         .bus_i           (do_result && res_status == `DMT_STATUS_BUS && res_error[2:0] != 3'd0),
         .not_exclusive_i (do_result && res_status == `DMT_STATUS_BUS && res_error[2:0] == 3'd0),
         .bus_addr_i      (res_addr[PA_W-1:3]),
@@ -409,39 +504,192 @@ module dmt_mmu #(
         .r_index_i     (tea_r_index),
         .r_word_i      (tea_r_word),
         .r_data_o      (tea_r_data),
-        .set_i         (STAGE),
-        .vpn_i         (va[63:12]),
+        .g_set_i       (table_set),
+        .g_index_i     (g_index),
+        .g_valid_o     (g_valid),
+        .g_id_o        (g_id),
+        .g_we_i        (g_we),
+        .g_resolution_i (g_resolution),
+        .g_base_i      (g_base),
+        .g_pages_i     (g_pages),
+        .revoke_i      (revoke),
+        .revoke_all_i  (revoke_all),
+        .revoke_set_i  (revoke_set),
+        .revoke_id_i   (revoke_id),
+        .set_i         (m_set),
+        .vpn_i         (m_vpn),
         .hit_o         (hit),
         .multi_o       (multi),
+        .plain_o       (plain),
+        .unusable_o    (unusable),
         .index_4k_o    (hit_4k),
         .index_2m_o    (hit_2m),
         .index_1g_o    (hit_1g),
-        .sel_set_i     (STAGE),
+        .sel_set_i     (sel_set),
         .sel_index_i   (sel_index),
         .sel_sz_i      (sel_sz),
         .sel_vpn_i     (sel_vpn),
         .entry_o       (sel_entry),
-        .allow_o       (sel_allow)
+        .allow_o       (sel_allow),
+        .sel_gtea_o    (sel_gtea)
     );
 
-    dmt_pwc #(.PA_W(PA_W), .PWC4_N(PWC4_N), .PWC3_N(PWC3_N), .PWC2_N(PWC2_N)) u_pwc (
+    generate
+        if (SETS > 1) begin : g_stages
+            dmt_loader #(.PA_W(PA_W), .TEA_N(TEA_N)) u_loader (
+                .clk_i         (clk_i),
+                .rst_i         (rst_i),
+                .start_i       (load_start),
+                .one_i         (load_one),
+                .any_i         (load_any),
+                .set_i         (load_set),
+                .index_i       (load_index),
+                .id_i          (load_id),
+                .busy_o        (load_busy),
+                .done_o        (load_done),
+                .set_o         (table_set),
+                .table_i       (gtea_table),
+                .entries_i     (gtea_entries),
+                .pa_reserved_i (pa_reserved),
+                .index_o       (g_index),
+                .valid_i       (g_valid),
+                .reg_id_i      (g_id),
+                .we_o          (g_we),
+                .resolution_o  (g_resolution),
+                .base_o        (g_base),
+                .pages_o       (g_pages),
+                .emit_o        (g_emit),
+                .slot_o        (g_slot),
+                .addr_o        (g_addr),
+                .beat_i        (m_rvalid_i && m_rready_o),
+                .data_i        (m_rdata_i),
+                .resp_i        (m_rresp_i)
+            );
+
+            dmt_roots #(.PA_W(PA_W)) u_roots (
+                .clk_i        (clk_i),
+                .rst_i        (rst_i),
+                .start_i      (changed),
+                .busy_o       (settling),
+                .root1_i      (root1),
+                .root2_i      (root2),
+                .set_o        (roots_set),
+                .vpn_o        (roots_vpn),
+                .found_i      (found),
+                .root1_hits_o (root1_hits),
+                .root2_hits_o (root2_hits)
+            );
+
+            dmt_pwc #(
+                .PA_W(PA_W), .PWC4_N(NPWC4_N), .PWC3_N(NPWC3_N), .PWC2_N(NPWC2_N), .OWNER_W(NOWNER_W)
+            ) u_npwc (
+                .clk_i         (clk_i),
+                .rst_i         (rst_i),
+                .va_i          (m_addr[56:21]),
+                .owner_i       ((m_frame == S1) ? owner_s1 : owner_s0),
+                .hit_o         (npwc_hit),
+                .table_o       (npwc_table),
+                .rights_o      (npwc_rights),
+                .fill_i        (fill_s),
+                .fill_level_i  (fill_level),
+                .fill_va_i     (fill_prefix),
+                .fill_owner_i  (fill_s1 ? owner_s1 : owner_s0),
+                .fill_table_i  (fill_table),
+                .fill_rights_i (fill_rights),
+                .pending_o     (npwc_pending),
+                .flush_i       (flush_s),
+                .flush_owner_i (flush_s_owner),
+                .flush_mask_i  (flush_s_mask)
+            );
+        end else begin : g_one_stage
+            assign load_busy    = 1'b0;
+            assign load_done    = 1'b0;
+            assign table_set    = 2'd0;
+            assign g_index      = 6'd0;
+            assign g_we         = 1'b0;
+            assign g_resolution = 3'd0;
+            assign g_base       = 52'd0;
+            assign g_pages      = 52'd0;
+            assign g_emit       = 1'b0;
+            assign g_slot       = 1'b0;
+            assign g_addr       = {(PA_W-3){1'b0}};
+            assign settling     = 1'b0;
+            assign roots_set    = 2'd0;
+            assign roots_vpn    = 52'd0;
+            assign root1_hits   = 30'd0;
+            assign root2_hits   = 30'd0;
+            assign npwc_hit     = 3'd0;
+            assign npwc_table   = {(PA_W-12){1'b0}};
+            assign npwc_rights  = 4'd0;
+            assign npwc_pending = 1'b0;
+            wire unused_stages = &{1'b0, load_start, load_one, load_any, load_set, load_index, load_id,
+                                   gtea_table, gtea_entries, g_valid, g_id, changed, root1, root2, found,
+                                   owner_s0, owner_s1, fill_s, fill_s1, flush_s, flush_s_owner, flush_s_mask};
+        end
+    endgenerate
+
+    dmt_route #(.PA_W(PA_W)) u_route (
+        .frame_i        (m_frame),
+        .addr_i         (m_addr),
+        .sizes_i        (m_sizes),
+        .restart_i      (!front_go && !step_chain && match_restart),
+        .walk_i         (m_walk),
+        .hit_i          (hit),
+        .multi_i        (multi),
+        .plain_i        (plain),
+        .bad_i          (unusable),
+        .index_i        ({hit_1g, hit_2m, hit_4k}),
+        .root1_hits_i   (root1_hits),
+        .root2_hits_i   (root2_hits),
+        .cache_i        ((m_frame == V) ? pwc_hit : npwc_hit),
+        .cache_table_i  ((m_frame == V) ? pwc_table : npwc_table),
+        .cache_rights_i ((m_frame == V) ? pwc_rights : npwc_rights),
+        .enter_i        (enter),
+        .la57_i         (la57),
+        .full_i         (full),
+        .root_v_i       (root),
+        .root1_i        (s2root1),
+        .root0_i        (s2root0),
+        .shadow_root_i  (shadow_root),
+        .five0_i        (s2ctl0[`DMT_S2_FIVE]),
+        .five1_i        (s2ctl1[`DMT_S2_FIVE]),
+        .shadow_five_i  (shadow_ctl[`DMT_S2_FIVE]),
+        .tea_o          (to_tea),
+        .chain_o        (to_chain),
+        .refuse_o       (to_refuse),
+        .refuse_gtea_o  (to_refuse_gtea),
+        .set_o          (to_set),
+        .sizes_o        (to_sizes),
+        .index_o        (to_index),
+        .vpn_o          (to_vpn),
+        .read_o         (to_read),
+        .level_o        (to_level),
+        .rights_o       (to_rights),
+        .walk_o         (routed_walk),
+        .multi_hit_o    (route_multi),
+        .cache_used_o   (cache_used)
+    );
+
+    dmt_pwc #(
+        .PA_W(PA_W), .PWC4_N(PWC4_N), .PWC3_N(PWC3_N), .PWC2_N(PWC2_N), .OWNER_W(OWNER_W)
+    ) u_pwc (
         .clk_i         (clk_i),
         .rst_i         (rst_i),
-        .va_i          (va[56:21]),
-        .pcid_i        (pcid),
+        .va_i          (m_addr[56:21]),
+        .owner_i       (owner_v),
         .hit_o         (pwc_hit),
         .table_o       (pwc_table),
         .rights_o      (pwc_rights),
-        .fill_i        (fill),
-        .fill_level_i  (c_level),
-        .fill_va_i     (c_va[56:21]),
-        .fill_pcid_i   (pcid),
-        .fill_table_i  (next_table),
-        .fill_rights_i (next_rights),
+        .fill_i        (fill_v),
+        .fill_level_i  (fill_level),
+        .fill_va_i     (fill_prefix),
+        .fill_owner_i  (owner_v),
+        .fill_table_i  (fill_table),
+        .fill_rights_i (fill_rights),
         .pending_o     (pwc_pending),
-        .flush_all_i   (flush_all),
-        .flush_pcid_i  (flush_pcid),
-        .flush_id_i    (flush_id)
+        .flush_i       (flush_v),
+        .flush_owner_i (flush_v_owner),
+        .flush_mask_i  (flush_v_mask)
     );
 
     dmt_front #(.PA_W(PA_W), .TAG_W(TAG_W)) u_front (
@@ -456,7 +704,7 @@ module dmt_mmu #(
         .req_ac_i       (req_ac_i),
         .req_implicit_i (req_implicit_i),
         .req_nonspec_i  (req_nonspec_i),
-        .drain_i        (drain),
+        .drain_i        (drain || load_busy || settling),
         .mode_i         (mode),
         .la57_i         (la57),
         .pa_reserved_i  (pa_reserved),
@@ -482,7 +730,7 @@ module dmt_mmu #(
         .now_cycle_o    (cycle)
     );
 
-    dmt_contexts #(.PA_W(PA_W), .CTX_N(CTX_N), .ID_W(ID_W), .TAG_W(TAG_W)) u_contexts (
+    dmt_contexts #(.PA_W(PA_W), .CTX_N(CTX_N), .ID_W(ID_W), .TAG_W(TAG_W), .SETS(SETS)) u_contexts (
         .clk_i            (clk_i),
         .rst_i            (rst_i),
         .alloc_i          (front_go),
@@ -499,19 +747,14 @@ module dmt_mmu #(
         .nonspec_i        (front_nonspec),
         .load_i           (load),
         .load_ctx_i       (load_ctx),
-        .emit_i           (emit),
-        .emit_ctx_i       (emit_ctx),
-        .emit_slot_i      (emit_slot),
-        .emit_addr_i      (emit_addr),
+        .load_walk_i      (match ? routed_walk : step_walk),
+        .emit_i           (ar_emit),
+        .emit_ctx_i       (ar_emit_ctx),
+        .emit_slot_i      (ar_emit_slot),
+        .emit_addr_i      (ar_emit_addr),
         .emit_level_i     (emit_level),
         .emit_rights_i    (emit_rights),
         .emit_index_i     (emit_index),
-        .emit_tea_i       (emit_tea),
-        .emit_last_slot_i (emit_last_slot),
-        .emit_excl_i      (emit_excl),
-        .emit_alla_i      (emit_alla),
-        .emit_need_i      (emit_need),
-        .emit_restart_i   (emit_restart),
         .ctx_i            (step_ctx),
         .order_o          (c_order),
         .stamp_o          (c_stamp),
@@ -521,12 +764,8 @@ module dmt_mmu #(
         .user_o           (c_user),
         .smap_ok_o        (c_smap_ok),
         .nonspec_o        (c_nonspec),
-        .tea_o            (c_tea),
+        .walk_o           (c_walk),
         .last_o           (c_last),
-        .excl_o           (c_excl),
-        .alla_o           (c_alla),
-        .need_o           (c_need),
-        .restart_o        (c_restart),
         .addr_o           (c_addr),
         .level_o          (c_level),
         .rights_o         (c_rights),
@@ -559,22 +798,28 @@ module dmt_mmu #(
         .rst_i       (rst_i),
         .load_i      (load),
         .ctx_i       (load_ctx),
-        .excl_i      (load_excl),
-        .tea_i       (load_tea),
-        .match_i     (use_tea),
-        .sizes_i     (sizes),
-        .index_1g_i  (hit_1g),
-        .index_2m_i  (hit_2m),
-        .index_4k_i  (hit_4k),
-        .vpn_i       (va[63:12]),
-        .addr_i      (do_again ? c_addr : {table_now, slot_now}),
-        .level_i     (do_again ? c_level : level_now),
-        .rights_i    (do_again ? c_rights : rights_now),
-        .index_i     (do_again ? c_index : 6'd0),
-        .alla_i      (load_alla),
-        .need_i      (load_need),
-        .restart_i   (load_restart),
+        .excl_i      (do_again),
+        .match_i     (match && to_tea),
+        .chain_i     (match && to_chain),
+        .refuse_i    (match && to_refuse),
+        .refuse_gtea_i (to_refuse_gtea),
+        .entering_i  (to_set == enter),
+        .set_i       (to_set),
+        .sizes_i     (to_sizes),
+        .index_1g_i  (to_index[17:12]),
+        .index_2m_i  (to_index[11:6]),
+        .index_4k_i  (to_index[5:0]),
+        .vpn_i       (to_vpn),
+        .addr_i      (match ? to_read : step_addr),
+        .level_i     (match ? to_level : step_level),
+        .rights_i    (match ? to_rights : step_rights),
+        .index_i     (match ? 6'd0 : step_index),
         .open_o      (open),
+        .refuse_o    (refused),
+        .refuse_gtea_o (refused_gtea),
+        .chain_o     (chained),
+        .done_i      (step_refuse),
+        .sel_set_o   (sel_set),
         .sel_index_o (sel_index),
         .sel_sz_o    (sel_sz),
         .sel_vpn_o   (sel_vpn),
@@ -587,22 +832,17 @@ module dmt_mmu #(
         .addr_o      (emit_addr),
         .level_o     (emit_level),
         .rights_o    (emit_rights),
-        .index_o     (emit_index),
-        .tea_o       (emit_tea),
-        .last_slot_o (emit_last_slot),
-        .alla_o      (emit_alla),
-        .need_o      (emit_need),
-        .restart_o   (emit_restart)
+        .index_o     (emit_index)
     );
 
     dmt_pte_port #(.PA_W(PA_W), .CTX_N(CTX_N), .ID_W(ID_W)) u_port (
         .clk_i        (clk_i),
         .rst_i        (rst_i),
-        .emit_i       (emit),
-        .emit_ctx_i   (emit_ctx),
-        .emit_slot_i  (emit_slot),
-        .emit_excl_i  (emit_excl),
-        .emit_addr_i  (emit_addr),
+        .emit_i       (ar_emit),
+        .emit_ctx_i   (ar_emit_ctx),
+        .emit_slot_i  (ar_emit_slot),
+        .emit_excl_i  (emit_excl && emit),
+        .emit_addr_i  (ar_emit_addr),
         .ar_ctx_o     (ar_ctx),
         .ar_slot_o    (ar_slot),
         .ar_addr_i    (ar_addr),
@@ -651,26 +891,29 @@ module dmt_mmu #(
         .b_i             (step_b),
         .data_i          (step_data),
         .resp_i          (step_resp),
+        .refuse_i        (step_refuse),
+        .refuse_gtea_i   (refused_gtea),
+        .refuse_code_i   ({sel_gtea[12], sel_index, sel_gtea[11:0]}),
         .va_i            (c_va),
         .access_i        (c_access),
         .user_i          (c_user),
         .smap_ok_i       (c_smap_ok),
         .nonspec_i       (c_nonspec),
-        .tea_i           (c_tea),
+        .walk_i          (c_walk),
         .last_i          (c_last),
-        .excl_i          (c_excl),
-        .alla_i          (c_alla),
-        .need_i          (c_need),
         .level_i         (c_level),
-        .rights_i        (c_rights),
+        .above_i         (c_rights),
+        .index_i         (c_index),
         .addr_i          (c_addr),
         .dec_valid_i     (c_dec_valid),
         .dec_bus_i       (c_dec_bus),
         .dec_resp_i      (c_dec_resp),
         .dec_data_i      (c_data),
         .dec_level_i     (c_dec_level),
-        .dec_rights_i    (c_dec_rights),
+        .dec_above_i     (c_dec_rights),
+        .dec_index_i     (c_dec_index),
         .dec_addr_i      (c_dec_addr),
+        .enter_i         (enter),
         .wp_i            (wp),
         .smep_i          (smep),
         .smap_i          (smap),
@@ -680,23 +923,35 @@ module dmt_mmu #(
         .nxe_i           (nxe),
         .pkru_i          (pkru),
         .pkrs_i          (pkrs),
+        .s2ctl0_i        (s2ctl0),
+        .s2ctl1_i        (s2ctl1),
+        .shadow_ctl_i    (shadow_ctl),
         .ad_update_i     (ad_update),
         .pa_reserved_i   (pa_reserved),
         .wait_o          (do_wait),
-        .fetch_o         (do_fetch),
+        .read_o          (do_read),
         .again_o         (do_again),
-        .start_o         (do_start),
+        .match_o         (do_match),
         .update_o        (do_update),
         .result_o        (do_result),
         .decide_o        (decide),
         .decide_bus_o    (decide_bus),
-        .table_o         (next_table),
-        .rights_o        (next_rights),
-        .alla_o          (next_alla),
-        .need_o          (next_need),
-        .fill_o          (fill),
-        .start_excl_o    (start_excl),
-        .start_size_o    (start_size),
+        .walk_o          (step_walk),
+        .addr_o          (step_addr),
+        .level_o         (step_level),
+        .rights_o        (step_rights),
+        .index_o         (step_index),
+        .match_frame_o   (match_frame),
+        .match_addr_o    (match_addr),
+        .match_sizes_o   (match_sizes),
+        .match_restart_o (match_restart),
+        .fill_v_o        (fill_v),
+        .fill_s_o        (fill_s),
+        .fill_s1_o       (fill_s1),
+        .fill_level_o    (fill_level),
+        .fill_prefix_o   (fill_prefix),
+        .fill_table_o    (fill_table),
+        .fill_rights_o   (fill_rights),
         .value_o         (update_value),
         .status_o        (res_status),
         .pa_o            (res_pa),
@@ -708,7 +963,10 @@ module dmt_mmu #(
         .dirty_o         (res_dirty),
         .ad_needed_o     (res_ad_needed),
         .error_o         (res_error),
-        .fault_addr_o    (res_addr)
+        .fault_addr_o    (res_addr),
+        .fault_stage_o   (res_stage),
+        .path_index_o    (res_index),
+        .stage_o         (step_stage)
     );
 
     // ------------------------------------------------------------------ responses
@@ -716,18 +974,19 @@ module dmt_mmu #(
     wire [TAG_W-1:0] end_tag    = do_result ? c_tag : front_tag;
     wire [3:0]       end_status = do_result ? res_status : front_status;
     wire [PA_W-1:0]  end_pa     = do_result ? res_pa : front_pa;
-    wire [2:0]       end_rights = do_result ? res_rights : front_rights;
+    wire [3:0]       end_rights = do_result ? res_rights : front_rights;
     wire             end_dirty  = do_result ? res_dirty : front_dirty;
     wire [63:0]      end_addr   = do_result ? res_addr : front_fault_addr;
     wire [1:0]       end_size   = res_size & {2{do_result}};
     wire             end_global = res_global && do_result;
     wire [3:0]       end_pkey   = res_pkey & {4{do_result}};
-    wire [5:0]       end_memtype = res_memtype & {6{do_result}};
+    wire [6:0]       end_memtype = res_memtype & {7{do_result}};
     wire             end_ad_needed = res_ad_needed && do_result;
-    wire [31:0]      end_error  = res_error & {32{do_result}};
+    wire [33:0]      end_error  = res_error & {34{do_result}};
+    wire [1:0]       end_stage  = res_stage & {2{do_result}};
 
     assign resp_in = {end_tag, end_status, end_pa, end_size, end_rights, end_global, end_pkey,
-                      end_memtype, end_dirty, end_ad_needed, end_error, end_addr, STAGE};
+                      end_memtype, end_dirty, end_ad_needed, end_error, end_addr, end_stage};
 
     dmt_fifo #(.W(RESP_W), .DEPTH(2)) u_resp (
         .clk_i   (clk_i),
@@ -746,30 +1005,39 @@ module dmt_mmu #(
             resp_addr_o, resp_stage_o} = resp_out & {RESP_W{resp_head}};
 
     // ------------------------------------------------------ counters and trace
-    wire [1:0] path = c_tea ? `DMT_PATH_TEA : c_restart ? `DMT_PATH_RESTART : `DMT_PATH_RADIX;
-    wire       walked_ok = do_result && res_status == `DMT_STATUS_OK;
+    wire [5:0] path = {c_walk[`DMT_WALK_PATH2], c_walk[`DMT_WALK_PATH1], c_walk[`DMT_WALK_PATH0]};
+    wire       by_restart = (&path[5:4]) || (&path[3:2]) || (&path[1:0]);
+    wire       by_walk    = !by_restart && (path[5] || path[3] || path[1]);
+    wire       walked_ok  = do_result && res_status == `DMT_STATUS_OK;
+    wire       fault      = res_status == `DMT_STATUS_PF || res_status == `DMT_STATUS_EPT_VIOLATION
+                         || res_status == `DMT_STATUS_EPT_MISCONFIG || res_status == `DMT_STATUS_NPT_FAULT;
 
     dmt_counters #(.N(CNT_N), .CNT_W(CNT_W)) u_counters (
         .clk_i   (clk_i),
         .rst_i   (rst_i),
         .clear_i (cnt_clear),
-        .event_i ({ctx_busy,
+        .event_i ({use_npwc[2], use_npwc[3], use_npwc[4],
+                   do_result && res_status == `DMT_STATUS_GTEA,
+                   ctx_busy,
                    use_pwc[2], use_pwc[3], use_pwc[4],
                    step_b && step_resp == 2'b00,
                    step_b && step_resp == 2'b01,
                    step_r,
                    do_result && res_status == `DMT_STATUS_RETRY,
                    do_result && res_status == `DMT_STATUS_BUS,
-                   (do_result && res_status == `DMT_STATUS_PF) || (front_now && front_status == `DMT_STATUS_GP),
+                   (do_result && fault) || (front_now && front_status == `DMT_STATUS_GP),
                    front_now && front_status == `DMT_STATUS_OK,
-                   walked_ok && path == `DMT_PATH_RESTART,
-                   walked_ok && path == `DMT_PATH_RADIX,
-                   walked_ok && path == `DMT_PATH_TEA,
+                   walked_ok && by_restart,
+                   walked_ok && by_walk,
+                   walked_ok && !by_restart && !by_walk,
                    front_go || front_now}),
         .count_o (count)
     );
 
-    wire [5:0] end_index = c_dec_valid ? c_dec_index : c_index;
+    // of stages that registers alone served
+    wire [17:0] end_index = {res_index[17:12] & {6{path[5:4] == `DMT_PATH_TEA}},
+                             res_index[11:6]  & {6{path[3:2] == `DMT_PATH_TEA}},
+                             res_index[5:0]   & {6{path[1:0] == `DMT_PATH_TEA}}};
 
     dmt_trace #(.PA_W(PA_W), .TAG_W(TAG_W)) u_trace (
         .clk_i              (clk_i),
@@ -786,10 +1054,11 @@ module dmt_mmu #(
         .ref_valid_i        (step_r),
         .upd_valid_i        (step_b),
         .step_order_i       (c_order),
+        .step_stage_i       (step_stage),
         .step_level_i       (c_level),
-        .step_tea_i         (c_tea),
+        .step_tea_i         (c_walk[`DMT_WALK_TEA]),
         .step_index_i       (c_index),
-        .step_lock_i        (c_excl),
+        .step_lock_i        (c_walk[`DMT_WALK_EXCL]),
         .step_addr_i        (c_addr),
         .step_data_i        (step_data),
         .step_resp_i        (step_resp),
@@ -807,9 +1076,9 @@ module dmt_mmu #(
         .end_ad_needed_i    (end_ad_needed),
         .end_error_i        (end_error),
         .end_addr_i         (end_addr),
-        .end_stage_i        (STAGE),
-        .end_path_i         ({4'd0, path & {2{do_result}}}),
-        .end_index_i        ({12'd0, end_index & {6{do_result && c_tea}}}),
+        .end_stage_i        (end_stage),
+        .end_path_i         (path & {6{do_result}}),
+        .end_index_i        (end_index & {18{do_result}}),
         .end_stamp_i        (do_result ? c_stamp : front_stamp),
         .cycle_i            (cycle),
         .wt_req_valid_o     (wt_req_valid_o),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// dmt_pwc: the paging-structure caches: where an x86 walk may start.
+// dmt_pwc: paging-structure caches: where a walk may start.
 //
-// Three arrays keep PML4, PDPT and PD entries; the deepest hit wins, so a
-// level skipped costs no clock. Latency: look-up is combinational; a fill
+// One instance serves the entering stage, one the second stages. Three arrays
+// keep entries of level 4, 3 and 2 with the host address of the next table; the
+// deepest hit wins, so a level skipped costs no clock. Latency: look-up is combinational; a fill
 // asked for in one cycle is written in the next and seen in the one after.
 // Flushes come only while no walk is in flight and no fill is pending.
 `default_nettype none
@@ -10,31 +11,33 @@
 module dmt_pwc #(
     // physical address width, 32..52
     parameter PA_W = 52,
-    // cached PML4, PDPT, PD entries; 0 leaves a cache out
+    // cached entries of level 4, 3, 2; 0 leaves a cache out
     parameter PWC4_N = 2,
     parameter PWC3_N = 4,
-    parameter PWC2_N = 32
+    parameter PWC2_N = 32,
+    // bits of what an entry belongs to besides its prefix
+    parameter OWNER_W = 30
 ) (
     input  wire             clk_i,
     input  wire             rst_i,
 
     input  wire [56:21]     va_i,
-    input  wire [11:0]      pcid_i,
+    input  wire [OWNER_W-1:0] owner_i,
     output wire [4:2]       hit_o,         // which cache the walk starts from, one-hot or none
     output wire [PA_W-1:12] table_o,
-    output wire [2:0]       rights_o,
+    output wire [3:0]       rights_o,
 
     input  wire             fill_i,
     input  wire [2:0]       fill_level_i,  // of the entry
     input  wire [56:21]     fill_va_i,
-    input  wire [11:0]      fill_pcid_i,
+    input  wire [OWNER_W-1:0] fill_owner_i,
     input  wire [PA_W-1:12] fill_table_i,
-    input  wire [2:0]       fill_rights_i,
+    input  wire [3:0]       fill_rights_i,
     output wire             pending_o,     // a fill is to be written
 
-    input  wire             flush_all_i,
-    input  wire             flush_pcid_i,
-    input  wire [11:0]      flush_id_i
+    input  wire             flush_i,
+    input  wire [OWNER_W-1:0] flush_owner_i,
+    input  wire [OWNER_W-1:0] flush_mask_i
 );
 
     localparam F_W = PA_W - 12;
@@ -42,9 +45,9 @@ module dmt_pwc #(
     reg             pend_q;
     reg [2:0]       pend_level_q;
     reg [56:21]     pend_va_q;
-    reg [11:0]      pend_pcid_q;
+    reg [OWNER_W-1:0] pend_owner_q;
     reg [PA_W-1:12] pend_table_q;
-    reg [2:0]       pend_rights_q;
+    reg [3:0]       pend_rights_q;
 
     wire kept = (fill_level_i == 3'd4 && PWC4_N != 0)
              || (fill_level_i == 3'd3 && PWC3_N != 0)
@@ -60,7 +63,7 @@ module dmt_pwc #(
         if (fill_i) begin
             pend_level_q  <= fill_level_i;
             pend_va_q     <= fill_va_i;
-            pend_pcid_q   <= fill_pcid_i;
+            pend_owner_q  <= fill_owner_i;
             pend_table_q  <= fill_table_i;
             pend_rights_q <= fill_rights_i;
         end
@@ -69,7 +72,7 @@ module dmt_pwc #(
 
     wire [4:2]     hit;
     wire [F_W-1:0] frame4, frame3, frame2;
-    wire [2:0]     rights4, rights3, rights2;
+    wire [3:0]     rights4, rights3, rights2;
 
     genvar l;
     generate
@@ -77,37 +80,37 @@ module dmt_pwc #(
             localparam N   = (l == 4) ? PWC4_N : (l == 3) ? PWC3_N : PWC2_N;
             localparam LOW = 12 + 9 * (l - 1);
             wire [F_W-1:0] frame;
-            wire [2:0]     rights;
+            wire [3:0]     rights;
             if (N != 0) begin : g_array
-                dmt_pwc_array #(.N(N), .TAG_W(57 - LOW), .FRAME_W(F_W)) u_array (
+                dmt_pwc_array #(.N(N), .TAG_W(57 - LOW), .OWNER_W(OWNER_W), .FRAME_W(F_W)) u_array (
                     .clk_i         (clk_i),
                     .rst_i         (rst_i),
                     .tag_i         (va_i[56:LOW]),
-                    .pcid_i        (pcid_i),
+                    .owner_i       (owner_i),
                     .hit_o         (hit[l]),
                     .frame_o       (frame),
                     .rights_o      (rights),
                     .fill_i        (pend_q && pend_level_q == l),
                     .fill_tag_i    (pend_va_q[56:LOW]),
-                    .fill_pcid_i   (pend_pcid_q),
+                    .fill_owner_i  (pend_owner_q),
                     .fill_frame_i  (pend_table_q),
                     .fill_rights_i (pend_rights_q),
-                    .flush_all_i   (flush_all_i),
-                    .flush_pcid_i  (flush_pcid_i),
-                    .flush_id_i    (flush_id_i)
+                    .flush_i       (flush_i),
+                    .flush_owner_i (flush_owner_i),
+                    .flush_mask_i  (flush_mask_i)
                 );
             end else begin : g_none
                 assign hit[l] = 1'b0;
                 assign frame  = {F_W{1'b0}};
-                assign rights = 3'd0;
+                assign rights = 4'd0;
             end
         end
     endgenerate
 
     generate
         if (PWC4_N == 0 && PWC3_N == 0 && PWC2_N == 0) begin : g_unused
-            wire unused = &{1'b0, va_i, pcid_i, pend_level_q, pend_va_q, pend_pcid_q, pend_table_q,
-                            pend_rights_q, flush_all_i, flush_pcid_i, flush_id_i};
+            wire unused = &{1'b0, va_i, owner_i, pend_level_q, pend_va_q, pend_owner_q, pend_table_q,
+                            pend_rights_q, flush_i, flush_owner_i, flush_mask_i};
         end
     endgenerate
 

@@ -11,6 +11,8 @@ module dmt_pwc_array #(
     parameter N = 4,
     // bits of the address prefix
     parameter TAG_W = 27,
+    // bits of what else an entry belongs to (stage, PCID, tags)
+    parameter OWNER_W = 30,
     // bits of a table frame
     parameter FRAME_W = 40
 ) (
@@ -18,20 +20,20 @@ module dmt_pwc_array #(
     input  wire               rst_i,
 
     input  wire [TAG_W-1:0]   tag_i,
-    input  wire [11:0]        pcid_i,
+    input  wire [OWNER_W-1:0] owner_i,
     output wire               hit_o,
     output wire [FRAME_W-1:0] frame_o,     // zero without a hit
-    output wire [2:0]         rights_o,    // zero without a hit
+    output wire [3:0]         rights_o,    // zero without a hit
 
     input  wire               fill_i,
     input  wire [TAG_W-1:0]   fill_tag_i,
-    input  wire [11:0]        fill_pcid_i,
+    input  wire [OWNER_W-1:0] fill_owner_i,
     input  wire [FRAME_W-1:0] fill_frame_i,
-    input  wire [2:0]         fill_rights_i,
+    input  wire [3:0]         fill_rights_i,
 
-    input  wire               flush_all_i,
-    input  wire               flush_pcid_i, // entries of flush_id_i
-    input  wire [11:0]        flush_id_i
+    input  wire               flush_i,     // entries whose owner agrees where the mask has ones
+    input  wire [OWNER_W-1:0] flush_owner_i,
+    input  wire [OWNER_W-1:0] flush_mask_i
 );
 
     localparam PTR_W = (N > 1) ? $clog2(N) : 1;
@@ -41,17 +43,17 @@ module dmt_pwc_array #(
     reg [N-1:0]       valid_q;
     reg [PTR_W-1:0]   ptr_q;
     reg [TAG_W-1:0]   tag_q    [0:N-1];
-    reg [11:0]        pcid_q   [0:N-1];
+    reg [OWNER_W-1:0] owner_q  [0:N-1];
     reg [FRAME_W-1:0] frame_q  [0:N-1];
-    reg [2:0]         rights_q [0:N-1];
+    reg [3:0]         rights_q [0:N-1];
 
     wire [N-1:0] hit, same, stale;
     genvar g;
     generate
         for (g = 0; g < N; g = g + 1) begin : g_entry
-            assign hit[g]   = valid_q[g] && tag_q[g] == tag_i && pcid_q[g] == pcid_i;
-            assign same[g]  = valid_q[g] && tag_q[g] == fill_tag_i && pcid_q[g] == fill_pcid_i;
-            assign stale[g] = flush_all_i || (flush_pcid_i && pcid_q[g] == flush_id_i);
+            assign hit[g]   = valid_q[g] && tag_q[g] == tag_i && owner_q[g] == owner_i;
+            assign same[g]  = valid_q[g] && tag_q[g] == fill_tag_i && owner_q[g] == fill_owner_i;
+            assign stale[g] = flush_i && !(|((owner_q[g] ^ flush_owner_i) & flush_mask_i));
         end
     endgenerate
 
@@ -70,7 +72,7 @@ module dmt_pwc_array #(
 
     assign hit_o    = |hit;
     assign frame_o  = frame_q[at]  & {FRAME_W{hit_o}};
-    assign rights_o = rights_q[at] & {3{hit_o}};
+    assign rights_o = rights_q[at] & {4{hit_o}};
 
     wire at_ptr = fill_i && !(|same);
 
@@ -79,7 +81,7 @@ module dmt_pwc_array #(
         for (i = 0; i < N; i = i + 1)
             if (fill_i && (same[i] || (at_ptr && ptr_q == i[PTR_W-1:0]))) begin
                 tag_q[i]    <= fill_tag_i;
-                pcid_q[i]   <= fill_pcid_i;
+                owner_q[i]  <= fill_owner_i;
                 frame_q[i]  <= fill_frame_i;
                 rights_q[i] <= fill_rights_i;
             end

@@ -6,6 +6,9 @@
 // set is compared with an address, in parallel (hit_o, index_o, multi_o are
 // combinational from set_i and vpn_i); in the second the chosen register's
 // entry address is computed (entry_o, allow_o, combinational from sel_*).
+// A register of KIND GTEA carries what dmt_loader resolved: the gTEA's base
+// and, in pages of its own range, how far the gTEA reaches; a guest's words
+// never become an address. unusable_o: not resolved, or past that bound.
 // Registers change only while no walk is in flight, so a register chosen in
 // one cycle is still the same in the next.
 // Bits of hit_o, multi_o: {1G, 2M, 4K}.
@@ -37,11 +40,27 @@ module dmt_tea_file #(
     input  wire [1:0]       r_word_i,
     output wire [63:0]      r_data_o,
 
+    // gTEAs: the register the loader looks at, what it found, revocation
+    input  wire [1:0]       g_set_i,
+    input  wire [5:0]       g_index_i,
+    output wire             g_valid_o,     // P=1 and KIND GTEA
+    output wire [11:0]      g_id_o,
+    input  wire             g_we_i,
+    input  wire [2:0]       g_resolution_i,
+    input  wire [51:0]      g_base_i,      // first frame
+    input  wire [51:0]      g_pages_i,
+    input  wire             revoke_i,
+    input  wire             revoke_all_i,  // else registers with revoke_id_i
+    input  wire [1:0]       revoke_set_i,
+    input  wire [11:0]      revoke_id_i,
+
     // first cycle: compare
     input  wire [1:0]       set_i,
     input  wire [51:0]      vpn_i,
     output wire [2:0]       hit_o,
     output wire [2:0]       multi_o,
+    output wire [2:0]       plain_o,       // the register is KIND PA, of a set above 0
+    output wire [2:0]       unusable_o,
     output wire [5:0]       index_4k_o,
     output wire [5:0]       index_2m_o,
     output wire [5:0]       index_1g_o,
@@ -52,7 +71,8 @@ module dmt_tea_file #(
     input  wire [1:0]       sel_sz_i,
     input  wire [51:0]      sel_vpn_i,
     output wire [PA_W-1:3]  entry_o,
-    output wire [2:0]       allow_o        // {X, U, W}
+    output wire [2:0]       allow_o,       // {X, U, W}
+    output wire [12:0]      sel_gtea_o     // {not resolved, ID}
 );
 
     localparam N     = SETS * TEA_N;
@@ -79,7 +99,7 @@ module dmt_tea_file #(
         reg   [7:0] sum;
         reg         unused;
         begin
-            sum    = {6'd0, set} * TEA_32[7:0] + {2'd0, index};
+            sum    = ((set == 2'd0) ? 8'd0 : (set == 2'd1) ? TEA_32[7:0] : {TEA_32[6:0], 1'b0}) + {2'd0, index};
             flat   = sum[IDX_W-1:0];
             unused = &{1'b0, sum};
         end
@@ -163,7 +183,7 @@ module dmt_tea_file #(
     wire [IDX_W-1:0] rx = flat(r_set_i, r_index_i);
     wire [63:0] r_word0 = {base_vpn_q[rx], 4'd0, allow_q[rx], kind_q[rx], sz_q[rx], p_q[rx]};
     wire [63:0] r_word1 = {base_pfn_q[rx], gtea_q[rx]};
-    wire [63:0] r_word3 = {59'd0, refusal_q[rx], p_q[rx]};
+    wire [63:0] r_word3 = {56'd0, r_resolution, refusal_q[rx], p_q[rx]};
     assign r_data_o = (r_word_i == 2'd0) ? r_word0 & {64{seen0_q[rx]}}
                     : (r_word_i == 2'd1) ? r_word1 & {64{seen1_q[rx]}}
                     : (r_word_i == 2'd2) ? pages_q[rx] & {64{seen2_q[rx]}}
@@ -171,7 +191,7 @@ module dmt_tea_file #(
 
     // ----------------------------------------------------------------- compare
     // VPN - base < pages is base <= VPN < base + pages, as ranges never wrap.
-    wire [TEA_N-1:0] cover_4k, cover_2m, cover_1g;
+    wire [TEA_N-1:0] cover_4k, cover_2m, cover_1g, plain, usable;
     genvar g;
     generate
         for (g = 0; g < TEA_N; g = g + 1) begin : g_compare
@@ -179,6 +199,7 @@ module dmt_tea_file #(
             wire [51:0] offset  = vpn_i - base_vpn_q[at];
             wire        covers  = p_q[at] && {1'b0, offset} < pages_q[at][52:0];
             wire [1:0]  sz      = sz_q[at];
+            assign plain[g]     = set_i != 2'd0 && kind_q[at] == `DMT_KIND_PA;
             assign cover_4k[g] = covers && sz == `DMT_SIZE_4K;
             assign cover_2m[g] = covers && sz == `DMT_SIZE_2M;
             assign cover_1g[g] = covers && sz == `DMT_SIZE_1G;
@@ -196,6 +217,15 @@ module dmt_tea_file #(
         end
     endfunction
 
+    // Of the register at `index`, when there are sets with gTEAs at all.
+    function pick;
+        input [TEA_N-1:0] of;
+        input [TEA_N-1:0] hits;
+        pick = |(of & hits & ~(hits - 1'b1));
+    endfunction
+    assign plain_o    = {pick(plain, cover_1g), pick(plain, cover_2m), pick(plain, cover_4k)};
+    assign unusable_o = {pick(~usable, cover_1g), pick(~usable, cover_2m), pick(~usable, cover_4k)};
+
     assign hit_o      = {|cover_1g, |cover_2m, |cover_4k};
     assign multi_o    = {|(cover_1g & (cover_1g - 1'b1)),
                          |(cover_2m & (cover_2m - 1'b1)),
@@ -210,14 +240,80 @@ module dmt_tea_file #(
     wire [51:0]      slot   = (sel_sz_i == `DMT_SIZE_1G) ? {18'd0, offset[51:18]}
                             : (sel_sz_i == `DMT_SIZE_2M) ? {9'd0, offset[51:9]}
                             :                              offset;
-    wire [51:0]      pfn    = base_pfn_q[sx] & {52{seen1_q[sx]}};
+    wire [51:0]      pfn    = sel_gtea ? sel_gbase : base_pfn_q[sx] & {52{seen1_q[sx]}};
     wire [PA_W-4:0]  entry  = {pfn[PA_W-13:0], 9'd0} + slot[PA_W-4:0];
     wire [2:0]       wux    = allow_q[sx];
 
     assign entry_o = entry;
     assign allow_o = {wux[0], wux[1], wux[2]};
 
-    // An entry beyond the physical width is refused when the register is written.
+    // ------------------------------------------------------------------- gTEAs
+    wire [2:0]  r_resolution;
+    wire [51:0] sel_gbase;
+    wire        sel_gtea = sel_set_i != 2'd0 && kind_q[sx] == `DMT_KIND_GTEA;
+    generate
+        if (SETS > 1) begin : g_gtea
+            // of sets 1 and up; the limit is in pages from BASE_VPN, at most 2^52
+            reg [51:0]  gbase_q [0:N-1];
+            reg [52:0]  limit_q [0:N-1];
+            reg [3*N-1:0] resolution_q;
+
+            wire [IDX_W-1:0] gx   = flat(g_set_i, g_index_i);
+            wire [51:0] first    = base_pfn_q[gx] & {52{seen1_q[gx]}};
+            wire [51:0] left      = (g_pages_i > first) ? g_pages_i - first : 52'd0;
+            wire [1:0]  gsz       = sz_q[gx];
+            wire        far       = (gsz == `DMT_SIZE_1G) ? |left[51:25]
+                                  : (gsz == `DMT_SIZE_2M) ? |left[51:34]
+                                  :                         |left[51:43];
+            wire [52:0] reach     = (gsz == `DMT_SIZE_1G) ? {1'b0, left[24:0], 27'd0}
+                                  : (gsz == `DMT_SIZE_2M) ? {1'b0, left[33:0], 18'd0}
+                                  :                         {1'b0, left[42:0], 9'd0};
+            assign g_valid_o = p_q[gx] && kind_q[gx] == `DMT_KIND_GTEA;
+            assign g_id_o    = gtea_q[gx] & {12{seen1_q[gx]}};
+
+            always @(posedge clk_i)
+                if (g_we_i) begin
+                    gbase_q[gx] <= g_base_i + first;
+                    limit_q[gx] <= far ? {1'b1, 52'd0} : reach;
+                end
+
+            integer i;
+            always @(posedge clk_i)
+                for (i = 0; i < N; i = i + 1)
+                    if (rst_i || clear_i || (we_i && w_word_i == 2'd0 && wx == i[IDX_W-1:0]))
+                        resolution_q[3*i +: 3] <= `DMT_RESOLUTION_NOT_TRIED;
+                    else if (g_we_i && gx == i[IDX_W-1:0])
+                        resolution_q[3*i +: 3] <= g_resolution_i;
+                    else if (revoke_i && p_q[i] && kind_q[i] == `DMT_KIND_GTEA
+                             && i / TEA_N == {30'd0, revoke_set_i}
+                             && (revoke_all_i || (gtea_q[i] & {12{seen1_q[i]}}) == revoke_id_i))
+                        resolution_q[3*i +: 3] <= `DMT_RESOLUTION_REVOKED;
+
+            for (g = 0; g < TEA_N; g = g + 1) begin : g_within
+                wire [IDX_W-1:0] at = flat(set_i, g);
+                wire [51:0] in_vma  = vpn_i - base_vpn_q[at];
+                assign usable[g] = set_i == 2'd0 || kind_q[at] == `DMT_KIND_PA
+                                || (resolution_q[3*at +: 3] == `DMT_RESOLUTION_OK && {1'b0, in_vma} < limit_q[at]);
+            end
+
+            assign r_resolution = resolution_q[3*rx +: 3];
+            assign sel_gbase    = gbase_q[sx];
+            assign sel_gtea_o   = {resolution_q[3*sx +: 3] != `DMT_RESOLUTION_OK,
+                                   gtea_q[sx] & {12{seen1_q[sx]}}};
+        end else begin : g_no_gtea
+            assign usable       = {TEA_N{1'b1}};
+            assign g_valid_o    = 1'b0;
+            assign g_id_o       = 12'd0;
+            assign r_resolution = `DMT_RESOLUTION_NOT_TRIED;
+            assign sel_gbase    = 52'd0;
+            assign sel_gtea_o   = 13'd0;
+            wire unused_gtea = &{1'b0, g_set_i, g_index_i, g_we_i, g_resolution_i, g_base_i, g_pages_i,
+                                 revoke_i, revoke_all_i, revoke_set_i, revoke_id_i};
+        end
+    endgenerate
+
+    // An entry beyond the physical width is refused when the register is written,
+    // or when it is resolved.
     wire unused = &{1'b0, slot[51:PA_W-3], pfn[51:PA_W-12]};
 
 endmodule

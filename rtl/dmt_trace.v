@@ -29,6 +29,7 @@ module dmt_trace #(
     input  wire             ref_valid_i,
     input  wire             upd_valid_i,
     input  wire [31:0]      step_order_i,
+    input  wire [1:0]       step_stage_i,
     input  wire [2:0]       step_level_i,
     input  wire             step_tea_i,
     input  wire [5:0]       step_index_i,
@@ -43,13 +44,13 @@ module dmt_trace #(
     input  wire [3:0]       end_status_i,
     input  wire [PA_W-1:0]  end_pa_i,
     input  wire [1:0]       end_size_i,
-    input  wire [2:0]       end_rights_i,
+    input  wire [3:0]       end_rights_i,
     input  wire             end_global_i,
     input  wire [3:0]       end_pkey_i,
-    input  wire [5:0]       end_memtype_i,
+    input  wire [6:0]       end_memtype_i,
     input  wire             end_dirty_i,
     input  wire             end_ad_needed_i,
-    input  wire [31:0]      end_error_i,
+    input  wire [33:0]      end_error_i,
     input  wire [63:0]      end_addr_i,
     input  wire [1:0]       end_stage_i,
     input  wire [5:0]       end_path_i,
@@ -69,7 +70,7 @@ module dmt_trace #(
 
     output reg              wt_ref_valid_o,
     output reg [31:0]       wt_ref_order_o,
-    output wire [1:0]       wt_ref_stage_o,
+    output reg [1:0]        wt_ref_stage_o,
     output reg [2:0]        wt_ref_level_o,
     output reg              wt_ref_tea_o,
     output reg [5:0]        wt_ref_index_o,
@@ -80,7 +81,7 @@ module dmt_trace #(
 
     output reg              wt_upd_valid_o,
     output reg [31:0]       wt_upd_order_o,
-    output wire [1:0]       wt_upd_stage_o,
+    output reg [1:0]        wt_upd_stage_o,
     output reg [PA_W-1:0]   wt_upd_addr_o,
     output reg [63:0]       wt_upd_data_o,
     output reg [1:0]        wt_upd_resp_o,
@@ -91,13 +92,13 @@ module dmt_trace #(
     output reg [3:0]        wt_end_status_o,
     output reg [PA_W-1:0]   wt_end_pa_o,
     output reg [1:0]        wt_end_size_o,
-    output reg [2:0]        wt_end_rights_o,
+    output reg [3:0]        wt_end_rights_o,
     output reg              wt_end_global_o,
     output reg [3:0]        wt_end_pkey_o,
-    output reg [5:0]        wt_end_memtype_o,
+    output reg [6:0]        wt_end_memtype_o,
     output reg              wt_end_dirty_o,
     output reg              wt_end_ad_needed_o,
-    output reg [31:0]       wt_end_error_o,
+    output reg [33:0]       wt_end_error_o,
     output reg [63:0]       wt_end_addr_o,
     output reg [1:0]        wt_end_stage_o,
     output reg [5:0]        wt_end_path_o,
@@ -109,10 +110,6 @@ module dmt_trace #(
     wire rd  = ref_valid_i && !rst_i;
     wire upd = upd_valid_i && !rst_i;
     wire fin = end_valid_i && !rst_i;
-
-    // Every entry is one of stage 0 until there are others.
-    assign wt_ref_stage_o = 2'd0;
-    assign wt_upd_stage_o = 2'd0;
 
     always @(posedge clk_i) begin
         wt_req_valid_o    <= req;
@@ -127,6 +124,7 @@ module dmt_trace #(
 
         wt_ref_valid_o <= rd;
         wt_ref_order_o <= step_order_i & {32{rd}};
+        wt_ref_stage_o <= step_stage_i & {2{rd}};
         wt_ref_level_o <= step_level_i & {3{rd}};
         wt_ref_tea_o   <= step_tea_i   && rd;
         wt_ref_index_o <= step_index_i & {6{rd && step_tea_i}};
@@ -137,6 +135,7 @@ module dmt_trace #(
 
         wt_upd_valid_o <= upd;
         wt_upd_order_o <= step_order_i & {32{upd}};
+        wt_upd_stage_o <= step_stage_i & {2{upd}};
         wt_upd_addr_o  <= {step_addr_i & {(PA_W-3){upd}}, 3'd0};
         wt_upd_data_o  <= step_data_i  & {64{upd}};
         wt_upd_resp_o  <= step_resp_i  & {2{upd}};
@@ -147,13 +146,13 @@ module dmt_trace #(
         wt_end_status_o    <= end_status_i    & {4{fin}};
         wt_end_pa_o        <= end_pa_i        & {PA_W{fin}};
         wt_end_size_o      <= end_size_i      & {2{fin}};
-        wt_end_rights_o    <= end_rights_i    & {3{fin}};
+        wt_end_rights_o    <= end_rights_i    & {4{fin}};
         wt_end_global_o    <= end_global_i    && fin;
         wt_end_pkey_o      <= end_pkey_i      & {4{fin}};
-        wt_end_memtype_o   <= end_memtype_i   & {6{fin}};
+        wt_end_memtype_o   <= end_memtype_i   & {7{fin}};
         wt_end_dirty_o     <= end_dirty_i     && fin;
         wt_end_ad_needed_o <= end_ad_needed_i && fin;
-        wt_end_error_o     <= end_error_i     & {32{fin}};
+        wt_end_error_o     <= end_error_i     & {34{fin}};
         wt_end_addr_o      <= end_addr_i      & {64{fin}};
         wt_end_stage_o     <= end_stage_i     & {2{fin}};
         wt_end_path_o      <= end_path_i      & {6{fin}};
