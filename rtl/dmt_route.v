@@ -178,6 +178,7 @@ module dmt_route #(
     wire [1:0] h_path  = h_tea ? `DMT_PATH_TEA : `DMT_PATH_RADIX;
     wire       g_s0    = g_on && !g_s1;
     wire       g_is_s1 = g_on && g_s1;
+    wire       s1_tea  = is_s1 ? f_tea : g_tea;
 
     // codes of each stage in this match, NOT_USED when it was not asked
     wire [1:0] path0 = h_on ? h_path : g_s0 ? g_path : (f_stage == 2'd0) ? f_path : `DMT_PATH_NOT_USED;
@@ -222,10 +223,10 @@ module dmt_route #(
         end
         if (is_s1 || g_is_s1) begin
             next[`DMT_WALK_LOC0]     = 4'hF;
-            next[`DMT_WALK_S1_TEA]   = f_tea || g_tea;
-            next[`DMT_WALK_S1_LEVEL] = (f_tea || g_tea) ? chosen : is_s1 ? f_top : g_top;
+            next[`DMT_WALK_S1_TEA]   = s1_tea;
+            next[`DMT_WALK_S1_LEVEL] = s1_tea ? chosen : is_s1 ? f_top : g_top;
             next[`DMT_WALK_S1_RIGHTS] = 4'hF;
-            next[`DMT_WALK_S1_INDEX] = (f_tea || g_tea) ? index_of(used[2:1], index) : 6'd0;
+            next[`DMT_WALK_S1_INDEX] = s1_tea ? index_of(used[2:1], index) : 6'd0;
             next[`DMT_WALK_S1_LEFT]  = is_s1 ? f_hit & ~f_use : g_hit & ~g_use;
         end
         if (g_is_s1) begin

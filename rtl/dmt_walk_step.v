@@ -366,7 +366,7 @@ module dmt_walk_step #(
         next[`DMT_WALK_EXCL]   = again_o;
         next[`DMT_WALK_TEA]    = again_o ? tea : to_owner && o_tea;
         next[`DMT_WALK_LAST]   = 2'd0;
-        if (tea && !undecided)
+        if (valid_i && tea && !undecided)
             case (stage)
             2'd0:    next[`DMT_WALK_INDEX0] = index;
             2'd1:    next[`DMT_WALK_INDEX1] = index;

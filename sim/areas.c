@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "areas.h"
 
-#include "dmt/regs.h"
 #include "io.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define BUBBLE_PERCENT 2u                /* paper, section 4.2.1 */
-#define TEA_FRAMES_MAX UINT64_C(0x40000) /* 1 GiB of TEAs maps 512 GiB in 4 KiB pages: ample */
 
 static void add(struct areas *a, uint64_t start, uint64_t end, uint8_t rights)
 {
@@ -89,75 +85,4 @@ void areas_free(struct areas *a)
     free(a->vma);
     free(a->rights);
     *a = (struct areas){0};
-}
-
-struct top {
-    unsigned maxpa;
-    uint64_t pfn; /* first frame above everything seen */
-};
-
-static bool see(void *user, unsigned level, uint64_t va, uint64_t addr, uint64_t entry)
-{
-    struct top *top = user;
-    bool leaf = level == 1 || (level <= 3 && (entry & DMT_PTE_PS) != 0);
-    uint64_t bytes = leaf ? dmt_level_bytes(level) : 4096;
-    uint64_t end = ((entry & DMT_PTE_FRAME & ~(bytes - 1)) + bytes) >> 12;
-
-    (void)va, (void)addr;
-    if (end > top->pfn && end <= UINT64_C(1) << (top->maxpa - 12)) {
-        top->pfn = end;
-    }
-    return true;
-}
-
-bool areas_layout(struct dmt_mem *mem, struct dmt_state *state, const struct areas *a, unsigned registers,
-                  uint64_t tea_base, struct dmt_tea_report *report)
-{
-    const struct dmt_level *l = &state->level[0];
-    struct dmt_table t = {mem, (l->cr3 & DMT_PTE_FRAME) >> 12,
-                          (l->cr4 & DMT_LEVEL_CR4_LA57_MASK) != 0 ? 5 : 4};
-    struct dmt_pool pool = {mem, tea_base, UINT64_C(1) << (state->maxpa - 12)};
-    uint64_t va;
-    unsigned index;
-
-    if (tea_base == 0) {
-        /* No frame that is in use: what is present, and what the root maps; a
-         * kernel's direct map makes that all of its memory. */
-        struct top top = {.maxpa = state->maxpa};
-        size_t n = dmt_mem_count(mem);
-        uint64_t *pfn = malloc((n + 1) * sizeof *pfn);
-        if (pfn == NULL) {
-            say("out of memory");
-            return false;
-        }
-        dmt_mem_list(mem, pfn);
-        top.pfn = n > 0 ? pfn[n - 1] + 1 : 0;
-        free(pfn);
-        dmt_table_each(&t, 0, UINT64_MAX, see, &top);
-        pool.next = (top.pfn + 511) & ~UINT64_C(511);
-    }
-    if (pool.limit > pool.next + TEA_FRAMES_MAX) {
-        pool.limit = pool.next + TEA_FRAMES_MAX;
-    }
-    struct dmt_tea_options o = {.registers = registers,
-                                .bubble_percent = BUBBLE_PERCENT,
-                                .maxpa = state->maxpa,
-                                .nxe = (l->efer & DMT_LEVEL_EFER_NXE_MASK) != 0,
-                                .frames = {&pool, dmt_pool_alloc}};
-    switch (dmt_tea_layout(&t, a->vma, a->n, &o, state->tea[0], report)) {
-    case DMT_TEA_OK:
-        break;
-    case DMT_TEA_NO_MEMORY:
-        say("out of memory");
-        return false;
-    default:
-        say("areas or number of registers (%u) out of range", registers);
-        return false;
-    }
-    if (!dmt_tea_check(&t, state->tea[0], registers, &va, &index)) {
-        say("register %u and the x86 walk disagree at 0x%" PRIx64 " (does --tea-base name frames in use?)",
-            index, va);
-        return false;
-    }
-    return true;
 }

@@ -15,13 +15,6 @@ int cmd_import(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 
-/** Read a state file for translating: false after saying why, also when its
- * mode is one that this release does not have. */
-bool read_usable_state(const char *path, struct full_state *s);
-
-/** Is the mode one that this release translates in? Says so when not. */
-bool usable_mode(const struct dmt_state *s, const char *where);
-
 /** A decimal option value up to max; argp's error (exit 2) when malformed. */
 uint64_t option_number(const char *text, uint64_t max, const char *option, struct argp_state *a);
 

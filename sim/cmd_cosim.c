@@ -15,11 +15,11 @@
 
 struct options {
     struct cosim_options run;
-    const char *config, *mode, *dut;
+    const char *config, *dut;
     const char *trace, *state, *memory, *requests;
     struct memory_how how;
     uint64_t seeds, limit;
-    bool alone, no_tlb, no_registers, walks_given, cycles_given;
+    bool alone, no_tlb, no_registers, walks_given, cycles_given, mode_given;
     char command[2048]; /* repeats this run */
 };
 
@@ -53,7 +53,7 @@ static const struct argp_option option_list[] = {
     {"config", 'c', "NAME", 0, "Configuration of the RTL (default: default)", 1},
     {"dut", O_DUT, "NAME", 0, "rtl (default) or cycle", 1},
     {"alone", O_ALONE, 0, 0, "Without the model beside it and without judging: for speed", 1},
-    {"mode", O_MODE, "MODE", 0, "native (default), mix (all modes of this release), virt, nested", 1},
+    {"mode", O_MODE, "MODE", 0, "Random stimuli in native, virt, nested, or mix (default): all of them", 1},
     {0, 0, 0, 0, "Random stimuli (everything follows from the seed):", 2},
     {"seed", 's', "N", 0, "First seed (default 1)", 2},
     {"seeds", O_SEEDS, "N", 0, "Run so many seeds, one after the other (default 1)", 2},
@@ -97,6 +97,9 @@ static void check_options(struct options *o, struct argp_state *a)
     if (replay && o->seeds > 1) {
         argp_error(a, "--seeds: a replay has one run");
     }
+    if (replay && o->mode_given) {
+        argp_error(a, "--mode: a replay runs in the state file's mode");
+    }
     if (o->trace == NULL && (o->no_tlb || o->limit > 0)) {
         argp_error(a, "--no-tlb and --limit belong to --trace");
     }
@@ -106,6 +109,24 @@ static void check_options(struct options *o, struct argp_state *a)
     if (!replay && !o->walks_given && !o->cycles_given) {
         o->run.walks = 10000;
     }
+}
+
+/* The mode of random stimuli; 0 is all of them. */
+static uint8_t option_mode(const char *text, struct argp_state *a)
+{
+    static const struct {
+        const char *name;
+        uint8_t mode;
+    } modes[] = {
+        {"mix", 0}, {"native", DMT_MODE_NATIVE}, {"virt", DMT_MODE_VIRT}, {"nested", DMT_MODE_NESTED}};
+
+    for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++) {
+        if (strcmp(text, modes[i].name) == 0) {
+            return modes[i].mode;
+        }
+    }
+    argp_error(a, "--mode: '%s' is not native, virt, nested or mix", text);
+    return 0;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *a)
@@ -126,7 +147,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         o->alone = true;
         break;
     case O_MODE:
-        o->mode = arg;
+        o->run.mode = option_mode(arg, a);
+        o->mode_given = true;
         break;
     case 's':
         o->run.seed = option_number(arg, UINT64_MAX, "seed", a);
@@ -392,7 +414,7 @@ static int replay_files(struct options *o)
     struct replay *replay = NULL;
     int code = EXIT_BAD_INPUT;
 
-    if (!read_usable_state(o->state, &state)) {
+    if (!state_read(o->state, &state)) {
         return EXIT_BAD_INPUT;
     }
     if (o->no_registers) {
@@ -402,17 +424,11 @@ static int replay_files(struct options *o)
     if (mem == NULL) {
         return EXIT_BAD_INPUT;
     }
+    state_resolve(&state.dmt, mem);
     if (o->trace != NULL) {
         replay = replay_trace(o->trace, &state.dmt, mem, !o->no_tlb, o->limit, &tlb);
     } else if ((requests = requests_read(o->requests, &state, mem)) != NULL) {
-        bool usable = true;
-        for (size_t i = 0; usable && i < requests_count(requests); i++) {
-            const struct request_line *line = requests_get(requests, i);
-            char where[64];
-            snprintf(where, sizeof where, "requests line %" PRIu64, line->number);
-            usable = !line->overrides || usable_mode(&line->state->dmt, where);
-        }
-        replay = usable ? replay_requests(requests, &state.dmt, mem) : NULL;
+        replay = replay_requests(requests, &state.dmt, mem);
     }
     if (replay != NULL) {
         code = run_all(o, replay, o->trace != NULL ? &tlb : NULL);
@@ -425,19 +441,11 @@ static int replay_files(struct options *o)
 
 int cmd_cosim(int argc, char **argv)
 {
-    struct options o = {.config = "default", .mode = "native", .dut = "rtl", .seeds = 1};
+    struct options o = {.config = "default", .dut = "rtl", .seeds = 1};
 
     o.run.seed = 1;
     o.run.changes = true;
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (strcmp(o.mode, "virt") == 0 || strcmp(o.mode, "nested") == 0) {
-        say("--mode: %s is not built in this release (native and mix are)", o.mode);
-        return EXIT_BAD_INPUT;
-    }
-    if (strcmp(o.mode, "native") != 0 && strcmp(o.mode, "mix") != 0) {
-        say("--mode: '%s' is not native, virt, nested or mix", o.mode);
-        return EXIT_BAD_INPUT;
-    }
     const struct dut_ops *rtl = dut_rtl_find(o.config);
     if (rtl == NULL) {
         say("--config: '%s' is not a configuration of this build", o.config);

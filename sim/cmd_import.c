@@ -7,6 +7,7 @@
 #include "dmt/table.h"
 #include "io.h"
 #include "memory.h"
+#include "space.h"
 #include "trace.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,7 +20,11 @@ struct options {
     struct memory_how how;
     uint64_t root, pid, cpu, registers, skip, limit, tea_base;
     unsigned maxpa;
-    bool all, build, has_root;
+    bool all, build, has_root, gtea, nest;
+    struct {
+        const char *key, *value;
+    } set[32]; /* keys of the state file */
+    unsigned sets;
 };
 
 enum {
@@ -39,8 +44,16 @@ enum {
     O_RECORDS,
     O_SKIP,
     O_LIMIT,
-    O_TEA_BASE
+    O_TEA_BASE,
+    O_GTEA,
+    O_NEST,
+    O_SET,
+    O_KEYS /* from here on: options that are keys of the state file, as in keys[] */
 };
+
+static const char *const keys[] = {"mode",          "s0.root",       "s0.format", "s0.levels",
+                                   "s1.root",       "s1.format",     "s1.levels", "shadow.root",
+                                   "shadow.format", "shadow.levels", "fallback"};
 
 static const struct argp_option option_list[] = {
     {0, 0, 0, 0, "What comes in:", 1},
@@ -52,16 +65,37 @@ static const struct argp_option option_list[] = {
     {"info-registers", O_INFO, "FILE", 0, "Text of QEMU's monitor command \"info registers\"", 1},
     {"cpu", O_CPU, "N", 0, "Which processor of that text (default 0)", 1},
     {"root", O_ROOT, "ADDR", 0, "CR3 to use instead (hex)", 1},
+    {"mode", O_KEYS, "MODE", 0,
+     "What the tables are: native, virt, nested (default: the state file's; virt with --s0-root, nested with "
+     "--s1-root)",
+     1},
+    {"s0-root", O_KEYS + 1, "ADDR", 0, "Root of the second-stage tables to host memory: EPTP or nCR3 (hex)",
+     1},
+    {"s0-format", O_KEYS + 2, "FORMAT", 0, "ept or npt", 1},
+    {"s0-levels", O_KEYS + 3, "N", 0, "4 (default) or 5", 1},
+    {"s1-root", O_KEYS + 4, "ADDR", 0, "Nested: root of the tables that the hypervisor in between made", 1},
+    {"s1-format", O_KEYS + 5, "FORMAT", 0, "ept or npt", 1},
+    {"s1-levels", O_KEYS + 6, "N", 0, "4 (default) or 5", 1},
+    {"shadow-root", O_KEYS + 7, "ADDR", 0, "Nested: root of the host's shadow of both", 1},
+    {"shadow-format", O_KEYS + 8, "FORMAT", 0, "ept or npt", 1},
+    {"shadow-levels", O_KEYS + 9, "N", 0, "4 (default) or 5", 1},
+    {"fallback", O_KEYS + 10, "WHAT", 0, "Nested: shadow (default) or full", 1},
+    {"set", O_SET, "KEY=VALUE", 0, "Any other key of the state file; may be repeated", 1},
     {"maxphyaddr", O_MAXPA, "BITS", 0, "32 to 52 (default: the state file's, or 52)", 1},
     {"maps", O_MAPS, "FILE", 0, "/proc/PID/maps of the process", 1},
     {"pid", O_PID, "PID", 0, "The maps file has sections \"# pid PID\": use this one", 1},
     {"trace", O_TRACE, "FILE", 0, "Lackey, ChampSim or compact trace; - for standard input", 1},
     {0, 0, 0, 0, "What happens:", 2},
-    {"registers", O_REGISTERS, "N", 0, "With --maps: lay leaf tables into TEAs, using at most N registers",
+    {"registers", O_REGISTERS, "N", 0,
+     "Lay leaf tables into TEAs, using at most N registers of each stage's set; areas are those of --maps, "
+     "or "
+     "what the tables map (always so for second stages)",
      2},
+    {"gtea", O_GTEA, 0, 0, "TEAs of guests become gTEAs, with the table that names them", 2},
+    {"nest", O_NEST, 0, 0, "Make nested of virt: an identity-mapped stage 1 in between, and its shadow", 2},
     {"tea-base", O_TEA_BASE, "PFN", 0, "First frame for TEAs, hex (default: above all frames in use)", 2},
     {"build", O_BUILD, 0, 0, "Build page tables for the pages that the trace touches inside the maps", 2},
-    {"all-frames", O_ALL, 0, 0, "Write every frame, not only tables that CR3 reaches", 2},
+    {"all-frames", O_ALL, 0, 0, "Write every frame, not only tables that the roots reach", 2},
     {"skip", O_SKIP, "N", 0, "Leave out the first N accesses of the trace", 2},
     {"limit", O_LIMIT, "N", 0, "Take at most N accesses of the trace", 2},
     {0, 0, 0, 0, "What comes out (compressed when the name ends in .zst):", 3},
@@ -85,8 +119,14 @@ static void check_options(const struct options *o, struct argp_state *a)
     if ((o->out_memory != NULL || o->registers > 0) && o->memory == NULL && !o->build) {
         argp_error(a, "--out-memory and --registers need --memory (or --build)");
     }
-    if ((o->registers > 0 || o->build) && o->maps == NULL) {
-        argp_error(a, "--registers and --build need --maps");
+    if (o->build && o->maps == NULL) {
+        argp_error(a, "--build needs --maps");
+    }
+    if (o->gtea && o->registers == 0) {
+        argp_error(a, "--gtea belongs to --registers");
+    }
+    if (o->nest && (o->out_memory == NULL || o->out_state == NULL)) {
+        argp_error(a, "--nest needs both --out-memory and --out-state: they belong together");
     }
     if ((o->out_trace != NULL || o->build) && o->trace == NULL) {
         argp_error(a, "--out-trace and --build need --trace");
@@ -102,10 +142,27 @@ static void check_options(const struct options *o, struct argp_state *a)
     }
 }
 
+static void set_key(struct options *o, const char *key, const char *value, struct argp_state *a)
+{
+    if (!state_key(key)) {
+        argp_error(a, "--set: '%.40s' is not a key of state files", key);
+    }
+    if (o->sets == sizeof o->set / sizeof *o->set) {
+        argp_error(a, "too many keys of the state file");
+    }
+    o->set[o->sets].key = key;
+    o->set[o->sets++].value = value;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *a)
 {
     struct options *o = a->input;
+    char *value;
 
+    if (key >= O_KEYS && key < O_KEYS + (int)(sizeof keys / sizeof *keys)) {
+        set_key(o, keys[key - O_KEYS], arg, a);
+        return 0;
+    }
     switch (key) {
     case 'm':
         o->memory = arg;
@@ -157,6 +214,20 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
     case O_TEA_BASE:
         hex_option(arg, (UINT64_C(1) << 40) - 1, "tea-base", &o->tea_base, a);
         break;
+    case O_GTEA:
+        o->gtea = true;
+        break;
+    case O_NEST:
+        o->nest = true;
+        break;
+    case O_SET:
+        value = strchr(arg, '=');
+        if (value == NULL) {
+            argp_error(a, "--set: '%.40s' is not key=value", arg);
+        }
+        *value++ = '\0';
+        set_key(o, arg, value, a);
+        break;
     case O_BUILD:
         o->build = true;
         break;
@@ -201,6 +272,11 @@ static const struct argp argp = {
     "  give its process 16 TEA registers:\n"
     "    dmt import -m memory.zst -s state --maps maps --registers 16 --out-memory tea.zst --out-state "
     "tea.state\n"
+    "  a guest with AMD nested paging (registers are the guest's own; see sim/capture/nested.sh):\n"
+    "    dmt import -m core.zst --info-registers registers.txt --s0-root 1fa34000 --s0-format npt "
+    "--out-memory memory.zst --out-state state\n"
+    "  TEA registers for it and its host, the guest's over gTEAs:\n"
+    "    dmt import -m memory.zst -s state --registers 16 --gtea --out-memory tea.zst --out-state tea.state\n"
     "  a Valgrind trace:\n"
     "    dmt import --trace lackey.zst --out-trace trace.zst\n"
     "  page tables for a trace of which only the maps are known:\n"
@@ -256,12 +332,32 @@ static bool read_info(const struct options *o, struct dmt_level *l)
     return ok;
 }
 
+/* Keys given as options; a root of a second stage implies the mode. */
+static const char *apply_keys(const struct options *o, struct full_state *s)
+{
+    bool mode = false, s0 = false, s1 = false;
+    const char *bad = NULL;
+
+    for (unsigned i = 0; i < o->sets; i++) {
+        mode = mode || strcmp(o->set[i].key, "mode") == 0;
+        s0 = s0 || strcmp(o->set[i].key, "s0.root") == 0;
+        s1 = s1 || strcmp(o->set[i].key, "s1.root") == 0;
+    }
+    if (!mode && state_entry(&s->dmt) == 0 && (s0 || s1)) {
+        bad = state_set(s, "mode", s1 ? "nested" : "virt");
+    }
+    for (unsigned i = 0; bad == NULL && i < o->sets; i++) {
+        bad = state_set(s, o->set[i].key, o->set[i].value);
+    }
+    return bad;
+}
+
 static bool make_state(const struct options *o, const struct core_info *core, struct full_state *s)
 {
     const char *bad;
 
     if (o->state != NULL) {
-        if (!read_usable_state(o->state, s)) {
+        if (!state_read(o->state, s)) {
             return false;
         }
     } else {
@@ -282,10 +378,11 @@ static bool make_state(const struct options *o, const struct core_info *core, st
         }
     }
     s->dmt.maxpa = o->maxpa != 0 ? (uint8_t)o->maxpa : s->dmt.maxpa;
-    if (o->has_root) {
-        s->dmt.level[0].cr3 = o->root;
+    bad = apply_keys(o, s);
+    if (bad == NULL && o->has_root) {
+        s->dmt.level[state_entry(&s->dmt)].cr3 = o->root;
     }
-    bad = state_check(s);
+    bad = bad == NULL ? state_check(s) : bad;
     if (bad != NULL) {
         say("%s", bad);
     }
@@ -388,29 +485,23 @@ static bool convert_trace(const struct options *o, struct builder *b)
 
 /* ---------------------------------------------------------------- the command */
 
-static bool write_memory(const struct options *o, const struct dmt_mem *mem, const struct full_state *s)
+static bool write_memory(const struct options *o, const struct space *space)
 {
-    uint64_t root = (s->dmt.level[0].cr3 & DMT_PTE_FRAME) >> 12, *pfn;
-    unsigned levels = (s->dmt.level[0].cr4 & DMT_LEVEL_CR4_LA57_MASK) != 0 ? 5 : 4;
+    uint64_t *pfn;
     size_t n;
 
     if (o->all) {
-        n = dmt_mem_count(mem);
+        n = dmt_mem_count(space->mem);
         pfn = malloc((n + 1) * sizeof *pfn);
         if (pfn == NULL) {
             say("out of memory");
             return false;
         }
-        dmt_mem_list(mem, pfn);
+        dmt_mem_list(space->mem, pfn);
     } else {
-        n = memory_tables(mem, &root, 1, levels, &s->dmt, &pfn);
-        if (n == 0) {
-            say("%s: the root table at 0x%" PRIx64 " is not in this memory", o->memory, root << 12);
-            free(pfn);
-            return false;
-        }
+        n = space_tables(space, &pfn);
     }
-    bool ok = memory_write(o->out_memory, mem, pfn, n);
+    bool ok = memory_write(o->out_memory, space->mem, pfn, n);
     if (ok) {
         printf("memory: %zu frames\n", n);
     }
@@ -418,19 +509,74 @@ static bool write_memory(const struct options *o, const struct dmt_mem *mem, con
     return ok;
 }
 
+static bool lay_out(const struct options *o, struct space *space, const struct areas *areas)
+{
+    struct dmt_tea_report report[DMT_SETS_MAX];
+    unsigned entry = state_entry(space->state);
+    struct space_layout how = {
+        .areas = o->maps != NULL ? areas : NULL, .registers = (unsigned)o->registers, .gtea = o->gtea};
+
+    if (entry == 0 && (o->maps == NULL || o->gtea)) {
+        say(o->gtea ? "--gtea: mode native has no guest" : "--registers needs --maps in mode native");
+        return false;
+    }
+    if (!space_layout(space, &how, report)) {
+        return false;
+    }
+    for (unsigned k = entry + 1; k-- > 0;) {
+        const struct dmt_tea_report *r = &report[k];
+        printf("TEAs");
+        if (entry > 0) {
+            printf(" of stage %u", k);
+        }
+        printf(": %u registers, ", r->registers);
+        if (k == entry && o->maps != NULL) {
+            printf("%zu areas in ", areas->n);
+        }
+        printf("%zu clusters, %" PRIu64 " frames, %" PRIu64 " leaf tables moved, %" PRIu64 " of %" PRIu64
+               " mapped pages covered\n",
+               r->clusters, r->frames, r->tables, r->covered_pages, r->mapped_pages);
+    }
+    return true;
+}
+
+/* Memory and state: they come from one another. */
+static bool write_tables(const struct options *o, struct full_state *s, struct dmt_mem *mem,
+                         uint64_t host_base, const struct areas *areas)
+{
+    struct space space;
+
+    state_resolve(&s->dmt, mem);
+    if (!space_open(&space, &s->dmt, mem, host_base)) {
+        return false;
+    }
+    if (o->nest) {
+        if (s->dmt.mode != DMT_MODE_VIRT) {
+            say("--nest: the system is not one of mode virt");
+            return false;
+        }
+        if (!space_nest(&space)) {
+            return false;
+        }
+    }
+    return (o->registers == 0 || lay_out(o, &space, areas)) &&
+           (o->out_memory == NULL || write_memory(o, &space));
+}
+
 static bool work(const struct options *o, struct dmt_mem *mem, const struct core_info *core,
                  const struct areas *areas)
 {
     struct full_state s;
     struct builder b;
-    struct dmt_tea_report report;
-    bool registers = o->out_state != NULL || o->out_memory != NULL;
+    bool whole = o->all && o->out_memory != NULL && o->out_state == NULL; /* needs no registers */
 
-    if (registers && !(o->all && o->out_state == NULL) && !make_state(o, core, &s)) {
+    state_default(&s);
+    if ((o->out_state != NULL || o->out_memory != NULL) && !whole && !make_state(o, core, &s)) {
         return false;
     }
-    if (o->all && o->out_state == NULL) {
-        state_default(&s);
+    if (o->build && state_entry(&s.dmt) > 0) {
+        say("--build makes native tables: leave out --mode and second stages");
+        return false;
     }
     if (o->build && !start_build(&b, mem, areas, &s)) {
         return false;
@@ -442,19 +588,15 @@ static bool work(const struct options *o, struct dmt_mem *mem, const struct core
         printf("tables: %" PRIu64 " pages mapped, %" PRIu64 " touched outside the areas\n", b.mapped,
                b.outside);
     }
-    if (o->registers > 0) {
+    if (whole) {
+        return write_memory(o, &(struct space){.mem = mem});
+    }
+    if (mem != NULL && (o->out_memory != NULL || o->registers > 0)) {
         /* A TEA must not lie on a frame that the built tables map. */
         uint64_t base = o->tea_base != 0 || !o->build ? o->tea_base : (b.pages.next + 511) & ~UINT64_C(511);
-        if (!areas_layout(mem, &s.dmt, areas, (unsigned)o->registers, base, &report)) {
+        if (!write_tables(o, &s, mem, base, areas)) {
             return false;
         }
-        printf("TEAs: %u registers, %zu areas in %zu clusters, %" PRIu64 " frames, %" PRIu64
-               " leaf tables moved, %" PRIu64 " of %" PRIu64 " mapped pages covered\n",
-               report.registers, areas->n, report.clusters, report.frames, report.tables,
-               report.covered_pages, report.mapped_pages);
-    }
-    if (o->out_memory != NULL && !write_memory(o, mem, &s)) {
-        return false;
     }
     return o->out_state == NULL || state_write(o->out_state, &s.dmt, "written by dmt import");
 }

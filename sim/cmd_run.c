@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * dmt run: the end-to-end demonstration on captured systems. For each: give
  * the captured process TEA registers, send its access trace through a TLB, and
- * walk what misses in lockstep, with the registers and with them cleared. */
+ * walk what misses in lockstep, with the registers and with them cleared. A
+ * captured guest with its nested tables runs once as it is and twice as the
+ * guest of a guest, over a stage that is made for it. */
 #include "cmd.h"
 
 #include "areas.h"
 #include "dmt/regs.h"
-#include "dmt/table.h"
 #include "io.h"
 #include "memory.h"
+#include "oracle.h"
 #include "replay.h"
 #include "report.h"
+#include "space.h"
 #include "tb/cosim.h"
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +25,8 @@
 #include <unistd.h>
 
 #define SYSTEMS_MAX 16
-#define WAVE_CLOCKS 4000 /* kept of each run: some hundred walks */
+#define WAVE_CLOCKS 4000  /* kept of each run: some hundred walks */
+#define REQUESTS    10000 /* of a system that has no trace */
 
 struct options {
     char captures[512], out[512];
@@ -38,7 +42,7 @@ static const struct argp_option option_list[] = {
     {"out", 'o', "DIR", 0, "Where report and waves go (default: run/ beside this program)", 0},
     {"config", 'c', "NAME", 0, "Configuration of the RTL (default: default)", 0},
     {"latency", O_LATENCY, "CLOCKS", 0, "Memory latency (default 20)", 0},
-    {"limit", O_LIMIT, "N", 0, "At most N accesses of each trace", 0},
+    {"limit", O_LIMIT, "N", 0, "At most N accesses of each trace, or requests where there is none", 0},
     {"outstanding", O_OUTSTANDING, "N", 0, "Requests in flight; 0: as many as the block takes (default 1)",
      0},
     {0}};
@@ -83,19 +87,29 @@ static const struct argp argp = {
     parse_option,
     NULL,
     "Walk captured systems in lockstep, with TEA registers and without, and end in a table and an HTML page."
-    "\vA captured system is a folder with the files memory.zst, state, maps, trace.zst and oracle.csv, as "
-    "sim/capture/system.sh and dmt import make them.\n\nExample:\n  dmt run --limit 200000",
+    "\vA captured system is a folder with the files memory.zst, state and oracle.csv, and maps and trace.zst "
+    "when it is a process on the bare machine, as sim/capture/system.sh, sim/capture/nested.sh and dmt "
+    "import "
+    "make them. Where there is no trace, requests are made of the addresses in oracle.csv. A system of mode "
+    "virt also runs nested, over a stage 1 that is generated: it maps every address to itself.\n\nExample:\n "
+    " dmt run --limit 200000",
     NULL,
     NULL,
     NULL};
 
 /* ---------------------------------------------------------------- one system */
 
+/* How a captured system is run. */
+enum variant { AS_CAPTURED, NEST_SHADOW, NEST_FULL, VARIANTS };
+
 struct captured {
     char folder[640];
     struct dmt_mem *mem;   /* with TEAs laid out */
-    struct dmt_state bare; /* as captured: no TEA registers */
+    struct dmt_state bare; /* the same tables without TEA registers */
     struct report_system *report;
+    struct oracle_row *rows;
+    size_t rows_n;
+    bool traced;
 };
 
 static const char *file_of(const struct captured *c, const char *name, char buf[768])
@@ -104,77 +118,115 @@ static const char *file_of(const struct captured *c, const char *name, char buf[
     return buf;
 }
 
-static bool load(struct captured *c, const struct dut_ops *rtl)
+static bool lay_out(struct captured *c, enum variant variant, unsigned registers)
+{
+    struct report_system *r = c->report;
+    struct areas areas = {0};
+    struct space space;
+    char buf[768];
+    bool guest = state_entry(&r->state) > 0;
+    struct space_layout how = {.areas = guest ? NULL : &areas, .registers = registers, .gtea = guest};
+
+    if (!guest && !maps_read(file_of(c, "maps", buf), 0, &areas)) {
+        return false;
+    }
+    bool ok = space_open(&space, &r->state, c->mem, 0) && (variant == AS_CAPTURED || space_nest(&space));
+    r->state.full = variant == NEST_FULL;
+    ok = ok && space_layout(&space, &how, r->tea);
+    areas_free(&areas);
+    c->bare = r->state;
+    memset(c->bare.tea, 0, sizeof c->bare.tea);
+    r->stages = state_entry(&r->state) + 1;
+    for (unsigned k = r->stages; ok && k-- > 0;) {
+        printf("  ");
+        if (guest) {
+            printf("stage %u: ", k);
+        }
+        printf("%u TEA registers cover %" PRIu64 " of %" PRIu64 " mapped pages\n", r->tea[k].registers,
+               r->tea[k].covered_pages, r->tea[k].mapped_pages);
+    }
+    return ok;
+}
+
+/* Tables, registers and QEMU's translations of one way to run a system. False after saying why. */
+static bool load(struct captured *c, enum variant variant, const struct dut_ops *rtl)
 {
     struct report_system *r = c->report;
     struct full_state state;
-    struct areas areas = {0};
     char buf[768];
 
-    if (!read_usable_state(file_of(c, "state", buf), &state)) {
+    if (!state_read(file_of(c, "state", buf), &state)) {
         return false;
     }
-    c->bare = state.dmt;
-    memset(c->bare.tea, 0, sizeof c->bare.tea);
-    r->state = c->bare;
+    r->state = state.dmt;
+    memset(r->state.tea, 0, sizeof r->state.tea);
     c->mem = memory_read(file_of(c, "memory.zst", buf), NULL, NULL);
-    if (c->mem == NULL || !maps_read(file_of(c, "maps", buf), 0, &areas)) {
+    c->rows = c->mem != NULL ? oracle_read(file_of(c, "oracle.csv", buf), &c->rows_n) : NULL;
+    if (c->rows == NULL) {
         return false;
     }
-    bool ok = areas_layout(c->mem, &r->state, &areas, rtl->config.tea_n, 0, &r->tea);
-    areas_free(&areas);
-    if (ok) {
-        printf("  %zu table frames; %u TEA registers cover %" PRIu64 " of %" PRIu64 " mapped pages\n",
-               dmt_mem_count(c->mem), r->tea.registers, r->tea.covered_pages, r->tea.mapped_pages);
+    c->traced = access(file_of(c, "trace.zst", buf), R_OK) == 0;
+    if (variant != AS_CAPTURED) {
+        printf(
+            "  generated: a stage 1 that maps every address to itself, between the captured guest and its\n"
+            "  captured nested table; where registers do not cover, %s\n",
+            variant == NEST_SHADOW ? "a shadow table of both is walked" : "stages 1 and 0 are walked");
     }
-    return ok;
+    return lay_out(c, variant, rtl->config.tea_n);
+}
+
+static void unload(struct captured *c)
+{
+    dmt_mem_free(c->mem);
+    free(c->rows);
 }
 
 /* Compare the RTL with QEMU's own translation of sampled addresses. */
 static bool check_oracle(struct captured *c, const struct dut_ops *rtl, unsigned latency)
 {
     struct report_system *r = c->report;
-    char buf[768], *line;
-    struct in *in = in_open(file_of(c, "oracle.csv", buf));
     struct dmt_mem *mem = dmt_mem_clone(c->mem);
     struct single *single = mem != NULL ? single_new(rtl, &rtl->config, mem, latency, true) : NULL;
-    bool ok = in != NULL && single != NULL;
+    bool ok = single != NULL && single_load(single, &r->state);
 
-    if (in != NULL && (single == NULL || !single_load(single, &r->state))) {
-        say("%s", mem == NULL ? "out of memory" : cosim_error());
-        ok = false;
-    }
-    while (ok && (ok = in_line(in, &line)) && line != NULL) {
-        struct dmt_request rq = {.access = DMT_ACCESS_READ, .cpl = 3, .nonspec = true};
+    for (; ok && r->oracle < c->rows_n; r->oracle++) {
+        const struct oracle_row *row = &c->rows[r->oracle];
         struct dmt_result result;
-        uint64_t pa = 0;
-        char *comma = strchr(line, ',');
-        if (in_line_number(in) == 1) {
-            continue; /* header */
-        }
-        bool fault = comma != NULL && strcmp(comma + 1, "fault") == 0;
-        if (comma != NULL) {
-            *comma = '\0';
-        }
-        if (comma == NULL || !parse_hex(line, UINT64_MAX, &rq.va) ||
-            (!fault && !parse_hex(comma + 1, UINT64_MAX, &pa))) {
-            in_say(in, "expected gva,pa or gva,fault");
-            ok = false;
-        } else if (!single_translate(single, &rq, &result, NULL)) {
-            say("%s", cosim_error());
-            ok = false;
-        } else {
-            r->oracle++;
-            r->oracle_bad +=
-                fault ? result.status != DMT_STATUS_PF : result.status != DMT_STATUS_OK || result.pa != pa;
-        }
+        ok = single_translate(single, &row->request, &result, NULL);
+        r->oracle_bad += ok && !oracle_agrees(row, &result);
+    }
+    if (!ok) {
+        say("%s", mem == NULL ? "out of memory" : cosim_error());
     }
     if (single != NULL) {
         single_free(single);
     }
     dmt_mem_free(mem);
-    in_close(in);
     return ok;
+}
+
+static struct replay *requests_of(const struct options *o, struct captured *c)
+{
+    struct report_system *r = c->report;
+    char buf[768];
+    struct replay *replay;
+
+    if (c->traced) {
+        replay = replay_trace(file_of(c, "trace.zst", buf), &r->state, c->mem, true, o->limit, &r->tlb);
+        if (replay != NULL) {
+            printf("  trace: %" PRIu64 " accesses, %" PRIu64 " L1 hits, %" PRIu64 " L2 hits, %" PRIu64
+                   " misses to walk\n",
+                   r->tlb.accesses, r->tlb.l1_hits, r->tlb.l2_hits, r->tlb.walks);
+        }
+        return replay;
+    }
+    uint64_t n = o->limit != 0 && o->limit < REQUESTS ? o->limit : REQUESTS;
+    replay = replay_rows(c->rows, c->rows_n, n, 1, &r->state, c->mem);
+    r->tlb.accesses = r->tlb.walks = replay_count(replay);
+    printf("  no trace: %" PRIu64
+           " requests of the addresses in oracle.csv, in random order, no TLB before\n",
+           replay_count(replay));
+    return replay;
 }
 
 struct bar {
@@ -227,14 +279,14 @@ static enum cosim_result lockstep(const struct options *o, const struct captured
     return result;
 }
 
-static enum cosim_result run_system(const struct options *o, struct captured *c)
+static enum cosim_result run_system(const struct options *o, struct captured *c, enum variant variant)
 {
     struct report_system *r = c->report;
-    char trace[768], command[2048];
+    char command[2048];
     const struct dut_ops *rtl = dut_rtl_find(o->config);
 
-    printf("%s: %s\n", r->name, c->folder);
-    if (!load(c, rtl) || !check_oracle(c, rtl, (unsigned)o->latency)) {
+    printf("%s, %s: %s\n", r->name, r->mode, c->folder);
+    if (!load(c, variant, rtl) || !check_oracle(c, rtl, (unsigned)o->latency)) {
         return COSIM_BAD;
     }
     if (r->oracle > 0) {
@@ -244,16 +296,13 @@ static enum cosim_result run_system(const struct options *o, struct captured *c)
         printf("  no translations of QEMU to compare with: oracle.csv has no rows (see meta.txt there)\n");
     }
     fflush(stdout);
-    struct replay *replay =
-        replay_trace(file_of(c, "trace.zst", trace), &r->state, c->mem, true, o->limit, &r->tlb);
+    struct replay *replay = requests_of(o, c);
     if (replay == NULL) {
         return COSIM_BAD;
     }
-    printf("  trace: %" PRIu64 " accesses, %" PRIu64 " L1 hits, %" PRIu64 " L2 hits, %" PRIu64
-           " misses to walk\n",
-           r->tlb.accesses, r->tlb.l1_hits, r->tlb.l2_hits, r->tlb.walks);
     fflush(stdout);
-    snprintf(r->waves, sizeof r->waves, "%.400s/%s.fst", o->out, r->name);
+    snprintf(r->waves, sizeof r->waves, "%.400s/%s%s%s.fst", o->out, r->name, r->stages > 1 ? "-" : "",
+             r->stages > 1 ? r->mode : "");
     snprintf(command, sizeof command,
              "dmt run --captures %s --config %s --latency %" PRIu64 " --limit %" PRIu64
              " --outstanding %" PRIu64,
@@ -294,10 +343,27 @@ static size_t list_systems(const struct options *o, char names[SYSTEMS_MAX][64])
     closedir(d);
     qsort(names, n, sizeof names[0], by_name);
     if (n == 0) {
-        say("%s: no captured system (a folder with memory.zst, state, maps, trace.zst, oracle.csv)",
-            o->captures);
+        say("%s: no captured system (a folder with state, memory.zst, oracle.csv)", o->captures);
     }
     return n;
+}
+
+/* Mode of the captured system in a folder; false after saying why. */
+static bool guest_system(const struct options *o, const char *name, bool *guest)
+{
+    struct full_state state;
+    char path[640];
+
+    snprintf(path, sizeof path, "%s/%s/state", o->captures, name);
+    if (!state_read(path, &state)) {
+        return false;
+    }
+    if (state.dmt.mode != DMT_MODE_NATIVE && state.dmt.mode != DMT_MODE_VIRT) {
+        say("%s: expected mode native or virt", path);
+        return false;
+    }
+    *guest = state.dmt.mode == DMT_MODE_VIRT;
+    return true;
 }
 
 static bool make_folder(const char *path)
@@ -342,20 +408,32 @@ int cmd_run(int argc, char **argv)
     if ((n = list_systems(&o, names)) == 0 || !make_folder(o.out)) {
         return EXIT_BAD_INPUT;
     }
-    struct report_system *report = calloc(n, sizeof *report);
+    struct report_system *report = calloc(n * VARIANTS, sizeof *report);
     if (report == NULL) {
         say("out of memory");
         return EXIT_BAD_INPUT;
     }
     printf("OpenDMT: RTL (configuration %s) beside its cycle model, every pin on every clock\n", o.config);
     fflush(stdout);
-    for (size_t i = 0; i < n && result == COSIM_OK; i++) {
-        struct captured c = {.report = &report[i]};
-        snprintf(report[i].name, sizeof report[i].name, "%s", names[i]);
-        snprintf(c.folder, sizeof c.folder, "%s/%s", o.captures, names[i]);
-        result = run_system(&o, &c);
-        dmt_mem_free(c.mem);
-        done += result != COSIM_BAD;
+    for (unsigned pass = 0; pass < 2; pass++) { /* bare machines, then guests */
+        for (size_t i = 0; i < n && result == COSIM_OK; i++) {
+            static const char *const modes[VARIANTS] = {"virt", "nested", "nested-full"};
+            bool guest = false;
+            if (!guest_system(&o, names[i], &guest)) {
+                result = COSIM_BAD;
+            } else if (guest != (pass == 1)) {
+                continue;
+            }
+            for (unsigned v = 0; v < (guest ? VARIANTS : 1) && result == COSIM_OK; v++) {
+                struct captured c = {.report = &report[done]};
+                snprintf(c.report->name, sizeof c.report->name, "%s", names[i]);
+                c.report->mode = guest ? modes[v] : "native";
+                snprintf(c.folder, sizeof c.folder, "%s/%s", o.captures, names[i]);
+                result = run_system(&o, &c, (enum variant)v);
+                unload(&c);
+                done += result != COSIM_BAD;
+            }
+        }
     }
     int code = result == COSIM_BAD ? EXIT_BAD_INPUT : result == COSIM_DIVERGENCE ? EXIT_CHECK : EXIT_OK;
     for (size_t i = 0; i < done; i++) {

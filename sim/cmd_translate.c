@@ -12,21 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool usable_mode(const struct dmt_state *s, const char *where)
-{
-    if (s->mode == DMT_MODE_VIRT || s->mode == DMT_MODE_NESTED) {
-        say("%s: mode %s is not built in this release (off and native are)", where,
-            s->mode == DMT_MODE_VIRT ? "virt" : "nested");
-        return false;
-    }
-    return true;
-}
-
-bool read_usable_state(const char *path, struct full_state *s)
-{
-    return state_read(path, s) && usable_mode(&s->dmt, path);
-}
-
 uint64_t option_number(const char *text, uint64_t max, const char *option, struct argp_state *a)
 {
     uint64_t v = 0;
@@ -59,17 +44,27 @@ struct answer {
     struct single_event event[EVENTS];
 };
 
+/* A paging-structure cache as the hardware has them: per level (2..4) the last
+ * `entries` facts, first in, first out. A request starts cold, so where the
+ * replacement pointer stands does not matter. */
+struct fact {
+    uint64_t prefix, table;
+    uint8_t stage, rights;
+};
+
+struct cache {
+    struct fact fact[5][64];
+    unsigned entries[5], n[5], next[5];
+};
+
 struct engine {
     const char *name;
     struct dmt_mem *mem;   /* its own copy: A/D bits change */
     struct single *single; /* NULL: the architectural model */
     const struct dmt_config *config;
     struct answer answer;
-    /* Deepest table that the first pass of this request has cached, for a second pass. */
-    struct {
-        uint8_t level, rights;
-        uint64_t table;
-    } cached;
+    struct cache cache[2]; /* virtual, physical */
+    unsigned entry;        /* stage that the request enters at */
 };
 
 static void note(struct answer *a, bool write, const struct dmt_ref *ref, uint64_t data, uint8_t resp)
@@ -101,35 +96,81 @@ static enum dmt_resp write_entry(void *user, const struct dmt_ref *ref, uint64_t
     return resp;
 }
 
-/* The hardware's second pass starts where the first one's cached entries lead. A
- * request is one address and starts cold, so the deepest of them is all there is to know. */
+static struct cache *cache_of(struct engine *e, unsigned stage)
+{
+    return &e->cache[stage != e->entry];
+}
+
+static struct fact *find(struct cache *c, unsigned stage, uint64_t va, unsigned level)
+{
+    for (unsigned i = 0; i < c->n[level]; i++) {
+        struct fact *f = &c->fact[level][i];
+        if (f->stage == stage && f->prefix == va >> (9 * level + 3)) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
 static void fill_cache(void *user, uint8_t stage, uint64_t va, uint8_t level, uint64_t table, uint8_t rights)
 {
     struct engine *e = user;
-    const unsigned entries[5] = {[2] = e->config->pwc2_n, [3] = e->config->pwc3_n, [4] = e->config->pwc4_n};
+    struct cache *c = cache_of(e, stage);
+    struct fact *f = find(c, stage, va, level);
 
-    (void)stage;
-    (void)va;
-    if (entries[level] > 0) {
-        e->cached.level = level;
-        e->cached.table = table;
-        e->cached.rights = rights;
+    if (c->entries[level] == 0) {
+        return;
     }
+    if (f == NULL) {
+        f = &c->fact[level][c->next[level]];
+        c->next[level] = (c->next[level] + 1) % c->entries[level];
+        c->n[level] += c->n[level] < c->entries[level];
+    }
+    *f = (struct fact){va >> (9 * level + 3), table, stage, rights};
 }
 
 static bool start_cached(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table,
                          uint8_t *rights)
 {
-    const struct engine *e = user;
+    struct engine *e = user;
 
-    (void)stage;
-    (void)va;
-    if (e->cached.level == 0) {
+    for (unsigned l = 2; l <= 4; l++) {
+        const struct fact *f = find(cache_of(e, stage), stage, va, l);
+        if (f != NULL) {
+            *level = (uint8_t)(l - 1);
+            *table = f->table;
+            *rights = f->rights;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void start_cold(struct engine *e, const struct dmt_state *s)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        memset(e->cache[i].n, 0, sizeof e->cache[i].n);
+        memset(e->cache[i].next, 0, sizeof e->cache[i].next);
+    }
+    e->entry = state_entry(s);
+}
+
+/* The registers as the hardware has them: gTEA tables that the stores of this line changed are read again. */
+static bool load_hardware(struct engine *e, const struct request_line *line)
+{
+    const struct dmt_state *s = &line->state->dmt;
+
+    if (!single_load(e->single, s)) {
         return false;
     }
-    *level = (uint8_t)(e->cached.level - 1);
-    *table = e->cached.table;
-    *rights = e->cached.rights;
+    for (uint64_t set = 1; line->poke_n > 0 && set < e->config->sets; set++) {
+        if (single_write(e->single, DMT_HOST_GTEA_CMD,
+                         (uint64_t)DMT_GTEA_OP_RESOLVE_ALL << DMT_HOST_GTEA_CMD_OP_LSB |
+                             set << DMT_HOST_GTEA_CMD_SET_LSB) != DMT_RESP_OKAY) {
+            return false;
+        }
+    }
+    single_invalidate(e->single);
     return true;
 }
 
@@ -138,23 +179,20 @@ static bool translate(struct engine *e, const struct request_line *line)
     struct answer *a = &e->answer;
 
     a->n = 0;
-    e->cached.level = 0;
     a->cycles = -1;
     for (size_t i = 0; i < line->poke_n; i++) {
         dmt_mem_write(e->mem, line->poke[i].addr, line->poke[i].value);
     }
     if (e->single == NULL) {
         struct dmt_port port = {e, read_entry, write_entry, start_cached, fill_cache};
-        dmt_arch_translate(&line->state->dmt, &line->rq, &port, &a->result);
+        struct dmt_state state = line->state->dmt;
+        state_resolve(&state, e->mem);
+        start_cold(e, &state);
+        dmt_arch_translate(&state, &line->rq, &port, &a->result);
         return true;
     }
-    if (!single_load(e->single, &line->state->dmt)) {
-        say("line %" PRIu64 ": engine %s: %s", line->number, e->name, cosim_error());
-        return false;
-    }
-    single_invalidate(e->single);
     struct single_log log;
-    if (!single_translate(e->single, &line->rq, &a->result, &log)) {
+    if (!load_hardware(e, line) || !single_translate(e->single, &line->rq, &a->result, &log)) {
         say("line %" PRIu64 ": engine %s: %s", line->number, e->name, cosim_error());
         return false;
     }
@@ -202,8 +240,10 @@ static bool differs(const struct engine *a, const struct engine *b, const struct
     COMPARE(error)
     COMPARE(addr)
     COMPARE(stage)
-    COMPARE(path[0])
-    COMPARE(index[0])
+    for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
+        COMPARE(path[k])
+        COMPARE(index[k])
+    }
     COMPARE(refs)
     COMPARE(reads)
     COMPARE(updates)
@@ -342,6 +382,12 @@ static bool make_engine(struct engine *e, const char *name, const struct options
         return false;
     }
     e->config = &rtl->config;
+    memcpy(e->cache[0].entries,
+           (const unsigned[]){0, 0, e->config->pwc2_n, e->config->pwc3_n, e->config->pwc4_n},
+           sizeof e->cache[0].entries);
+    memcpy(e->cache[1].entries,
+           (const unsigned[]){0, 0, e->config->npwc2_n, e->config->npwc3_n, e->config->npwc4_n},
+           sizeof e->cache[1].entries);
     if (strcmp(name, "arch") == 0) {
         return true;
     }
@@ -412,7 +458,7 @@ int cmd_translate(int argc, char **argv)
     int code = EXIT_BAD_INPUT;
 
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (!read_usable_state(o.state, &state)) {
+    if (!state_read(o.state, &state)) {
         return EXIT_BAD_INPUT;
     }
     struct dmt_mem *mem = memory_read(o.memory, &o.how, NULL);
@@ -421,14 +467,7 @@ int cmd_translate(int argc, char **argv)
     }
     struct requests *r = o.requests != NULL ? requests_read(o.requests, &state, mem)
                                             : requests_list(o.address, o.addresses, &state);
-    bool usable = r != NULL;
-    for (size_t i = 0; usable && i < requests_count(r); i++) {
-        const struct request_line *line = requests_get(r, i);
-        char where[64];
-        snprintf(where, sizeof where, "requests line %" PRIu64, line->number);
-        usable = !line->overrides || usable_mode(&line->state->dmt, where);
-    }
-    if (usable) {
+    if (r != NULL) {
         code = run(&o, r, mem);
     }
     requests_free(r);

@@ -374,7 +374,10 @@ void results_put(struct out *out, const struct dmt_request *rq, const struct dmt
 {
     static const char *const page[] = {"4k", "2m", "1g"};
     bool ok = r->status == DMT_STATUS_OK, bus = r->status == DMT_STATUS_BUS;
-    bool error = !ok && r->status != DMT_STATUS_GP && r->status != DMT_STATUS_RETRY;
+    bool fault = !ok && r->status != DMT_STATUS_GP && r->status != DMT_STATUS_RETRY;
+    unsigned entry = state_entry(state);
+    /* What the entering stage yielded, or what a stage below could not translate. */
+    bool gpa = ok ? entry > 0 : fault && !bus && r->stage < entry;
 
     out_printf(out, "0x%llx,%c,%u,%s,", (unsigned long long)rq->va, "rwx"[rq->access], rq -> cpl,
                status_name(r->status));
@@ -382,12 +385,18 @@ void results_put(struct out *out, const struct dmt_request *rq, const struct dmt
         out_printf(out, "0x%llx", (unsigned long long)(ok ? r->pa : r->addr));
     }
     out_printf(out, ",%s,", ok ? page[r->size] : "");
-    if (error) {
-        out_printf(out, "0x%x,%u", r->error, r->stage);
-    } else {
-        out_printf(out, ",");
+    if (fault && r->status != DMT_STATUS_EPT_MISCONFIG) { /* that has no code */
+        out_printf(out, "0x%llx", (unsigned long long)r->error);
     }
-    out_printf(out, ",,"); /* gpa: no second stage in this release */
+    out_printf(out, ",");
+    if (fault) {
+        out_printf(out, "%u", r->stage);
+    }
+    out_printf(out, ",");
+    if (gpa) {
+        out_printf(out, "0x%llx", (unsigned long long)r->addr);
+    }
+    out_printf(out, ",");
     put_path(out, state, r);
     out_printf(out, ",%u,%u,", r->refs, r->reads);
     for (size_t i = 0; i < ad_n; i++) {

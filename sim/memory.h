@@ -28,10 +28,4 @@ struct dmt_mem *memory_read(const char *path, const struct memory_how *how, stru
 /** Write frames pfn[0..n-1] (ascending) of m as a sparse frames file. False after saying why. */
 bool memory_write(const char *path, const struct dmt_mem *m, const uint64_t *pfn, size_t n);
 
-/** Frame numbers, ascending, of every table reachable from the roots (and of
- * the TEAs of the state, when state is not NULL). *pfn is the caller's to
- * free. Number of frames; exits when out of memory. */
-size_t memory_tables(const struct dmt_mem *m, const uint64_t *root, size_t roots, unsigned levels,
-                     const struct dmt_state *state, uint64_t **pfn);
-
 #endif

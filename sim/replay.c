@@ -2,19 +2,22 @@
 #include "replay.h"
 
 #include "io.h"
+#include "tb/rng.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-/* A request of a trace in 8 bytes: traces have millions. Addresses of a trace
- * are canonical user addresses, so the top bits are free for the access. */
+/* A request of a trace in 8 bytes: traces have millions. Addresses are
+ * canonical, so the top two bits repeat the one below and have room for the access. */
 #define ACCESS_SHIFT 62
 #define VA_MASK      ((UINT64_C(1) << ACCESS_SHIFT) - 1)
+#define VA_SIGN      (UINT64_C(1) << (ACCESS_SHIFT - 1))
 
 struct replay {
     uint64_t *walk; /* trace: va | access << 62 */
     size_t n, room, at;
+    uint8_t cpl; /* of all of them */
     struct requests *requests;
     struct cosim_poke *poke; /* of the current line */
     const struct dmt_state *state;
@@ -32,8 +35,10 @@ static bool next_item(void *user, struct cosim_item *item)
     *item = (struct cosim_item){0};
     if (r->requests == NULL) {
         uint64_t w = r->walk[r->at++];
-        item->request = (struct dmt_request){
-            .va = w & VA_MASK, .access = (uint8_t)(w >> ACCESS_SHIFT), .cpl = 3, .nonspec = true};
+        item->request = (struct dmt_request){.va = (w & VA_MASK) | ((w & VA_SIGN) != 0 ? ~VA_MASK : 0),
+                                             .access = (uint8_t)(w >> ACCESS_SHIFT),
+                                             .cpl = r->cpl,
+                                             .nonspec = true};
         return true;
     }
     const struct request_line *l = requests_get(r->requests, r->at++);
@@ -65,6 +70,7 @@ static struct replay *make(const struct dmt_state *state, const struct dmt_mem *
         say("out of memory");
         exit(EXIT_BAD_INPUT);
     }
+    r->cpl = 3;
     r->state = state;
     r->mem = mem;
     return r;
@@ -80,7 +86,7 @@ static void push(struct replay *r, const struct dmt_request *rq)
             exit(EXIT_BAD_INPUT);
         }
     }
-    r->walk[r->n++] = rq->va | (uint64_t)rq->access << ACCESS_SHIFT;
+    r->walk[r->n++] = (rq->va & VA_MASK) | (uint64_t)rq->access << ACCESS_SHIFT;
 }
 
 struct replay *replay_trace(const char *path, const struct dmt_state *state, const struct dmt_mem *mem,
@@ -97,7 +103,7 @@ struct replay *replay_trace(const char *path, const struct dmt_state *state, con
     }
     for (uint64_t n = 0; ok && (limit == 0 || n < limit) && (ok = trace_next(t, &a, &end)) && !end; n++) {
         struct dmt_request rq[2];
-        if (a.va > VA_MASK) {
+        if (a.va >= VA_SIGN) {
             say("%s: access %llu: 0x%llx is not a user address", path, (unsigned long long)n,
                 (unsigned long long)a.va);
             ok = false;
@@ -122,6 +128,29 @@ struct replay *replay_trace(const char *path, const struct dmt_state *state, con
     if (!ok) {
         replay_free(r);
         return NULL;
+    }
+    return r;
+}
+
+struct replay *replay_rows(const struct oracle_row *rows, size_t rows_n, uint64_t n, uint64_t seed,
+                           const struct dmt_state *state, const struct dmt_mem *mem)
+{
+    struct replay *r = make(state, mem);
+    struct rng rng;
+    size_t ok = 0;
+
+    rng_seed(&rng, seed, 0);
+    for (size_t i = 0; i < rows_n; i++) {
+        ok += rows[i].outcome == ORACLE_OK;
+    }
+    r->cpl = rows_n > 0 ? rows[0].request.cpl : 3;
+    while (ok > 0 && r->n < n) {
+        const struct oracle_row *row = &rows[rng_below(&rng, rows_n)];
+        struct dmt_request rq = row->request;
+        rq.va = (rq.va & ~UINT64_C(0xfff)) | rng_below(&rng, 512) << 3;
+        if (row->outcome == ORACLE_OK) {
+            push(r, &rq);
+        }
     }
     return r;
 }

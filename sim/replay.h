@@ -4,6 +4,7 @@
 #define SIM_REPLAY_H
 
 #include "csv.h"
+#include "oracle.h"
 #include "tb/cosim.h"
 #include "tlb.h"
 
@@ -14,6 +15,11 @@ struct replay;
  * mem are kept by reference. NULL after saying why. */
 struct replay *replay_trace(const char *path, const struct dmt_state *state, const struct dmt_mem *mem,
                             bool filter, uint64_t limit, struct tlb_stats *stats);
+/** n requests made of the translations that succeed in rows[0..rows_n-1]:
+ * each any of them, at any aligned word of its 4 KiB page, a function of the
+ * seed alone. All act with the privilege of the first row. */
+struct replay *replay_rows(const struct oracle_row *rows, size_t rows_n, uint64_t n, uint64_t seed,
+                           const struct dmt_state *state, const struct dmt_mem *mem);
 /** The lines of a requests file; r is kept by reference. */
 struct replay *replay_requests(struct requests *r, const struct dmt_state *state, const struct dmt_mem *mem);
 void replay_free(struct replay *r);

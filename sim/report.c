@@ -22,6 +22,21 @@ double report_clocks(const struct cosim_stats *s)
     return mean(s->path_clocks, s->path);
 }
 
+static double covered(const uint64_t sum[4], const struct cosim_stats *s)
+{
+    return s->path[DMT_PATH_TEA] > 0 ? (double)sum[DMT_PATH_TEA] / (double)s->path[DMT_PATH_TEA] : 0;
+}
+
+double report_references_covered(const struct cosim_stats *s)
+{
+    return covered(s->path_refs, s);
+}
+
+double report_clocks_covered(const struct cosim_stats *s)
+{
+    return covered(s->path_clocks, s);
+}
+
 double report_coverage(const struct cosim_stats *s)
 {
     return s->walks > 0 ? (double)s->path[DMT_PATH_TEA] / (double)s->walks : 0;
@@ -40,39 +55,46 @@ static const char *oracle_text(const struct report_system *s, char buf[80])
 
 static unsigned registers(const struct report_system *s)
 {
-    return s->tea.registers;
+    unsigned n = 0;
+
+    for (unsigned k = 0; k < s->stages; k++) {
+        n += s->tea[k].registers;
+    }
+    return n;
 }
 
 void report_table(const struct report_system *s, size_t n)
 {
     uint64_t accesses = 0, walks = 0, divergences = 0;
 
-    printf("\n%-10s %11s %9s | %7s %9s %7s | %9s %7s | %7s %6s\n", "", "", "walks", "covered", "refs/walk",
-           "clocks", "refs/walk", "clocks", "clocks", "diver-");
-    printf("%-10s %11s %9s | %7s %9s %7s | %9s %7s | %7s %6s\n", "system", "accesses", "(misses)", "by TEA",
-           "DMT", "DMT", "x86", "x86", "saved", "gences");
-    for (int i = 0; i < 102; i++) {
+    printf("\n%-8s %-11s %9s %9s | %7s %6s %7s | %6s %7s | %6s %7s | %6s %6s\n", "", "", "", "walks",
+           "covered", "refs", "clocks", "refs", "clocks", "refs", "clocks", "clocks", "diver-");
+    printf("%-8s %-11s %9s %9s | %7s %6s %7s | %6s %7s | %6s %7s | %6s %6s\n", "system", "mode", "accesses",
+           "(misses)", "by TEA", "/walk", "covered", "/walk", "DMT all", "/walk", "x86", "saved", "gences");
+    for (int i = 0; i < 118; i++) {
         putchar('-');
     }
     putchar('\n');
     for (size_t i = 0; i < n; i++) {
         const struct cosim_stats *d = &s[i].dmt.stats, *x = &s[i].x86.stats;
-        printf("%-10s %11" PRIu64 " %9" PRIu64 " | %6.2f%% %9.3f %7.2f | %9.3f %7.2f | %6.1f%% %6" PRIu64
-               "\n",
-               s[i].name, s[i].tlb.accesses, s[i].tlb.walks, 100 * report_coverage(d), report_references(d),
-               report_clocks(d), report_references(x), report_clocks(x),
+        printf("%-8s %-11s %9" PRIu64 " %9" PRIu64
+               " | %6.2f%% %6.3f %7.2f | %6.3f %7.2f | %6.3f %7.2f | %5.1f%% %6" PRIu64 "\n",
+               s[i].name, s[i].mode, s[i].tlb.accesses, s[i].tlb.walks, 100 * report_coverage(d),
+               report_references_covered(d), report_clocks_covered(d), report_references(d), report_clocks(d),
+               report_references(x), report_clocks(x),
                report_clocks(x) > 0 ? 100 * (1 - report_clocks(d) / report_clocks(x)) : 0,
                d->divergences + x->divergences);
         accesses += s[i].tlb.accesses;
         walks += d->walks + x->walks;
         divergences += d->divergences + x->divergences;
     }
-    printf("\n%" PRIu64 " accesses, %" PRIu64 " walks in lockstep, %" PRIu64 " divergences\n", accesses,
-           walks, divergences);
+    printf("\ncovered: walks that TEA registers completed in every stage; x86: registers cleared\n"
+           "%" PRIu64 " accesses, %" PRIu64 " walks in lockstep, %" PRIu64 " divergences\n",
+           accesses, walks, divergences);
     for (size_t i = 0; i < n; i++) {
         char buf[80];
-        printf("%s: %u TEA registers; %s; waves: %s\n", s[i].name, registers(&s[i]), oracle_text(&s[i], buf),
-               s[i].waves);
+        printf("%s, %s: %u TEA registers; %s; waves: %s\n", s[i].name, s[i].mode, registers(&s[i]),
+               oracle_text(&s[i], buf), s[i].waves);
     }
 }
 
@@ -98,7 +120,10 @@ static void plot(struct out *o, const char *title, const char *unit, const struc
     for (size_t i = 0; i < n; i++) {
         unsigned y = (unsigned)i * 56 + 6;
         double v[2] = {value(&s[i].dmt.stats), value(&s[i].x86.stats)};
-        out_printf(o, "<text x=\"76\" y=\"%u\" text-anchor=\"end\">%s</text>\n", y + 26, s[i].name);
+        out_printf(o,
+                   "<text x=\"76\" y=\"%u\" text-anchor=\"end\">%s</text><text x=\"76\" y=\"%u\" "
+                   "text-anchor=\"end\">%s</text>\n",
+                   y + 16, s[i].name, y + 34, s[i].mode);
         for (unsigned k = 0; k < 2; k++) {
             double w = top > 0 ? v[k] / top * BAR_W : 0;
             out_printf(o, "<rect class=\"%s\" x=\"86\" y=\"%u\" width=\"%.1f\" height=\"18\"/>",
@@ -112,38 +137,48 @@ static void plot(struct out *o, const char *title, const char *unit, const struc
 
 static void rows(struct out *o, const struct report_system *s, size_t n)
 {
-    out_printf(o, "<table><thead><tr><th>system</th><th>accesses</th><th>L1 TLB hits</th><th>L2 TLB hits</th>"
-                  "<th>walks</th><th>covered by TEA</th><th>references a walk, DMT</th><th>x86</th>"
-                  "<th>clocks a walk, DMT</th><th>x86</th><th>divergences</th></tr></thead><tbody>\n");
+    out_printf(o,
+               "<table><thead><tr><th>system</th><th>mode</th><th>accesses</th><th>L1 TLB hits</th>"
+               "<th>L2 TLB hits</th><th>walks</th><th>covered by TEA</th><th>references a covered walk</th>"
+               "<th>clocks</th><th>references a walk, DMT</th><th>x86</th>"
+               "<th>clocks a walk, DMT</th><th>x86</th><th>divergences</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < n; i++) {
         const struct cosim_stats *d = &s[i].dmt.stats, *x = &s[i].x86.stats;
         out_printf(o,
-                   "<tr><td>%s</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64
-                   "</td><td>%.2f %%</td><td>%.3f</td><td>%.3f</td><td>%.2f</td><td>%.2f</td><td>%" PRIu64
-                   "</td></tr>\n",
-                   s[i].name, s[i].tlb.accesses, s[i].tlb.l1_hits, s[i].tlb.l2_hits, s[i].tlb.walks,
-                   100 * report_coverage(d), report_references(d), report_references(x), report_clocks(d),
+                   "<tr><td>%s</td><td>%s</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64
+                   "</td><td>%" PRIu64
+                   "</td><td>%.2f %%</td><td>%.3f</td><td>%.2f</td><td>%.3f</td><td>%.3f</td>"
+                   "<td>%.2f</td><td>%.2f</td><td>%" PRIu64 "</td></tr>\n",
+                   s[i].name, s[i].mode, s[i].tlb.accesses, s[i].tlb.l1_hits, s[i].tlb.l2_hits,
+                   s[i].tlb.walks, 100 * report_coverage(d), report_references_covered(d),
+                   report_clocks_covered(d), report_references(d), report_references(x), report_clocks(d),
                    report_clocks(x), d->divergences + x->divergences);
     }
     out_printf(o, "</tbody></table>\n");
 }
 
-static void register_rows(struct out *o, const struct report_system *s)
+static void register_rows(struct out *o, const struct report_system *s, unsigned k)
 {
     static const char *const size[] = {"4K", "2M", "1G"};
+    const struct dmt_tea_report *r = &s->tea[k];
 
-    out_printf(
-        o,
-        "<h3>%s: TEA registers</h3><p>%zu clusters of areas, %" PRIu64 " leaf tables moved into %" PRIu64
-        " frames, %" PRIu64 " of %" PRIu64 " mapped pages covered.</p>\n<table><thead><tr><th>register</th>"
-        "<th>from</th><th>to</th><th>page</th><th>TEA frames</th><th>allow</th></tr></thead><tbody>\n",
-        s->name, s->tea.clusters, s->tea.tables, s->tea.frames, s->tea.covered_pages, s->tea.mapped_pages);
-    for (unsigned i = 0; i < registers(s); i++) {
-        const struct dmt_tea *t = &s->state.tea[0][i];
+    out_printf(o, "<h3>%s, %s: TEA registers", s->name, s->mode);
+    if (s->stages > 1) {
+        out_printf(o, " of stage %u", k);
+    }
+    out_printf(o,
+               "</h3><p>%zu clusters of areas, %" PRIu64 " leaf tables moved into %" PRIu64
+               " frames, %" PRIu64 " of %" PRIu64
+               " mapped pages covered.</p>\n<table><thead><tr><th>register</th>"
+               "<th>from</th><th>to</th><th>page</th><th>TEA frames</th><th>allow</th></tr></thead><tbody>\n",
+               r->clusters, r->tables, r->frames, r->covered_pages, r->mapped_pages);
+    for (unsigned i = 0; i < r->registers; i++) {
+        const struct dmt_tea *t = &s->state.tea[k][i];
         out_printf(o,
                    "<tr><td>%u</td><td>0x%" PRIx64 "</td><td>0x%" PRIx64 "</td><td>%s</td><td>0x%" PRIx64
                    "&hellip;</td><td>%s%s%s</td></tr>\n",
-                   i, t->base_vpn << 12, (t->base_vpn + t->pages) << 12, size[t->sz], t->base_pfn,
+                   i, t->base_vpn << 12, (t->base_vpn + t->pages) << 12, size[t->sz],
+                   t->kind == DMT_KIND_GTEA ? t->gtea_base + t->base_pfn : t->base_pfn,
                    (t->allow & 1) != 0 ? "w" : "", (t->allow & 2) != 0 ? "u" : "",
                    (t->allow & 4) != 0 ? "x" : "");
     }
@@ -170,13 +205,18 @@ bool report_html(const char *path, const struct report_system *s, size_t n, unsi
         "model. Accesses of the trace go through a TLB of 64 (data) and 128 (code) entries and 1536 "
         "behind them; what misses is walked, once with TEA registers and once, on the same RTL, with the "
         "registers cleared. Memory answers after %u clocks; clocks are counted from the request to "
-        "its answer, one request at a time.</p>\n",
+        "its answer, one request at a time. A system without a trace walks the addresses of its oracle in "
+        "random order. Systems of mode nested are generated from a captured guest: a stage 1 that maps every "
+        "address to itself lies between the guest and its nested table, whose shadow is walked where "
+        "registers do not cover (nested-full: both tables).</p>\n",
         latency);
     rows(o, s, n);
     plot(o, "References a walk", "", s, n, report_references);
     plot(o, "Clocks a walk", "clocks", s, n, report_clocks);
     for (size_t i = 0; i < n; i++) {
-        register_rows(o, &s[i]);
+        for (unsigned k = s[i].stages; k-- > 0;) {
+            register_rows(o, &s[i], k);
+        }
         char buf[80];
         out_printf(o, "<p>%s. Waves: <code>%s</code></p>\n", oracle_text(&s[i], buf), s[i].waves);
     }

@@ -14,11 +14,13 @@ struct report_run {
     bool done;
 };
 
-/** One captured system. */
+/** One captured system in one mode. */
 struct report_system {
     char name[64];
-    struct dmt_state state; /**< with TEA registers */
-    struct dmt_tea_report tea;
+    const char *mode;                        /**< "native", "virt", .. */
+    unsigned stages;                         /**< 1 to 3 */
+    struct dmt_state state;                  /**< with TEA registers */
+    struct dmt_tea_report tea[DMT_SETS_MAX]; /**< of each stage */
     struct tlb_stats tlb;
     uint64_t oracle, oracle_bad; /**< addresses compared with QEMU's translation, and how many differ */
     struct report_run dmt, x86;  /**< with registers; with registers cleared */
@@ -28,6 +30,9 @@ struct report_system {
 /** Means over all walks of a run. */
 double report_references(const struct cosim_stats *s);
 double report_clocks(const struct cosim_stats *s);
+/** The same over the walks that TEA registers of every stage completed; 0 without any. */
+double report_references_covered(const struct cosim_stats *s);
+double report_clocks_covered(const struct cosim_stats *s);
 /** Share of walks that TEA registers completed, 0 to 1. */
 double report_coverage(const struct cosim_stats *s);
 

@@ -22,7 +22,6 @@ void state_default(struct full_state *s)
     *s = (struct full_state){0};
     dmt_state_reset(&s->dmt, 52);
     s->dmt.mode = DMT_MODE_NATIVE;
-    s->second[0].levels = s->second[1].levels = s->shadow.levels = 4;
 }
 
 /* ---------------------------------------------------------------- values */
@@ -38,8 +37,9 @@ static const struct name modes[] = {{"off", DMT_MODE_OFF},
                                     {"nested", DMT_MODE_NESTED},
                                     {NULL, 0}};
 static const struct name on_off[] = {{"off", 0}, {"on", 1}, {NULL, 0}};
-static const struct name formats[] = {{"ept", 0}, {"npt", 1}, {NULL, 0}};
+static const struct name formats[] = {{"ept", DMT_FORMAT_EPT}, {"npt", DMT_FORMAT_NPT}, {NULL, 0}};
 static const struct name fallbacks[] = {{"shadow", 0}, {"full", 1}, {NULL, 0}};
+static const char *const tables[] = {"s0", "s1", "shadow"};
 static const struct name sizes[] = {{"4k", DMT_SIZE_4K}, {"2m", DMT_SIZE_2M}, {"1g", DMT_SIZE_1G}, {NULL, 0}};
 static const struct name kinds[] = {{"pa", DMT_KIND_PA}, {"gtea", DMT_KIND_GTEA}, {NULL, 0}};
 
@@ -181,37 +181,59 @@ static int numbered(const char *key, const char *prefix, unsigned max, const cha
     return digits > 0 && value < max ? (int)value : -1;
 }
 
-static const char *second(struct second_stage *s, const char *key, const char *field, const char *value,
-                          bool *known)
+static const char *page_address(const char *key, const char *value, uint64_t *to)
 {
-    unsigned v = 0;
+    const char *bad = hex(key, value, (UINT64_C(1) << 52) - 1, to);
+
+    if (bad == NULL && (*to & 0xfff) != 0) {
+        bad = WRONG("%s: 0x%llx is not a multiple of 0x1000", key, (unsigned long long)*to);
+    }
+    return bad;
+}
+
+static const char *switched(const char *key, const char *value, bool *to)
+{
+    unsigned v = *to;
+    const char *bad = word(on_off, key, value, &v);
+
+    *to = v != 0;
+    return bad;
+}
+
+static const char unknown[] = "unknown key";
+
+/* A field of the tables of stage `index`, or of the shadow table (SHADOW). */
+static const char *second(struct full_state *s, unsigned index, const char *key, const char *field,
+                          const char *value)
+{
+    struct dmt_s2 *s2 = index == SHADOW ? &s->dmt.shadow : &s->dmt.s2[index];
+    unsigned v = s2->format;
     uint64_t x;
     const char *bad = NULL;
 
-    *known = true;
     if (strcmp(field, "root") == 0) {
-        bad = hex(key, value, (UINT64_C(1) << 52) - 1, &s->root);
-        if (bad == NULL && (s->root & 0xfff) != 0) {
-            bad = WRONG("%s: 0x%llx is not a multiple of 4096", key, (unsigned long long)s->root);
-        }
+        bad = page_address(key, value, &s2->root);
+        s->root_given[index] = true;
     } else if (strcmp(field, "format") == 0) {
         bad = word(formats, key, value, &v);
-        s->format = (uint8_t)v;
+        s2->format = (uint8_t)v;
+        s->format_given[index] = true;
     } else if (strcmp(field, "levels") == 0) {
         if (!parse_decimal(value, 5, &x) || x < 4) {
             return WRONG("%s: '%.40s' is not 4 or 5", key, value);
         }
-        s->levels = (uint8_t)x;
+        s2->five = x == 5;
     } else if (strcmp(field, "ad") == 0) {
-        bad = word(on_off, key, value, &v);
-        s->ad = v != 0;
+        bad = switched(key, value, &s2->ad);
     } else if (strcmp(field, "mbec") == 0) {
-        bad = word(on_off, key, value, &v);
-        s->mbec = v != 0;
+        bad = switched(key, value, &s2->mbec);
+    } else if (strcmp(field, "tag") == 0 && index != SHADOW) {
+        x = s2->tag;
+        bad = hex(key, value, 0xff, &x);
+        s2->tag = (uint8_t)x;
     } else {
-        *known = false;
+        bad = unknown;
     }
-    s->given = s->given || *known;
     return bad;
 }
 
@@ -240,15 +262,12 @@ static bool control(struct dmt_level *l, const char *key, const char *value, con
     return true;
 }
 
-static const char unknown[] = "unknown key";
-
 static const char *set(struct full_state *s, const char *key, const char *value)
 {
     const char *bad = NULL, *rest;
     unsigned v = 0;
     uint64_t x;
     int k;
-    bool known;
 
     if (control(&s->dmt.level[state_entry(&s->dmt)], key, value, &bad)) {
         return bad;
@@ -272,32 +291,35 @@ static const char *set(struct full_state *s, const char *key, const char *value)
         return NULL;
     }
     if (strcmp(key, "ad_update") == 0) {
-        bad = word(on_off, key, value, &v);
-        s->dmt.ad_update = bad == NULL ? v != 0 : s->dmt.ad_update;
-        return bad;
+        return switched(key, value, &s->dmt.ad_update);
     }
     if (strcmp(key, "fallback") == 0) {
+        v = s->dmt.full;
         bad = word(fallbacks, key, value, &v);
-        s->fallback_full = v != 0;
+        s->dmt.full = v != 0;
         return bad;
     }
     if (strncmp(key, "shadow.", 7) == 0) {
-        bad = second(&s->shadow, key, key + 7, value, &known);
-        return known ? bad : unknown;
+        return second(s, SHADOW, key, key + 7, value);
     }
-    if ((k = numbered(key, "gtea.", DMT_SETS_MAX, &rest)) >= 0) {
+    if ((k = numbered(key, "gtea.", DMT_SETS_MAX, &rest)) > 0) { /* set 0 has no gTEAs */
         if (strcmp(rest, ".table") == 0) {
-            return hex(key, value, (UINT64_C(1) << 52) - 1, &s->gtea[k].table);
+            return page_address(key, value, &s->dmt.gtea[k].table);
         }
-        return strcmp(rest, ".entries") == 0 ? hex(key, value, 4096, &s->gtea[k].entries) : unknown;
+        if (strcmp(rest, ".entries") != 0) {
+            return unknown;
+        }
+        x = s->dmt.gtea[k].entries;
+        bad = hex(key, value, 4096, &x);
+        s->dmt.gtea[k].entries = (uint16_t)x;
+        return bad;
     }
     if ((k = numbered(key, "tea.", DMT_SETS_MAX, &rest)) >= 0) {
         int i = numbered(rest, ".", DMT_TEA_MAX, &rest);
         return i >= 0 && *rest == '\0' ? tea(&s->dmt.tea[k][i], value) : unknown;
     }
     if ((k = numbered(key, "s", 2, &rest)) >= 0 && *rest == '.') {
-        bad = second(&s->second[k], key, rest + 1, value, &known);
-        return known ? bad : unknown;
+        return second(s, (unsigned)k, key, rest + 1, value);
     }
     return unknown;
 }
@@ -329,7 +351,7 @@ const char *state_check(const struct full_state *s)
     unsigned entry = state_entry(&s->dmt);
     uint64_t cr3 = s->dmt.level[entry].cr3;
 
-    if ((cr3 & 0x7ff0000000000000) != 0 || (entry == 0 && (cr3 & 0x000ffffffffff000) >> s->dmt.maxpa != 0)) {
+    if ((cr3 & 0x7ff0000000000000) != 0 || (cr3 & 0x000ffffffffff000) >> s->dmt.maxpa != 0) {
         return WRONG("cr3 0x%llx has bits set above maxphyaddr %u", (unsigned long long)cr3, s->dmt.maxpa);
     }
     for (unsigned set_ = 0; set_ < DMT_SETS_MAX; set_++) {
@@ -341,16 +363,45 @@ const char *state_check(const struct full_state *s)
             }
         }
     }
-    for (unsigned k = 0; k < entry; k++) {
-        if (!s->second[k].given) {
-            return WRONG("mode %s needs s%u.root and s%u.format", modes[s->dmt.mode].text, k, k);
+    for (unsigned k = 0; k <= SHADOW; k++) {
+        const struct dmt_s2 *s2 = k == SHADOW ? &s->dmt.shadow : &s->dmt.s2[k];
+        bool needed = k == SHADOW ? entry == 2 && !s->dmt.full : k < entry;
+        if (needed && (!s->root_given[k] || !s->format_given[k])) {
+            return WRONG("mode %s needs %s.root and %s.format%s", modes[s->dmt.mode].text, tables[k],
+                         tables[k], k == SHADOW ? ", or fallback = full" : "");
         }
-        if (s->second[k].root >> s->dmt.maxpa != 0) {
-            return WRONG("s%u.root 0x%llx is above maxphyaddr %u", k, (unsigned long long)s->second[k].root,
+        if (s2->root >> s->dmt.maxpa != 0) {
+            return WRONG("%s.root: 0x%llx is above maxphyaddr %u", tables[k], (unsigned long long)s2->root,
                          s->dmt.maxpa);
         }
     }
+    for (unsigned k = 1; k < DMT_SETS_MAX; k++) {
+        if (s->dmt.gtea[k].table >> s->dmt.maxpa != 0) {
+            return WRONG("gtea.%u.table: 0x%llx is above maxphyaddr %u", k,
+                         (unsigned long long)s->dmt.gtea[k].table, s->dmt.maxpa);
+        }
+    }
     return NULL;
+}
+
+/* ---------------------------------------------------------------- gTEAs */
+
+static enum dmt_resp read_word(void *user, uint64_t addr, uint64_t *data)
+{
+    return dmt_mem_read(user, addr, data) ? DMT_RESP_OKAY : DMT_RESP_DECERR;
+}
+
+void state_resolve(struct dmt_state *s, struct dmt_mem *mem)
+{
+    for (unsigned k = 1; k < DMT_SETS_MAX; k++) {
+        for (unsigned i = 0; i < DMT_TEA_MAX; i++) {
+            struct dmt_tea *t = &s->tea[k][i];
+            if (t->valid && t->kind == DMT_KIND_GTEA) {
+                t->resolution =
+                    dmt_gtea_resolve(s, k, t->gtea, read_word, mem, &t->gtea_base, &t->gtea_pages);
+            }
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- files */
@@ -443,9 +494,43 @@ bool state_read(const char *path, struct full_state *s)
     return ok;
 }
 
+static void put_second(struct out *out, const char *name, const struct dmt_s2 *s2)
+{
+    out_printf(out, "%s.root = 0x%llx\n%s.format = %s\n%s.levels = %u\n", name, (unsigned long long)s2->root,
+               name, formats[s2->format].text, name, s2->five ? 5 : 4);
+    if (s2->ad) {
+        out_printf(out, "%s.ad = on\n", name);
+    }
+    if (s2->mbec) {
+        out_printf(out, "%s.mbec = on\n", name);
+    }
+    if (s2->tag != 0) {
+        out_printf(out, "%s.tag = 0x%x\n", name, s2->tag);
+    }
+}
+
+static void put_tea(struct out *out, unsigned set_, unsigned i, const struct dmt_tea *t)
+{
+    char rights[4] = "-", gtea[16] = "";
+
+    for (unsigned b = 0, n = 0; b < 3; b++) {
+        if ((t->allow >> b & 1) != 0) {
+            rights[n++] = "wux"[b];
+            rights[n] = '\0';
+        }
+    }
+    if (t->kind == DMT_KIND_GTEA) {
+        snprintf(gtea, sizeof gtea, " gtea=0x%x", t->gtea);
+    }
+    out_printf(out, "tea.%u.%u = base_vpn=0x%llx pages=0x%llx sz=%s kind=%s base_pfn=0x%llx%s allow=%s\n",
+               set_, i, (unsigned long long)t->base_vpn, (unsigned long long)t->pages, sizes[t->sz].text,
+               kinds[t->kind].text, (unsigned long long)t->base_pfn, gtea, rights);
+}
+
 bool state_write(const char *path, const struct dmt_state *s, const char *comment)
 {
-    const struct dmt_level *l = &s->level[0];
+    unsigned entry = state_entry(s);
+    const struct dmt_level *l = &s->level[entry];
     struct out *out = out_open(path);
 
     if (out == NULL) {
@@ -457,21 +542,29 @@ bool state_write(const char *path, const struct dmt_state *s, const char *commen
     out_printf(out, "cr0 = 0x%llx\ncr3 = 0x%llx\ncr4 = 0x%llx\nefer = 0x%llx\npkru = 0x%x\npkrs = 0x%x\n",
                (unsigned long long)l->cr0, (unsigned long long)l->cr3, (unsigned long long)l->cr4,
                (unsigned long long)l->efer, l->pkru, l->pkrs);
-    for (unsigned i = 0; i < DMT_TEA_MAX; i++) {
-        const struct dmt_tea *t = &s->tea[0][i];
-        if (!t->valid) {
-            continue;
+    for (unsigned k = 0; k < 2; k++) {
+        if (k < entry || s->s2[k].root != 0) {
+            put_second(out, tables[k], &s->s2[k]);
         }
-        char rights[4] = "";
-        for (unsigned b = 0, n = 0; b < 3; b++) {
-            if ((t->allow >> b & 1) != 0) {
-                rights[n++] = "wux"[b];
-                rights[n] = '\0';
+    }
+    if (s->full) {
+        out_printf(out, "fallback = full\n");
+    }
+    if ((entry == 2 && !s->full) || s->shadow.root != 0) {
+        put_second(out, tables[SHADOW], &s->shadow);
+    }
+    for (unsigned k = 1; k < DMT_SETS_MAX; k++) {
+        if (s->gtea[k].entries != 0 || s->gtea[k].table != 0) {
+            out_printf(out, "gtea.%u.table = 0x%llx\ngtea.%u.entries = 0x%x\n", k,
+                       (unsigned long long)s->gtea[k].table, k, s->gtea[k].entries);
+        }
+    }
+    for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
+        for (unsigned i = 0; i < DMT_TEA_MAX; i++) {
+            if (s->tea[k][i].valid) {
+                put_tea(out, k, i, &s->tea[k][i]);
             }
         }
-        out_printf(out, "tea.0.%u = base_vpn=0x%llx pages=0x%llx sz=%s kind=pa base_pfn=0x%llx allow=%s\n", i,
-                   (unsigned long long)t->base_vpn, (unsigned long long)t->pages, sizes[t->sz].text,
-                   (unsigned long long)t->base_pfn, rights[0] != '\0' ? rights : "-");
     }
     return out_commit(out);
 }

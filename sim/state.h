@@ -4,25 +4,14 @@
 #define SIM_STATE_H
 
 #include "dmt/arch.h"
+#include "dmt/mem.h"
 
-/** A second stage or shadow table as the state file describes it. */
-struct second_stage {
-    uint64_t root;  /**< hPA of its first table */
-    uint8_t format; /**< 0 ept, 1 npt */
-    uint8_t levels; /**< 4 or 5 */
-    bool ad, mbec;  /**< EPT A/D enable, mode-based execute */
-    bool given;     /**< some key of it was set */
-};
+enum { SHADOW = 2 }; /**< index of the shadow table beside s0 and s1 */
 
 /** Everything a state file can say. */
 struct full_state {
     struct dmt_state dmt;
-    struct second_stage second[2]; /**< s0, s1 */
-    struct second_stage shadow;
-    bool fallback_full; /**< fallback = full */
-    struct {
-        uint64_t table, entries; /**< hPA and number of entries of the gTEA table */
-    } gtea[DMT_SETS_MAX];
+    bool root_given[SHADOW + 1], format_given[SHADOW + 1]; /**< s0, s1, shadow: the key was set */
 };
 
 /** The defaults every state file starts from: native, 52 bits, A/D updates on. */
@@ -43,7 +32,11 @@ const char *state_check(const struct full_state *s);
 /** Read a file. False after saying why, with line number. */
 bool state_read(const char *path, struct full_state *s);
 
-/** Write a native state. False after saying why. */
+/** Resolve every register of KIND GTEA from the gTEA tables in mem, as the
+ * hardware does when the register is written (specification 12). */
+void state_resolve(struct dmt_state *s, struct dmt_mem *mem);
+
+/** Write a state file. False after saying why. */
 bool state_write(const char *path, const struct dmt_state *s, const char *comment);
 
 /** Stage that requests enter at. */

@@ -88,7 +88,7 @@ static bool serves(const struct entry *e, unsigned kind)
     if (kind == DMT_ACCESS_WRITE) {
         return (e->rights & 1) != 0 && e->dirty;
     }
-    return kind != DMT_ACCESS_EXECUTE || (e->rights & 4) != 0;
+    return kind == DMT_ACCESS_EXECUTE ? (e->rights & 4) != 0 : (e->rights & 8) == 0;
 }
 
 static struct entry *lookup(const struct array *a, uint64_t va, unsigned kind)

@@ -52,13 +52,16 @@ void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t 
 {
     struct dmt_mem *mem = a->mem;
     const struct dmt_mem *pristine = a->pristine;
-    unsigned disturb = a->disturb;
+    const uint64_t *ept = a->ept;
+    unsigned disturb = a->disturb, ept_n = a->ept_n;
     uint64_t max_pfn = a->max_pfn, pokes = a->pokes;
 
     memset(a, 0, sizeof(*a));
     a->mem = mem;
     a->pristine = pristine;
     a->disturb = disturb;
+    a->ept = ept;
+    a->ept_n = ept_n;
     a->max_pfn = max_pfn;
     a->pokes = pokes;
     a->profile = *profile;
@@ -106,6 +109,15 @@ bool agent_poke(struct agent *a, uint64_t addr, uint64_t value)
     return true;
 }
 
+static bool is_ept(const struct agent *a, uint64_t addr)
+{
+    for (unsigned i = 0; i < a->ept_n; i++) {
+        if (a->ept[i] == addr >> 12)
+            return true;
+    }
+    return false;
+}
+
 /* Another processor changes an entry, mostly one that a walk has just read:
  * the accessed, dirty and present bits, the rights, the frame, or back to
  * what it was so that the tables do not decay. */
@@ -113,7 +125,7 @@ static void disturb(struct agent *a)
 {
     uint64_t r = rng_next(&a->rng);
     uint64_t addr = a->recent[r & 15], value, was;
-    unsigned what = r >> 8 & 31;
+    unsigned what = r >> 8 & 31, accessed;
 
     if (!addr || !dmt_mem_read(a->mem, addr, &value))
         return;
@@ -122,15 +134,16 @@ static void disturb(struct agent *a)
         if (!dmt_mem_read(a->mem, addr, &value))
             return;
     }
+    accessed = is_ept(a, addr) ? 8 : 5;
     if (what < 12) {
         if (a->pristine && dmt_mem_read(a->pristine, addr, &was))
             value = was;
     } else if (what < 17) {
-        value ^= 1ull << 5;
+        value ^= 1ull << accessed;
     } else if (what < 21) {
-        value ^= 1ull << 6;
+        value ^= 2ull << accessed;
     } else if (what < 24) {
-        value &= ~0x60ull;
+        value &= ~(3ull << accessed);
     } else if (what < 26) {
         value ^= 1;
     } else if (what < 28) {

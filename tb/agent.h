@@ -59,6 +59,8 @@ struct agent {
     struct rng rng;
     uint64_t now;                    /**< cycles driven since agent_reset() */
     unsigned disturb;                /**< a cycle has a store of the concurrent writer, out of 65536 */
+    const uint64_t *ept;             /**< frames of EPT tables, which the concurrent writer changes as such */
+    unsigned ept_n;
     uint64_t max_pfn;                /**< the concurrent writer puts frames below this into entries */
     uint64_t pokes;                  /**< words stored by others than the block */
     const char *broken;              /**< a promise that the block broke, or NULL */
@@ -92,7 +94,7 @@ struct agent {
     uint64_t stop_until;
 };
 
-/** Start over: nothing outstanding, cycle 0. Keeps mem, pristine, disturb and max_pfn. */
+/** Start over: nothing outstanding, cycle 0. Keeps mem, pristine, disturb, ept and max_pfn. */
 void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t seed);
 
 /** Set the PTE port's inputs of this cycle. */

@@ -30,7 +30,7 @@ struct cosim_item {
      * that lead from the state in force to this one are made when all earlier
      * answers have been taken. */
     const struct dmt_state *state;
-    const struct cosim_poke *poke; /**< stores made before it, followed by INV ALL */
+    const struct cosim_poke *poke; /**< stores made before it, followed by an INV of everything */
     size_t poke_n;
 };
 
@@ -54,9 +54,9 @@ struct cosim_source {
 /** Situations that judged runs count, so that a campaign can show what it
  * reached: X(name, text). */
 #define COSIM_COVER_LIST(X) \
-    X(TEA_4K, "TEA translation, 4K") \
-    X(TEA_2M, "TEA translation, 2M") \
-    X(TEA_1G, "TEA translation, 1G") \
+    X(TEA_4K, "NATIVE: TEA translation, 4K") \
+    X(TEA_2M, "NATIVE: TEA translation, 2M") \
+    X(TEA_1G, "NATIVE: TEA translation, 1G") \
     X(TEA_TWO, "two sizes fetched in parallel") \
     X(TEA_THREE, "three sizes fetched in parallel") \
     X(TEA_MULTI, "two registers of one size match") \
@@ -64,14 +64,14 @@ struct cosim_source {
     X(TEA_LOST, "A/D update through a TEA, reservation lost") \
     X(TEA_BUS, "bus error in a TEA fetch") \
     X(RESTART_OK, "TEA fetch that does not count, then x86") \
-    X(RESTART_LATE, "TEA fetch that does not count in the second pass") \
-    X(X86_4K, "x86 translation, 4K") \
-    X(X86_2M, "x86 translation, 2M") \
-    X(X86_1G, "x86 translation, 1G") \
+    X(RESTART_LATE, "TEA fetch that does not count in an exclusive read") \
+    X(X86_4K, "NATIVE: x86 translation, 4K") \
+    X(X86_2M, "NATIVE: x86 translation, 2M") \
+    X(X86_1G, "NATIVE: x86 translation, 1G") \
     X(FIVE, "walk from a PML5") \
-    X(START_PML4E, "walk started from a cached PML4E") \
-    X(START_PDPTE, "walk started from a cached PDPTE") \
-    X(START_PDE, "walk started from a cached PDE") \
+    X(START_PML4E, "NATIVE: walk started from a cached PML4E") \
+    X(START_PDPTE, "NATIVE: walk started from a cached PDPTE") \
+    X(START_PDE, "NATIVE: walk started from a cached PDE") \
     X(UPDATE_LEAF, "x86 A/D update of a leaf") \
     X(UPDATE_UPPER, "x86 A update of an upper entry") \
     X(UPDATE_LOST, "x86 A/D update, reservation lost") \
@@ -88,9 +88,82 @@ struct cosim_source {
     X(AD_NEEDED, "update needed and hardware updates off") \
     X(GP, "address not canonical") \
     X(PASS, "passed through") \
+    X(VIRT_TEA_2, "VIRT: 2 references, all TEA (KIND GTEA)") \
+    X(VIRT_TEA_3, "VIRT: 3 references, all TEA (KIND PA)") \
+    X(VIRT_RADIX, "VIRT: walks of every stage") \
+    X(VIRT_MIXED, "VIRT: TEA in one stage, walk in the other") \
+    X(NESTED_TEA_3, "NESTED: 3 references, all TEA (KIND GTEA)") \
+    X(NESTED_TEA_PA, "NESTED: all TEA, KIND PA among them") \
+    X(NESTED_SHADOW, "NESTED: walks of every stage, shadow table") \
+    X(NESTED_FULL, "NESTED: walks of every stage, FULL") \
+    X(NESTED_MIXED, "NESTED: TEA in one stage, walk in another") \
+    X(NESTED_SHADOW_TEA, "NESTED: TEA in set 1 for one address, shadow table for another") \
+    X(LEAF_4K, "second stage: last leaf 4K") \
+    X(LEAF_2M, "second stage: last leaf 2M") \
+    X(LEAF_1G, "second stage: last leaf 1G") \
+    X(LEAF_SMALLER, "page smaller than the entering stage says") \
+    X(EPT_OK, "translated through EPT") \
+    X(NPT_OK, "translated through NPT") \
+    X(EXECUTE_ONLY, "page that may not be read") \
+    X(CHAIN, "entry of a KIND PA register located by a stage below") \
+    X(CHAIN_TWO, "KIND PA entry located by a KIND PA entry") \
+    X(NEXT_SIZE, "sizes one after another, not the first decides") \
+    X(GTEA_SIZES, "several sizes of KIND GTEA in parallel") \
+    X(RESTART_ENTERING, "VIRT or NESTED: restart of the entering stage") \
+    X(RESTART_SECOND, "restart of a second stage") \
+    X(UPDATE_SECOND, "A/D update in a second stage") \
+    X(UPDATE_GUEST, "A/D update of an entry that a second stage located") \
+    X(UPDATE_GTEA, "A/D update in a gTEA") \
+    X(PASS_TWO, "second pass") \
+    X(START_COMBINED_4, "VIRT, NESTED: entering stage started at level 3 from a cache") \
+    X(START_COMBINED_3, "VIRT, NESTED: entering stage started at level 2 from a cache") \
+    X(START_COMBINED_2, "VIRT, NESTED: entering stage started at level 1 from a cache") \
+    X(START_SECOND_4, "second stage started at level 3 from a cache") \
+    X(START_SECOND_3, "second stage started at level 2 from a cache") \
+    X(START_SECOND_2, "second stage started at level 1 from a cache") \
+    X(START_SHADOW, "shadow table entered from a cache") \
+    X(START_FULL, "FULL: stage 1 started from a cache") \
+    X(START_BOTH, "entering stage and second stage started from caches") \
+    X(VIOLATION_ABSENT, "EPT violation, not present") \
+    X(VIOLATION_RIGHTS, "EPT violation, rights") \
+    X(VIOLATION_WIDTH, "EPT violation or NPT fault, address too wide") \
+    X(VIOLATION_TABLE, "EPT violation for a table access") \
+    X(VIOLATION_WRITE, "EPT violation: table must be written (A5)") \
+    X(VIOLATION_STAGE1, "fault of stage 1, FULL") \
+    X(VIOLATION_SHADOW, "fault of the shadow table") \
+    X(MISCONFIG, "EPT misconfiguration") \
+    X(NPT_ABSENT, "NPT fault, not present") \
+    X(NPT_RSVD, "NPT fault, reserved bit") \
+    X(NPT_RIGHTS, "NPT fault, rights") \
+    X(NPT_TABLE, "NPT fault for a table access") \
+    X(GTEA_UNRESOLVED, "gTEA register not resolved") \
+    X(GTEA_BOUND, "past the end of a gTEA") \
+    X(GTEA_SET1, "gTEA event of set 1") \
+    X(GTEA_SET2, "gTEA event of set 2") \
+    X(BUS_GUEST, "bus error reading an entry that a second stage located") \
+    X(BUS_GTEA, "bus error in a gTEA") \
+    X(RETRY_SECOND, "VIRT, NESTED: told to retry") \
+    X(AD_NEEDED_SECOND, "VIRT, NESTED: update needed and updates off") \
+    X(LOAD_OK, "gTEA resolved") \
+    X(LOAD_BAD_ID, "gTEA ID out of range") \
+    X(LOAD_ABSENT, "gTEA absent") \
+    X(LOAD_WIDTH, "gTEA empty or too wide") \
+    X(LOAD_BUS, "gTEA table read with a bus error") \
+    X(LOAD_REVOKED, "gTEA revoked") \
+    X(LOAD_COMMAND, "gTEA resolved by command") \
     X(CSR_HELD, "clock in which a register write waits for walks") \
     X(CSR_REFUSED, "register write refused") \
-    X(CSR_ERROR, "register access answered SLVERR")
+    X(CSR_ERROR, "register access answered SLVERR") \
+    X(REFUSED_TEA, "refused: TEA register") \
+    X(REFUSED_CR3, "refused: CR3") \
+    X(REFUSED_INV, "refused: INV") \
+    X(REFUSED_CTL, "refused: CTL") \
+    X(REFUSED_MAXPA, "refused: MAXPA") \
+    X(REFUSED_S2ROOT, "refused: S2ROOT") \
+    X(REFUSED_SHADOW, "refused: SHADOW_ROOT") \
+    X(REFUSED_GTEA_TABLE, "refused: GTEA_TABLE") \
+    X(REFUSED_GTEA_ENTRIES, "refused: GTEA_ENTRIES") \
+    X(REFUSED_GTEA_CMD, "refused: GTEA_CMD")
 
 enum cosim_cover {
 #define X(name, text) COVER_##name,
@@ -102,7 +175,8 @@ enum cosim_cover {
 /** Texts of the situations. */
 extern const char *const cosim_cover_text[COSIM_COVERS];
 
-/** What a run did. Arrays by path are indexed with DMT_PATH_*; NOT_USED holds GP and OFF. */
+/** What a run did. Arrays by path are indexed with DMT_PATH_*, the highest code of a walk's stages: TEA
+ * is TEA in every stage, RADIX a walk in one, RESTART a restart in one; NOT_USED holds GP and OFF. */
 struct cosim_stats {
     uint64_t cycles, epochs;
     uint64_t requests, walks;     /**< taken from the port; answered */
@@ -112,7 +186,7 @@ struct cosim_stats {
     uint64_t path_reads[4];       /**< reads on the port */
     uint64_t path_clocks[4];      /**< clocks from request taken to answer */
     uint64_t reads, updates, lost; /**< R steps; A/D writes done; exclusive writes lost */
-    uint64_t skipped;             /**< x86 walks started from a paging-structure cache (judged runs only) */
+    uint64_t skipped;             /**< walks of a stage started from a cache (judged runs only) */
     uint64_t csr_writes, csr_reads, csr_refused, csr_errors;
     uint64_t pokes;               /**< memory words changed by the concurrent writer or by pokes */
     uint64_t cover[COSIM_COVERS]; /**< how often each situation was met (judged runs only) */
@@ -131,6 +205,7 @@ struct cosim_options {
     uint64_t cycles;                 /**< stop after this many clocks; 0: no limit */
     uint64_t epoch_cycles;           /**< random runs: clocks until reset with a new scenario; 0: 20000 */
     const char *profile;             /**< cosim_profiles[] name; NULL: random runs mix, replay fixed-20 */
+    uint8_t mode;                    /**< random runs: DMT_MODE_NATIVE, _VIRT, _NESTED; 0: all that the sets allow */
     bool changes;                    /**< random runs: live CSR writes, INV, concurrent memory writer */
     struct cosim_source *source;     /**< NULL: random stimuli */
     unsigned outstanding;            /**< replay: requests in flight; 0: as many as the block takes */
@@ -171,7 +246,7 @@ uint64_t cosim_record_hash(void);
 
 /* ------------------------------------------------------------ one request at a time */
 
-#define SINGLE_EVENTS 512
+#define SINGLE_EVENTS 4096
 
 /** One read or A/D write, in the order of the walk trace port. */
 struct single_event {
@@ -207,13 +282,13 @@ enum dmt_resp single_read(struct single *s, unsigned offset, uint64_t *value);
  * does not exist. Writes only what differs from the last state loaded. */
 bool single_load(struct single *s, const struct dmt_state *state);
 
-/** INV ALL. */
+/** Drop everything that is cached from tables; call after stores to them. */
 void single_invalidate(struct single *s);
 
 /** Translate one request; result as the pins and the walk trace port say,
- * reads and updates counted on the port, refs counted from the reads (reads
- * of one TEA fetch are one, exclusive reads none). log may be NULL. False
- * when the device hangs. */
+ * reads and updates counted on the port, refs as the specification counts
+ * them. Everything on the pins is judged on the way. log may be NULL. False
+ * when the device hangs or the judge objects. */
 bool single_translate(struct single *s, const struct dmt_request *request, struct dmt_result *result,
                       struct single_log *log);
 

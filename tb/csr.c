@@ -109,6 +109,22 @@ static void program_level(struct csr *c, unsigned k, struct dmt_level *have, con
     *have = *want;
 }
 
+static uint64_t s2ctl(const struct dmt_s2 *t)
+{
+    return (uint64_t)t->format << DMT_LEVEL_S2CTL_FORMAT_LSB | (t->five ? DMT_LEVEL_S2CTL_FIVE_MASK : 0) |
+           (t->ad ? DMT_LEVEL_S2CTL_AD_MASK : 0) | (t->mbec ? DMT_LEVEL_S2CTL_MBEC_MASK : 0);
+}
+
+static void program_s2(struct csr *c, unsigned ctl, unsigned root, struct dmt_s2 *have,
+                       const struct dmt_s2 *want)
+{
+    if (s2ctl(have) != s2ctl(want))
+        csr_push(c, ctl, s2ctl(want));
+    if (have->root != want->root || have->tag != want->tag)
+        csr_push(c, root, want->root | want->tag);
+    *have = *want;
+}
+
 static bool same_tea(const struct dmt_tea *a, const struct dmt_tea *b)
 {
     return a->base_vpn == b->base_vpn && a->pages == b->pages && a->base_pfn == b->base_pfn &&
@@ -116,13 +132,75 @@ static bool same_tea(const struct dmt_tea *a, const struct dmt_tea *b)
            a->valid == b->valid;
 }
 
-const char *csr_program(struct csr *c, const struct dmt_config *config, struct dmt_state *have,
+static bool same_resolution(const struct dmt_tea *a, const struct dmt_tea *b)
+{
+    return a->resolution == b->resolution &&
+           (a->resolution != DMT_RESOLUTION_OK ||
+            (a->gtea_base == b->gtea_base && a->gtea_pages == b->gtea_pages));
+}
+
+static void push_gtea(struct csr *c, unsigned op, unsigned set, unsigned id)
+{
+    csr_push(c, DMT_HOST_BASE + DMT_HOST_GTEA_CMD,
+             (uint64_t)op << DMT_HOST_GTEA_CMD_OP_LSB | (uint64_t)set << DMT_HOST_GTEA_CMD_SET_LSB | id);
+}
+
+static void program_gtea(struct csr *c, const struct dmt_config *config, unsigned set, struct dmt_state *have,
+                         const struct dmt_state *want)
+{
+    unsigned step = (set - 1) * (DMT_HOST_GTEA_TABLE2 - DMT_HOST_GTEA_TABLE1);
+    struct dmt_gtea *h = &have->gtea[set];
+    const struct dmt_gtea *w = &want->gtea[set];
+
+    if (h->table == w->table && h->entries == w->entries)
+        return;
+    if (h->table != w->table)
+        csr_push(c, DMT_HOST_BASE + DMT_HOST_GTEA_TABLE1 + step, w->table);
+    if (h->entries != w->entries)
+        csr_push(c, DMT_HOST_BASE + DMT_HOST_GTEA_ENTRIES1 + step, w->entries);
+    *h = *w;
+    for (unsigned i = 0; i < config->tea_n; i++)
+        have->tea[set][i].resolution = DMT_RESOLUTION_REVOKED;
+}
+
+/* Registers of a set. Writing one makes the hardware resolve its gTEA; what
+ * was resolved otherwise, or must be revoked, takes a command of its own. */
+static void program_tea(struct csr *c, const struct dmt_config *config, unsigned k, struct dmt_state *have,
                         const struct dmt_state *want)
 {
     static const struct dmt_tea empty;
 
+    for (unsigned i = 0; i < config->tea_n; i++) {
+        struct dmt_tea *h = &have->tea[k][i];
+        const struct dmt_tea *w = &want->tea[k][i];
+        uint64_t word[3];
+
+        if (!h->valid && !w->valid)
+            continue;
+        if (!same_tea(h, w)) {
+            dmt_tea_pack(w->valid ? w : &empty, word);
+            csr_push(c, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD2(i), word[2]);
+            csr_push(c, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD1(i), word[1]);
+            csr_push(c, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD0(i), word[0]);
+            *h = w->valid ? *w : empty;
+            if (w->resolution == DMT_RESOLUTION_REVOKED)
+                h->resolution = DMT_RESOLUTION_NOT_TRIED;
+        }
+        if (h->valid && h->kind == DMT_KIND_GTEA && !same_resolution(h, w)) {
+            push_gtea(c, w->resolution == DMT_RESOLUTION_REVOKED ? DMT_GTEA_OP_REVOKE : DMT_GTEA_OP_RESOLVE, k,
+                      w->gtea);
+            *h = *w;
+        }
+    }
+}
+
+const char *csr_program(struct csr *c, const struct dmt_config *config, struct dmt_state *have,
+                        const struct dmt_state *want)
+{
     if (want->maxpa < 32 || want->maxpa > config->pa_w)
         return "a MAXPA outside 32 to the instance's PA_W";
+    if (want->mode > config->sets)
+        return "a mode that needs more register sets than the instance has";
     for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
         for (unsigned i = 0; i < DMT_TEA_MAX; i++) {
             if ((k >= config->sets || i >= config->tea_n) && want->tea[k][i].valid)
@@ -137,30 +215,38 @@ const char *csr_program(struct csr *c, const struct dmt_config *config, struct d
             for (unsigned i = 0; i < config->tea_n; i++)
                 have->tea[k][i].valid = false;
         }
+        for (unsigned k = 0; k < 2; k++) {
+            have->s2[k].root = 0;
+            have->s2[k].tag = 0;
+        }
+        have->shadow.root = 0;
     }
+    if (config->sets == 3)
+        program_s2(c, DMT_HOST_BASE + DMT_HOST_SHADOW_CTL, DMT_HOST_BASE + DMT_HOST_SHADOW_ROOT, &have->shadow,
+                   &want->shadow);
     for (unsigned k = 0; k < config->sets; k++) {
         program_level(c, k, &have->level[k], &want->level[k]);
-        for (unsigned i = 0; i < config->tea_n; i++) {
-            struct dmt_tea *h = &have->tea[k][i];
-            const struct dmt_tea *w = &want->tea[k][i];
-            uint64_t word[3];
-
-            if (same_tea(h, w) || (!h->valid && !w->valid))
-                continue;
-            if (!w->valid)
-                w = &empty;
-            dmt_tea_pack(w, word);
-            csr_push(c, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD2(i), word[2]);
-            csr_push(c, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD1(i), word[1]);
-            csr_push(c, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD0(i), word[0]);
-            *h = *w;
-        }
+        if (k + 1 < config->sets)
+            program_s2(c, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2CTL, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2ROOT,
+                       &have->s2[k], &want->s2[k]);
+        if (k)
+            program_gtea(c, config, k, have, want);
+        program_tea(c, config, k, have, want);
     }
-    if (have->mode != want->mode || have->ad_update != want->ad_update) {
+    if (have->mode != want->mode || have->ad_update != want->ad_update || have->full != want->full) {
         csr_push(c, DMT_HOST_BASE + DMT_HOST_CTL,
-                 want->mode | (want->ad_update ? DMT_HOST_CTL_AD_UPDATE_MASK : 0));
+                 want->mode | (want->ad_update ? DMT_HOST_CTL_AD_UPDATE_MASK : 0) |
+                     (want->full ? DMT_HOST_CTL_FALLBACK_MASK : 0));
         have->mode = want->mode;
         have->ad_update = want->ad_update;
+        have->full = want->full;
     }
     return NULL;
+}
+
+void csr_invalidate(struct csr *c, const struct dmt_config *config)
+{
+    csr_push(c, DMT_LEVEL_INV, (uint64_t)DMT_INV_ALL << DMT_LEVEL_INV_KIND_LSB);
+    if (config->sets > 1)
+        csr_push(c, DMT_LEVEL_INV, (uint64_t)DMT_INV_S2_ALL << DMT_LEVEL_INV_KIND_LSB);
 }

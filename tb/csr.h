@@ -53,10 +53,15 @@ void csr_drive(struct csr *c, struct dmt_in *in);
 void csr_edge(struct csr *c, const struct dmt_out *out, const struct dmt_in *in);
 
 /** Queue the writes that lead from registers `have` to registers `want`; have
- * becomes want. NULL, or the name of what the instance does not have. At most
- * CSR_PROGRAM_MAX writes. */
-#define CSR_PROGRAM_MAX (DMT_SETS_MAX * (3 * DMT_TEA_MAX + 6) + 2)
+ * becomes want. gTEAs are resolved by the hardware: a register that is to be
+ * resolved otherwise than in `have` is told to resolve, one whose resolution
+ * is to be REVOKED to revoke. NULL, or the name of what the instance does not
+ * have. At most CSR_PROGRAM_MAX writes. */
+#define CSR_PROGRAM_MAX (DMT_SETS_MAX * (4 * DMT_TEA_MAX + 10) + 4)
 const char *csr_program(struct csr *c, const struct dmt_config *config, struct dmt_state *have,
                         const struct dmt_state *want);
+
+/** Queue the writes that drop everything cached from tables. */
+void csr_invalidate(struct csr *c, const struct dmt_config *config);
 
 #endif

@@ -13,6 +13,9 @@ module bench;
     parameter PWC4_N = 2;
     parameter PWC3_N = 4;
     parameter PWC2_N = 32;
+    parameter NPWC4_N = 2;
+    parameter NPWC3_N = 4;
+    parameter NPWC2_N = 32;
     parameter TAG_W = 8;
     parameter CNT_W = 48;
     localparam ID_W = CTX_N > 1 ? $clog2(CTX_N) : 1;
@@ -24,7 +27,7 @@ module bench;
 
     dmt_mmu #(
         .PA_W(PA_W), .CTX_N(CTX_N), .TEA_N(TEA_N), .SETS(SETS), .PWC4_N(PWC4_N), .PWC3_N(PWC3_N),
-        .PWC2_N(PWC2_N), .TAG_W(TAG_W), .CNT_W(CNT_W)
+        .PWC2_N(PWC2_N), .NPWC4_N(NPWC4_N), .NPWC3_N(NPWC3_N), .NPWC2_N(NPWC2_N), .TAG_W(TAG_W), .CNT_W(CNT_W)
     ) dut (
 `define PINS_CONNECT
 `include `PINS

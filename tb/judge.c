@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tb/judge.h"
 #include "dmt/regs.h"
+#include "tb/cover.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* IA-32e entry bits, decoded here once more so that the facts do not rest on
- * the decoder that is being judged. */
-#define E_P (1ull << 0)
-#define E_A (1ull << 5)
+/* Bits that every format of table has in the same place, decoded here once
+ * more so that the checks do not rest on the decoder that is being judged. */
 #define E_PS (1ull << 7)
-#define E_XD (1ull << 63)
 #define E_FRAME 0x000ffffffffff000ull
+
 
 struct judge *judge_new(void)
 {
@@ -34,26 +33,28 @@ void judge_free(struct judge *j)
     if (!j)
         return;
     shadow_free(&j->shadow);
+    for (unsigned i = 0; i < JUDGE_WALKS; i++) {
+        free(j->walk[i].event);
+        free(j->walk[i].start);
+    }
     free(j->walk);
     free(j);
 }
 
 bool judge_reset(struct judge *j, const struct dmt_config *config, struct cosim_stats *stats)
 {
-    struct judge_walk *walk = j->walk;
-    struct cosim_source *source = j->source;
-    struct shadow *keep = &j->shadow;
+    struct judge keep = { .walk = j->walk, .source = j->source, .stats = stats };
 
-    if (!shadow_reset(keep, config))
+    if (!shadow_reset(&j->shadow, config))
         return false;
-    memset((char *)j + sizeof(j->shadow), 0, sizeof(*j) - sizeof(j->shadow));
-    j->walk = walk;
-    j->source = source;
-    j->stats = stats;
+    keep.shadow = j->shadow;
+    *j = keep;
     memset(j->map, 0xff, sizeof(j->map));
     memset(j->owner, 0xff, sizeof(j->owner));
-    for (unsigned i = 0; i < JUDGE_WALKS; i++)
+    for (unsigned i = 0; i < JUDGE_WALKS; i++) {
         j->spare[i] = (int16_t)i;
+        j->walk[i].busy = false;
+    }
     j->spare_n = JUDGE_WALKS;
     return true;
 }
@@ -126,107 +127,19 @@ static void erase(struct judge *j, int slot)
         }
     }
     j->map[hole] = -1;
+    j->walk[slot].busy = false;
     j->spare[j->spare_n++] = (int16_t)slot;
-}
-
-/* ------------------------------------------------------------ what caches may hold */
-
-/* The set of rights that a set becomes when an entry's rights are ANDed in. */
-static uint8_t and_rights(uint8_t set, unsigned rights)
-{
-    uint8_t out = 0;
-
-    for (unsigned i = 0; i < 8; i++) {
-        if (set >> i & 1)
-            out |= (uint8_t)(1u << (i & rights));
-    }
-    return out;
-}
-
-/* The walk goes on from a non-leaf entry to the table it points to. */
-static bool descend(struct judge *j, struct judge_walk *w, unsigned level, uint64_t e)
-{
-    bool nxe = j->shadow.state.level[0].efer & DMT_LEVEL_EFER_NXE_MASK;
-    unsigned rights = (e >> 1 & 3) | (nxe && (e & E_XD) ? 0 : 4);
-
-    w->rights = and_rights(w->rights, rights);
-    w->alla = w->alla && (e & E_A);
-    w->goes_on = true;
-    w->next_level = (uint8_t)(level - 1);
-    if (w->alla && level >= 2 && level <= 4 &&
-        !shadow_fact(&j->shadow, w->request.va, level, e & E_FRAME, w->rights))
-        return fail(j, "", 0, 0, "out of memory");
-    return true;
-}
-
-static bool follow_read(struct judge *j, struct judge_walk *w, const struct judge_event *e)
-{
-    const struct dmt_state *state = &j->shadow.state;
-    bool five = state->level[0].cr4 & DMT_LEVEL_CR4_LA57_MASK;
-    bool nxe = state->level[0].efer & DMT_LEVEL_EFER_NXE_MASK;
-    uint64_t reserved;
-
-    w->updating = false;
-    if (e->tea) {
-        w->goes_on = false;
-        return true;
-    }
-    if (!w->goes_on || w->next_level != e->level) {
-        struct judge_start *s;
-
-        if (w->starts == JUDGE_PASSES)
-            return fail(j, "wt_ref_level", w->next_level, e->level, "the walk starts over too often");
-        s = &w->start[w->starts++];
-        s->event = (uint16_t)(w->n - 1);
-        s->root = e->level == (five ? 5 : 4);
-        s->rights = s->root ? 1 << 7
-                            : shadow_may_start(&j->shadow, w->request.va, e->level + 1u, e->addr & E_FRAME);
-        w->rights = s->rights;
-        w->alla = true;
-        j->stats->skipped += !s->root;
-    }
-    w->goes_on = false;
-    if (e->resp >= DMT_RESP_SLVERR || (e->lock && e->resp != DMT_RESP_EXOKAY) || !(e->data & E_P))
-        return true;
-    if (e->level == 1 || (e->level <= 3 && (e->data & E_PS)))
-        return true;
-    reserved = 0x000fffffffffffffull & ~((1ull << state->maxpa) - 1);
-    reserved |= (nxe ? 0 : E_XD) | (e->level >= 4 ? E_PS : 0);
-    if (e->data & reserved)
-        return true;
-    if (e->lock && !(e->data & E_A)) {
-        w->updating = true;
-        return true;
-    }
-    return descend(j, w, e->level, e->data);
-}
-
-static bool follow_update(struct judge *j, struct judge_walk *w, const struct judge_event *e)
-{
-    const struct judge_event *read = w->n >= 2 ? &w->event[w->n - 2] : NULL;
-
-    if (!read || read->write || read->tea)
-        return true;
-    if (e->resp == DMT_RESP_OKAY) { /* lost: the same entry is read again */
-        w->goes_on = true;
-        w->next_level = read->level;
-        w->updating = false;
-        return true;
-    }
-    if (e->resp == DMT_RESP_EXOKAY && w->updating) {
-        w->updating = false;
-        return descend(j, w, read->level, e->data);
-    }
-    return true;
 }
 
 /* ------------------------------------------------------------ replay through the architectural model */
 
 struct replay {
-    const struct judge_walk *walk;
-    unsigned at;       /* next event */
-    unsigned choice;   /* which of several possible rights each start takes: mixed-radix digits */
-    bool wrong;
+    struct judge *j;
+    struct judge_walk *walk;
+    unsigned at;     /* next event */
+    unsigned starts; /* met so far */
+    bool so_far;     /* the walk has not ended: stop after its last event */
+    bool wrong, memory; /* something differs; out of memory */
     char text[120];
     uint64_t expected, got;
     const char *signal;
@@ -243,11 +156,70 @@ static void differ(struct replay *r, const char *signal, uint64_t expected, uint
     snprintf(r->text, sizeof(r->text), "%s (event %u of the walk)", text, r->at);
 }
 
+/* ---- isolation: from the bus and the registers alone, not from the model */
+
+/* Is it an entry that the host wrote: of stage 0, or of the shadow table? */
+static bool of_host(const struct dmt_state *state, const struct judge_event *e)
+{
+    return e->stage == 0 || (e->stage == 1 && !e->tea && state->mode == DMT_MODE_NESTED && !state->full);
+}
+
+/* Has an entry that the host wrote, and that this walk has read, named this frame of host memory? */
+static bool named_by_host(const struct replay *r, uint64_t frame)
+{
+    for (unsigned i = r->at; i--;) {
+        const struct judge_event *e = &r->walk->event[i];
+        bool leaf = e->level == 1 || (e->level <= 3 && (e->data & E_PS));
+        uint64_t mask = leaf ? E_FRAME << 9 * (e->level - 1) & E_FRAME : E_FRAME;
+
+        if (!e->write && of_host(&r->j->shadow.state, e) && ((e->data ^ frame) & mask) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* May a TEA fetch read here? In the range of a register of set 0, or inside
+ * the gTEA that a register has resolved. Where a KIND PA register of a set
+ * above lies, the host's entries say, as for a walk. */
+static bool tea_granted(const struct dmt_state *state, const struct judge_event *e)
+{
+    const struct dmt_tea *t = &state->tea[e->stage][e->index];
+
+    if (!t->valid)
+        return false;
+    if (t->kind == DMT_KIND_GTEA)
+        return t->resolution == DMT_RESOLUTION_OK && e->addr >> 12 >= t->gtea_base &&
+               (e->addr >> 12) - t->gtea_base < t->gtea_pages;
+    return e->stage || (e->addr >= t->base_pfn << 12 &&
+                        (e->addr - (t->base_pfn << 12)) / 8 <= (t->pages - 1) >> 9 * t->sz);
+}
+
+/* May a walk read here? At a root of the host's; where an entry of the host's
+ * led in this walk; in a cached table of which that was checked. */
+static bool granted(const struct replay *r, const struct judge_event *e)
+{
+    const struct dmt_state *state = &r->j->shadow.state;
+    uint64_t frame = e->addr & E_FRAME;
+
+    if (e->tea && (!e->stage || state->tea[e->stage][e->index].kind == DMT_KIND_GTEA))
+        return true; /* checked when it was read */
+    if (!e->tea && of_host(state, e) &&
+        frame == (e->stage                         ? state->shadow.root
+                  : state->mode == DMT_MODE_NATIVE ? state->level[0].cr3 & E_FRAME
+                                                   : state->s2[0].root))
+        return true;
+    for (unsigned i = 0; i < r->starts; i++) {
+        if (r->walk->start[i].level && r->walk->start[i].table == frame)
+            return true;
+    }
+    return named_by_host(r, frame);
+}
+
 static const struct judge_event *pop(struct replay *r, const struct dmt_ref *ref, bool write)
 {
     const struct judge_event *e = &r->walk->event[r->at];
 
-    if (r->wrong)
+    if (r->wrong || (r->so_far && r->at >= r->walk->n))
         return NULL;
     if (r->at >= r->walk->n) {
         differ(r, write ? "wt_upd_addr" : "wt_ref_addr", ref->addr, 0,
@@ -271,6 +243,8 @@ static const struct judge_event *pop(struct replay *r, const struct dmt_ref *ref
         differ(r, "wt_ref_index", ref->index, e->index, "wrong TEA register");
     else if (!write && e->lock != ref->exclusive)
         differ(r, "wt_ref_lock", ref->exclusive, e->lock, "wrong exclusivity");
+    else if (!write && !granted(r, e))
+        differ(r, "m_araddr", 0, e->addr, "a read of memory that the host has not granted");
     r->at++;
     return r->wrong ? NULL : e;
 }
@@ -280,7 +254,7 @@ static enum dmt_resp replay_read(void *user, const struct dmt_ref *ref, uint64_t
     const struct judge_event *e = pop(user, ref, false);
 
     *data = e ? e->data : 0;
-    return e ? e->resp : DMT_RESP_DECERR; /* an error ends the replay soonest */
+    return e ? e->resp : DMT_RESP_STOP;
 }
 
 static enum dmt_resp replay_write(void *user, const struct dmt_ref *ref, uint64_t data)
@@ -290,40 +264,125 @@ static enum dmt_resp replay_write(void *user, const struct dmt_ref *ref, uint64_
 
     if (e && e->data != data)
         differ(r, "wt_upd_data", data, e->data, "wrong A/D write");
-    return e && !r->wrong ? e->resp : DMT_RESP_DECERR;
+    return e && !r->wrong ? e->resp : DMT_RESP_STOP;
+}
+
+/* An array of structures with room for one more, or false. */
+static bool grow(void **array, unsigned *room, unsigned n, size_t size)
+{
+    unsigned more = *room ? 2 * *room : 64;
+    void *bigger;
+
+    if (n < *room)
+        return true;
+    bigger = realloc(*array, more * size);
+    if (!bigger)
+        return false;
+    *array = bigger;
+    *room = more;
+    return true;
+}
+
+/* What caches hold, while it does not show yet where the walk begins. */
+static void note_match(struct replay *r, uint8_t stage, uint64_t va)
+{
+    struct judge_walk *w = r->walk;
+    struct judge_match *m = &w->match[1][w->matches[1]];
+
+    if (w->matches[1] == JUDGE_MATCHES)
+        return;
+    w->matches[1]++;
+    m->va = va;
+    m->stage = stage;
+    for (unsigned level = 1; level <= 3; level++)
+        m->n[level - 1] = (uint8_t)shadow_cached(&r->j->shadow, stage, va, level + 1, r->j->now,
+                                                 m->version[level - 1]);
+}
+
+/* Whether the walk began at a cached table shows in the next read: of this
+ * stage, where one from the root would first be of a stage below or of the
+ * topmost level. */
+static bool find_start(struct replay *r, uint8_t stage, uint64_t va, struct judge_start *s)
+{
+    const struct judge_event *e = &r->walk->event[r->at];
+    const struct judge_match *m = NULL;
+    bool found = false;
+
+    *s = (struct judge_start){ .stage = stage };
+    if (e->write || e->tea || e->stage != stage || e->level < 1 || e->level > 3)
+        return true;
+    for (unsigned i = 0; i < r->walk->matches[0]; i++) {
+        if (r->walk->match[0][i].stage == stage && r->walk->match[0][i].va == va)
+            m = &r->walk->match[0][i];
+    }
+    s->level = e->level;
+    s->table = e->addr & E_FRAME;
+    for (unsigned i = 0; m && i < m->n[s->level - 1]; i++) {
+        const struct fact_version *v = &m->version[s->level - 1][i];
+
+        if (v->table != s->table)
+            continue;
+        s->rights = found ? s->rights : v->rights;
+        s->other = v->rights;
+        found = true;
+    }
+    return found;
 }
 
 static bool replay_start(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table,
                          uint8_t *rights)
 {
     struct replay *r = user;
-    const struct judge_walk *w = r->walk;
-    const struct judge_start *s = NULL;
-    unsigned n, pick;
+    struct judge_walk *w = r->walk;
+    const struct judge_start *s;
 
-    (void)stage;
-    (void)va;
-    for (unsigned i = 0; i < w->starts; i++) {
-        if (w->start[i].event == r->at)
-            s = &w->start[i];
-    }
-    if (!s || s->root)
+    if (r->wrong)
         return false;
-    if (!s->rights) {
-        differ(r, "wt_ref_level", 0, w->event[r->at].level,
-               "the walk starts below the root where no cached entry may send it");
-        return false;
+    if (r->starts == w->starts) {
+        struct judge_start start;
+
+        if (r->at >= w->n) {
+            if (r->so_far)
+                note_match(r, stage, va);
+            return false;
+        }
+        if (!find_start(r, stage, va, &start)) {
+            differ(r, "wt_ref_level", 0, w->event[r->at].level,
+                   "the walk starts below the root where no cached entry may send it");
+            return false;
+        }
+        if (!grow((void **)&w->start, &w->start_room, w->starts, sizeof(*w->start))) {
+            r->memory = true;
+            return false;
+        }
+        w->start[w->starts++] = start;
     }
-    n = (unsigned)__builtin_popcount(s->rights);
-    pick = r->choice % n;
-    r->choice /= n;
-    for (unsigned i = 0; i < 8; i++) {
-        if (s->rights >> i & 1 && pick-- == 0)
-            *rights = (uint8_t)i;
-    }
-    *level = w->event[r->at].level;
-    *table = w->event[r->at].addr & E_FRAME;
-    return true;
+    s = &w->start[r->starts++];
+    *level = s->level;
+    *table = s->table;
+    *rights = s->rights;
+    return s->level != 0;
+}
+
+/* The walk so far was replayed before, and what it filled is known: but for the last event. */
+static void replay_fill(void *user, uint8_t stage, uint64_t va, uint8_t level, uint64_t table, uint8_t rights)
+{
+    struct replay *r = user;
+
+    if (r->wrong || !r->so_far || r->at != r->walk->n)
+        return;
+    if (!named_by_host(r, table & E_FRAME))
+        differ(r, "m_araddr", 0, table, "a table to be cached lies in memory that the host has not granted");
+    else if (!shadow_fill(&r->j->shadow, stage, va, level, table & E_FRAME, rights, r->j->now))
+        r->memory = true;
+}
+
+static void translate(struct replay *r, struct dmt_result *result)
+{
+    struct dmt_port port = { .user = r, .read = replay_read, .write = replay_write, .start = replay_start,
+                             .fill = replay_fill };
+
+    dmt_arch_translate(&r->j->shadow.state, &r->walk->request, &port, result);
 }
 
 /* Pins of an answer, from a result; used for wt_end and for the response. */
@@ -355,110 +414,64 @@ static bool compare_end(struct replay *r, const struct dmt_result *want, const s
     return !r->wrong;
 }
 
-/* When a prefix was cached with different rights since the last flush, any of
- * them is legal; the walk is right when one choice explains it. */
-static bool replay_walk(struct judge *j, const struct judge_walk *w, const struct dmt_out *out,
+/* May one of the starts have had other rights? */
+static bool uncertain(const struct judge_walk *w)
+{
+    for (unsigned i = 0; i < w->starts; i++) {
+        if (w->start[i].rights != w->start[i].other)
+            return true;
+    }
+    return false;
+}
+
+/* After each event, so that what the walk fills and finds in caches is known in order of time. */
+static bool replay_so_far(struct judge *j, struct judge_walk *w)
+{
+    struct replay r = { .j = j, .walk = w, .so_far = true };
+    struct dmt_result result;
+
+    if (j->shadow.state.mode == DMT_MODE_OFF)
+        return true;
+    translate(&r, &result);
+    if (r.memory)
+        return fail(j, "", 0, 0, "out of memory");
+    return !r.wrong || uncertain(w) || fail(j, r.signal, r.expected, r.got, "%s", r.text);
+}
+
+static bool replay_walk(struct judge *j, struct judge_walk *w, const struct dmt_out *out,
                         struct dmt_result *result)
 {
-    struct replay first;
-    unsigned choices = 1;
+    struct replay first = { .j = j, .walk = w };
+    bool good;
 
-    for (unsigned i = 0; i < w->starts; i++)
-        choices *= w->start[i].rights ? (unsigned)__builtin_popcount(w->start[i].rights) : 1;
-    for (unsigned choice = 0; choice < choices; choice++) {
-        struct replay r = { .walk = w, .choice = choice };
-        struct dmt_port port = { .user = &r, .read = replay_read, .write = replay_write,
-                                 .start = replay_start };
+    translate(&first, result);
+    good = compare_end(&first, result, out);
+    for (unsigned i = 0; i < w->starts && !good; i++) {
+        struct replay r = { .j = j, .walk = w };
+        struct judge_start *s = &w->start[i];
 
-        dmt_arch_translate(&j->shadow.state, &w->request, &port, result);
-        if (compare_end(&r, result, out))
-            return true;
-        if (choice == 0)
-            first = r;
-    }
-    return fail(j, first.signal, first.expected, first.got, "%s", first.text);
-}
-
-/* ------------------------------------------------------------ coverage */
-
-const char *const cosim_cover_text[COSIM_COVERS] = {
-#define X(name, text) text,
-    COSIM_COVER_LIST(X)
-#undef X
-};
-
-static void cover_events(uint64_t *cover, const struct judge_walk *w)
-{
-    bool locked_tea = false;
-    unsigned sizes = 0;
-
-    for (unsigned i = 0; i < w->n; i++) {
-        const struct judge_event *e = &w->event[i], *before = i ? &w->event[i - 1] : e;
-
-        if (e->write) {
-            bool tea = before->tea;
-            bool leaf = before->level == 1 || (before->level <= 3 && (before->data & E_PS));
-
-            if (e->resp == DMT_RESP_EXOKAY)
-                cover[tea ? COVER_TEA_UPDATE : leaf ? COVER_UPDATE_LEAF : COVER_UPDATE_UPPER]++;
-            else if (e->resp == DMT_RESP_OKAY)
-                cover[tea ? COVER_TEA_LOST : COVER_UPDATE_LOST]++;
+        if (s->rights == s->other)
             continue;
-        }
-        sizes += e->tea && !e->lock;
-        locked_tea = locked_tea || (e->tea && e->lock);
-        cover[COVER_RESTART_LATE] += locked_tea && !e->tea && before->tea;
-        cover[COVER_FIVE] += e->level == 5;
+        s->rights = s->other;
+        translate(&r, result);
+        good = compare_end(&r, result, out);
     }
-    cover[COVER_TEA_TWO] += sizes == 2;
-    cover[COVER_TEA_THREE] += sizes == 3;
-    for (unsigned i = 0; i < w->starts; i++) {
-        unsigned level = w->event[w->start[i].event].level;
-
-        if (!w->start[i].root)
-            cover[level == 1 ? COVER_START_PDE : level == 2 ? COVER_START_PDPTE : COVER_START_PML4E]++;
-    }
-}
-
-static void cover_answer(uint64_t *cover, const struct judge_walk *w, const struct dmt_result *r)
-{
-    bool tea = r->path[0] == DMT_PATH_TEA;
-
-    cover_events(cover, w);
-    cover[COVER_TEA_MULTI] += r->multi_hit;
-    switch (r->status) {
-    case DMT_STATUS_OK:
-        if (r->path[0] == DMT_PATH_NOT_USED)
-            cover[COVER_PASS]++;
-        else
-            cover[(tea ? COVER_TEA_4K : COVER_X86_4K) + r->size]++;
-        cover[COVER_RESTART_OK] += r->path[0] == DMT_PATH_RESTART;
-        cover[COVER_AD_NEEDED] += r->ad_needed;
-        break;
-    case DMT_STATUS_GP:
-        cover[COVER_GP]++;
-        break;
-    case DMT_STATUS_PF: /* error code bits: 0 present, 3 reserved, 5 key */
-        cover[!(r->error & 1) ? COVER_PF_ABSENT
-              : r->error & 8  ? COVER_PF_RSVD
-              : r->error & 32 ? COVER_PF_KEY
-                              : COVER_PF_RIGHTS]++;
-        break;
-    case DMT_STATUS_BUS:
-        cover[COVER_TEA_BUS] += tea;
-        cover[r->error == DMT_BUS_ERROR_NOT_EXCLUSIVE  ? COVER_BUS_NOT_EXCLUSIVE
-              : r->error == DMT_BUS_ERROR_READ_SLVERR  ? COVER_BUS_READ_SLVERR
-              : r->error == DMT_BUS_ERROR_READ_DECERR  ? COVER_BUS_READ_DECERR
-              : r->error == DMT_BUS_ERROR_WRITE_SLVERR ? COVER_BUS_WRITE_SLVERR
-                                                       : COVER_BUS_WRITE_DECERR]++;
-        break;
-    default:
-        cover[COVER_RETRY]++;
-        break;
-    }
+    if (!good)
+        return fail(j, first.signal, first.expected, first.got, "%s", first.text);
+    cover_walk(j->stats->cover, &j->shadow.state, w, result);
+    return true;
 }
 
 /* ------------------------------------------------------------ trace port */
+
+/* Something happened to the walk. When its answer comes in the same clock that is replayed whole. */
+static bool step(struct judge *j, struct judge_walk *w, const struct dmt_out *out)
+{
+    memcpy(w->match[0], w->match[1], w->matches[1] * sizeof(w->match[0][0]));
+    w->matches[0] = w->matches[1];
+    w->matches[1] = 0;
+    return (out->wt_end_valid && out->wt_end_order == w->order) || replay_so_far(j, w);
+}
 
 static bool trace_request(struct judge *j, const struct dmt_out *out)
 {
@@ -481,7 +494,7 @@ static bool trace_request(struct judge *j, const struct dmt_out *out)
                     "not the request taken from the port");
     F(va) F(access) F(cpl) F(ac) F(implicit) F(nonspec)
 #undef F
-    return true;
+    return step(j, w, out);
 }
 
 static struct judge_walk *event_walk(struct judge *j, uint64_t order, const char *signal)
@@ -495,6 +508,11 @@ static struct judge_walk *event_walk(struct judge *j, uint64_t order, const char
     }
     if (j->walk[slot].n == JUDGE_EVENTS) {
         fail(j, signal, JUDGE_EVENTS, JUDGE_EVENTS + 1, "the walk does not come to an end");
+        return NULL;
+    }
+    if (!grow((void **)&j->walk[slot].event, &j->walk[slot].room, j->walk[slot].n,
+              sizeof(struct judge_event))) {
+        fail(j, "", 0, 0, "out of memory");
         return NULL;
     }
     return &j->walk[slot];
@@ -536,7 +554,11 @@ static bool trace_ref(struct judge *j, const struct dmt_out *out)
                                .lock = (uint8_t)out->wt_ref_lock };
     j->shadow.counter[CNT_READ]++;
     j->stats->reads++;
-    return follow_read(j, w, e);
+    if (e->stage >= j->shadow.config.sets)
+        return fail(j, "wt_ref_stage", 0, e->stage, "no such stage");
+    if (e->tea && !tea_granted(&j->shadow.state, e))
+        return fail(j, "m_araddr", 0, e->addr, "a TEA fetch outside of what its register may reach");
+    return step(j, w, out);
 }
 
 static bool trace_update(struct judge *j, const struct dmt_out *out)
@@ -575,7 +597,17 @@ static bool trace_update(struct judge *j, const struct dmt_out *out)
         j->shadow.counter[CNT_LOST]++;
         j->stats->lost++;
     }
-    return follow_update(j, w, e);
+    return step(j, w, out);
+}
+
+/* The path of a walk as counters and statistics see it: the worst of its stages. */
+static unsigned whole_path(const struct dmt_result *r)
+{
+    unsigned path = 0;
+
+    for (unsigned k = 0; k < DMT_SETS_MAX; k++)
+        path = r->path[k] > path ? r->path[k] : path;
+    return path;
 }
 
 static void count_end(struct judge *j, const struct judge_walk *w, const struct dmt_result *r,
@@ -583,9 +615,8 @@ static void count_end(struct judge *j, const struct judge_walk *w, const struct 
 {
     struct cosim_stats *s = j->stats;
     uint64_t *counter = j->shadow.counter;
-    unsigned path = r->path[0];
+    unsigned path = whole_path(r);
 
-    cover_answer(s->cover, w, r);
     s->walks++;
     s->status[r->status & 15]++;
     s->path[path]++;
@@ -593,15 +624,28 @@ static void count_end(struct judge *j, const struct judge_walk *w, const struct 
     s->path_clocks[path] += clocks;
     for (unsigned i = 0; i < w->n; i++)
         s->path_reads[path] += !w->event[i].write;
-    if (r->status == DMT_STATUS_OK)
+    for (unsigned i = 0; i < w->starts; i++)
+        s->skipped += w->start[i].level != 0;
+    switch (r->status) {
+    case DMT_STATUS_OK:
         counter[path == DMT_PATH_TEA     ? CNT_TEA
                 : path == DMT_PATH_RADIX ? CNT_RADIX
                 : path == DMT_PATH_RESTART ? CNT_RESTART
                                            : CNT_PASS]++;
-    else if (r->status == DMT_STATUS_BUS)
+        break;
+    case DMT_STATUS_BUS:
         counter[CNT_BUS]++;
-    else
-        counter[r->status == DMT_STATUS_RETRY ? CNT_RETRY : CNT_FAULT]++;
+        break;
+    case DMT_STATUS_RETRY:
+        counter[CNT_RETRY]++;
+        break;
+    case DMT_STATUS_GTEA:
+        counter[CNT_GTEA]++;
+        break;
+    default:
+        counter[CNT_FAULT]++;
+        break;
+    }
 }
 
 static bool trace_end(struct judge *j, const struct dmt_out *out)
@@ -648,13 +692,22 @@ static bool trace_end(struct judge *j, const struct dmt_out *out)
 /* Sticky events that follow from answers: set beats a clear in the same cycle. */
 static void end_events(struct judge *j, const struct dmt_out *out)
 {
+    struct shadow *s = &j->shadow;
+
+    if (out->wt_end_status == DMT_STATUS_GTEA) { /* error: ID, register, whether it was not resolved */
+        s->host_event |= DMT_HOST_EVENT_GTEA_MASK;
+        s->gtea_fault = (out->wt_end_error & 0xfff) << DMT_HOST_GTEA_FAULT_ID_LSB |
+                        (out->wt_end_error >> 12 & 63) << DMT_HOST_GTEA_FAULT_INDEX_LSB |
+                        out->wt_end_stage << DMT_HOST_GTEA_FAULT_SET_LSB |
+                        (out->wt_end_error >> 18 & 1) << DMT_HOST_GTEA_FAULT_UNRESOLVED_LSB;
+    }
     if (out->wt_end_status != DMT_STATUS_BUS)
         return;
     if (out->wt_end_error == DMT_BUS_ERROR_NOT_EXCLUSIVE)
-        j->shadow.host_event |= DMT_HOST_EVENT_NOT_EXCLUSIVE_MASK;
+        s->host_event |= DMT_HOST_EVENT_NOT_EXCLUSIVE_MASK;
     else
-        j->shadow.host_event |= DMT_HOST_EVENT_BUS_MASK;
-    j->shadow.bus_addr = out->wt_end_addr & 0x000fffffffffffffull;
+        s->host_event |= DMT_HOST_EVENT_BUS_MASK;
+    s->bus_addr = out->wt_end_addr & 0x000fffffffffffffull;
 }
 
 /* ------------------------------------------------------------ CSR bus */
@@ -670,7 +723,13 @@ static bool csr_executed(struct judge *j)
         return fail(j, "s_bvalid", 0, 1,
                     "write of offset 0x%x took effect with %" PRIu64 " requests in flight", addr,
                     j->taken - j->answered);
-    j->csr_bresp = (uint8_t)shadow_write(&j->shadow, addr, j->csr_w[0].data, strb);
+    j->csr_bresp =
+        (uint8_t)shadow_write(&j->shadow, addr, j->csr_w[0].data, strb, j->load, j->load_done);
+    if (j->csr_bresp == DMT_RESP_STOP || j->load_done != j->load_n)
+        return fail(j, "s_bvalid", 0, 1,
+                    "the %u reads of the gTEA table are not those that the write of offset 0x%x makes",
+                    j->load_done, addr);
+    j->load_n = j->load_done = 0;
     j->csr_aw[0] = j->csr_aw[1];
     j->csr_w[0] = j->csr_w[1];
     j->csr_aw_n--;
@@ -678,9 +737,19 @@ static bool csr_executed(struct judge *j)
     j->stats->csr_writes++;
     j->stats->csr_refused += j->shadow.refused - refused;
     j->stats->csr_errors += j->csr_bresp == DMT_RESP_SLVERR;
-    j->stats->cover[COVER_CSR_REFUSED] = j->stats->csr_refused;
-    j->stats->cover[COVER_CSR_ERROR] = j->stats->csr_errors;
+    cover_write(j->stats->cover, &j->shadow, addr, j->csr_bresp);
     return true;
+}
+
+/* While gTEAs are being resolved a write takes effect register by register,
+ * and is answered at the end: what TEA registers read as meanwhile is the
+ * cycle model's to say. */
+static bool may_be_loading(const struct judge *j, unsigned addr)
+{
+    uint64_t low, high;
+
+    return addr < DMT_HOST_BASE && j->csr_aw_n && j->csr_w_n &&
+           shadow_loads(&j->shadow, j->csr_aw[0].addr, j->csr_w[0].strb, j->csr_w[0].data, &low, &high);
 }
 
 static bool csr_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in *in)
@@ -701,7 +770,8 @@ static bool csr_cycle(struct judge *j, const struct dmt_out *out, const struct d
     if (in->s_arvalid && out->s_arready) {
         enum dmt_resp resp;
 
-        j->csr_read.known = shadow_read(&j->shadow, (unsigned)in->s_araddr, &j->csr_read.data, &resp);
+        j->csr_read.known = shadow_read(&j->shadow, (unsigned)in->s_araddr, &j->csr_read.data, &resp) &&
+                            !may_be_loading(j, (unsigned)in->s_araddr);
         j->csr_read.resp = (uint8_t)resp;
         j->csr_read.valid = true;
         j->stats->csr_reads++;
@@ -790,12 +860,42 @@ static bool axi_rules(struct judge *j, const struct dmt_out *out)
     return true;
 }
 
+/* A read while no request is in flight: of the gTEA table, because of the
+ * register write that is held; nothing else may be read by it. */
+static bool load(struct judge *j, const struct dmt_out *out)
+{
+    uint64_t low, high, top = 1ull << j->shadow.config.pa_w;
+
+    if (!j->csr_aw_n || !j->csr_w_n || out->m_arid || out->m_arlock || j->load_n == SHADOW_LOADS ||
+        !shadow_loads(&j->shadow, j->csr_aw[0].addr, j->csr_w[0].strb, j->csr_w[0].data, &low, &high))
+        return fail(j, "m_arvalid", 0, 1, "a read, and no request is in flight");
+    /* A table that ends beyond the bus's width goes on at zero. */
+    if (((out->m_araddr - low) & (top - 1)) >= high - low)
+        return fail(j, "m_araddr", low, out->m_araddr, "a read outside of the gTEA table");
+    j->load[j->load_n++].addr = out->m_araddr;
+    return true;
+}
+
+/* Does the write go to the entry that its walk has just read exclusively? */
+static bool last_locked(const struct judge *j, const struct dmt_out *out)
+{
+    const struct judge_walk *w = judge_owner(j, (unsigned)out->m_awid);
+    const struct judge_event *e = w && w->n ? &w->event[w->n - 1] : NULL;
+
+    return e && !e->write && e->lock && e->resp == DMT_RESP_EXOKAY && e->addr == out->m_awaddr;
+}
+
 static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const struct dmt_in *in)
 {
     j->beat.valid = in->m_rvalid && out->m_rready;
     if (j->beat.valid) {
         unsigned id = in->m_rid & (JUDGE_IDS - 1);
 
+        if (j->read[id][j->read_head[id]].load) { /* no step of a walk */
+            j->load[j->load_done].data = in->m_rdata;
+            j->load[j->load_done++].resp = (uint8_t)in->m_rresp;
+            j->beat.valid = false;
+        }
         j->beat.id = (uint8_t)id;
         j->beat.data = in->m_rdata;
         j->beat.resp = (uint8_t)in->m_rresp;
@@ -818,8 +918,9 @@ static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const str
 
         if (j->read_n[id] == 3)
             return fail(j, "m_arvalid", 0, 1, "more than three reads outstanding on ID %u", id);
-        if (j->taken == j->answered)
-            return fail(j, "m_arvalid", 0, 1, "a read, and no request is in flight");
+        j->read[id][n].load = j->taken == j->answered;
+        if (j->read[id][n].load && !load(j, out))
+            return false;
         j->read[id][n].addr = out->m_araddr;
         j->read[id][n].lock = out->m_arlock;
         j->read_n[id]++;
@@ -827,6 +928,8 @@ static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const str
     if (out->m_awvalid && in->m_awready) {
         unsigned n = (j->aw_head + j->aw_n++) % JUDGE_IDS;
 
+        if (!last_locked(j, out))
+            return fail(j, "m_awaddr", 0, out->m_awaddr, "an exclusive write without the exclusive read");
         j->aw[n].addr = out->m_awaddr;
         j->aw[n].id = (uint8_t)(out->m_awid & (JUDGE_IDS - 1));
     }
@@ -879,12 +982,13 @@ static bool request(struct judge *j, const struct dmt_in *in)
         return fail(j, "req_ready", 0, 1, "more requests taken than the block has room for");
     slot = j->spare[--j->spare_n];
     w = &j->walk[slot];
+    if (!grow((void **)&w->event, &w->room, 0, sizeof(*w->event)))
+        return fail(j, "", 0, 0, "out of memory");
     w->order = j->next_order++;
     w->left = false;
     w->id = -1;
-    w->n = 0;
-    w->starts = 0;
-    w->goes_on = w->updating = false;
+    w->n = w->starts = w->matches[1] = 0;
+    w->busy = true;
     w->accepted = j->now;
     w->tag = (uint16_t)in->req_tag;
     w->request = (struct dmt_request){ .va = in->req_va,

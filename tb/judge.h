@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The judge of what is right, from the pins of one device alone:
- * every walk is put together from the walk trace port and replayed through the
- * architectural model against the data that was on the bus at each beat; the
- * answer, the list of reads and the A/D writes must be the model's. The trace
- * port must agree with the AXI pins, every request must be answered once, and
- * the AXI channels must obey their rules. */
+ * every walk is put together from the walk trace port and, when its answer
+ * comes, replayed whole through the architectural model against the data that
+ * was on the bus at each beat; the answer, the list of reads and the A/D
+ * writes must be the model's. Reads of gTEA tables must be those that a
+ * register write causes, and no address may leave what the host granted. The
+ * trace port must agree with the AXI pins, every request must be answered
+ * once, and the AXI channels must obey their rules. */
 #ifndef TB_JUDGE_H
 #define TB_JUDGE_H
 
@@ -14,8 +16,7 @@
 #include "tb/shadow.h"
 
 #define JUDGE_WALKS 128
-#define JUDGE_EVENTS 256
-#define JUDGE_PASSES 8
+#define JUDGE_EVENTS 16384 /* of one walk */
 #define JUDGE_IDS 64
 
 /** A read answered or an exclusive write answered, as the trace port said. */
@@ -24,30 +25,35 @@ struct judge_event {
     uint8_t write, resp, stage, level, tea, index, lock;
 };
 
-/** Where an x86 pass began, seen at its first read. */
+/** Where a walk of one stage began, in the order in which the stages began theirs. */
 struct judge_start {
-    uint16_t event;
-    uint8_t rights; /* set of possible rights; 0: nothing may send a walk there */
-    bool root;
+    uint64_t table;
+    uint8_t stage, level;  /* of the first entry read; level 0: at the root */
+    uint8_t rights, other; /* cached; the same unless a fill came at the very clock */
 };
+
+/** What caches held when a stage's walk may have begun, before it shows where it did. */
+struct judge_match {
+    uint64_t va;
+    uint8_t stage, n[3]; /* level of the table: 1, 2, 3 */
+    struct fact_version version[3][FACT_VERSIONS];
+};
+
+#define JUDGE_MATCHES 4 /* of one clock: each stage's, should those above begin at their roots */
 
 struct judge_walk {
     uint32_t order;
-    bool left; /* the front */
+    bool busy, left; /* in flight; it has left the front */
     int16_t id; /* AXI ID, -1 until the first read */
     uint16_t tag;
     uint64_t accepted;
     struct dmt_request request;
-    unsigned n;
-    struct judge_event event[JUDGE_EVENTS];
-    /* the x86 pass in progress */
-    struct judge_start start[JUDGE_PASSES];
-    unsigned starts;
-    bool goes_on;       /* the next x86 read belongs to the same pass */
-    bool alla;
-    bool updating;      /* an A/D write of a non-leaf is on its way */
-    uint8_t rights;     /* set of possible rights so far */
-    uint8_t next_level; /* of the next read when goes_on */
+    unsigned n, room;
+    struct judge_event *event; /* kept from walk to walk */
+    unsigned starts, start_room;
+    struct judge_start *start;
+    unsigned matches[2];       /* before the last event and after it */
+    struct judge_match match[2][JUDGE_MATCHES];
 };
 
 struct judge {
@@ -72,7 +78,7 @@ struct judge {
     struct { uint16_t tag; struct dmt_result result; } answer[4];
     unsigned answer_head, answer_n;
 
-    struct { uint64_t addr; bool lock; } read[JUDGE_IDS][4];
+    struct { uint64_t addr; bool lock, load; } read[JUDGE_IDS][4];
     uint8_t read_head[JUDGE_IDS], read_n[JUDGE_IDS];
     int16_t owner[JUDGE_IDS];    /* slot of the walk that uses the ID */
     struct { bool valid, lock; uint8_t id, resp; uint64_t addr, data; } beat; /* R step of the last cycle */
@@ -87,6 +93,8 @@ struct judge {
     struct { uint16_t addr; } csr_aw[2];
     struct { uint64_t data; uint8_t strb; } csr_w[2];
     unsigned csr_aw_n, csr_w_n;
+    struct shadow_load load[SHADOW_LOADS]; /* reads of gTEA tables for the write that is due */
+    unsigned load_n, load_done;
     struct { bool valid, known; uint64_t data; uint8_t resp; } csr_read;
     uint8_t csr_bresp;
 

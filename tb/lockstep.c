@@ -108,11 +108,13 @@ static void history(struct run *r, const struct dmt_out *o, const struct dmt_in 
     if (o->wt_ref_valid)
         note(r, K_REF, o->wt_ref_order, o->wt_ref_addr, o->wt_ref_data,
              o->wt_ref_level | o->wt_ref_tea << 3 | o->wt_ref_lock << 4 | o->wt_ref_resp << 5 |
-                 o->wt_ref_index << 7);
+                 o->wt_ref_index << 7 | o->wt_ref_stage << 13);
     if (o->wt_upd_valid)
-        note(r, K_UPDATE, o->wt_upd_order, o->wt_upd_addr, o->wt_upd_data, o->wt_upd_resp);
+        note(r, K_UPDATE, o->wt_upd_order, o->wt_upd_addr, o->wt_upd_data,
+             o->wt_upd_resp | o->wt_upd_stage << 2);
     if (o->wt_end_valid)
-        note(r, K_END, o->wt_end_order, o->wt_end_status, o->wt_end_pa, o->wt_end_path);
+        note(r, K_END, o->wt_end_order, o->wt_end_status | o->wt_end_stage << 4 | o->wt_end_path << 6,
+             o->wt_end_status == DMT_STATUS_OK ? o->wt_end_pa : o->wt_end_addr, o->wt_end_error);
     if (o->m_arvalid && in->m_arready)
         note(r, K_AR, o->m_arid, o->m_araddr, o->m_arlock, 0);
     if (in->m_rvalid && o->m_rready)
@@ -141,6 +143,7 @@ static const char *const status_names[] = {
     DMT_STATUS_LIST(X)
 #undef X
 };
+static const char *const mode_names[] = { "mix", "native", "virt", "nested" };
 static const char *const access_names[] = { "READ", "WRITE", "EXECUTE" };
 static const char *const path_names[] = { "-", "TEA", "RADIX", "RESTART" };
 static const char *const resp_names[] = { "OKAY", "EXOKAY", "SLVERR", "DECERR" };
@@ -156,22 +159,22 @@ static void print_event(FILE *f, const struct event *e)
                 e->b & 32 ? " implicit" : "", e->b & 64 ? " nonspec" : "", e->c);
         break;
     case K_REF:
-        fprintf(f, "walk %" PRIu32 " %s level %u", e->order, e->c & 8 ? "TEA fetch" : "x86 read",
-                (unsigned)(e->c & 7));
+        fprintf(f, "walk %" PRIu32 " stage %u %s level %u", e->order, (unsigned)(e->c >> 13),
+                e->c & 8 ? "TEA fetch" : "read", (unsigned)(e->c & 7));
         if (e->c & 8)
-            fprintf(f, " register %u", (unsigned)(e->c >> 7));
+            fprintf(f, " register %u", (unsigned)(e->c >> 7 & 63));
         fprintf(f, "%s 0x%013" PRIx64 " = 0x%016" PRIx64 " %s\n", e->c & 16 ? " exclusive" : "", e->a, e->b,
                 resp_names[e->c >> 5 & 3]);
         break;
     case K_UPDATE:
-        fprintf(f, "walk %" PRIu32 " A/D write 0x%013" PRIx64 " = 0x%016" PRIx64 " %s\n", e->order, e->a,
-                e->b,
-                resp_names[e->c & 3]);
+        fprintf(f, "walk %" PRIu32 " stage %u A/D write 0x%013" PRIx64 " = 0x%016" PRIx64 " %s\n", e->order,
+                (unsigned)(e->c >> 2), e->a, e->b, resp_names[e->c & 3]);
         break;
     case K_END:
-        fprintf(f, "walk %" PRIu32 " answers %s pa 0x%013" PRIx64 " path %s\n", e->order,
-                name_of((unsigned)e->a, status_names, sizeof(status_names) / sizeof(*status_names)), e->b,
-                path_names[e->c & 3]);
+        fprintf(f, "walk %" PRIu32 " answers %s %s 0x%013" PRIx64 " error 0x%" PRIx64 " stage %u paths %s %s %s\n",
+                e->order, name_of(e->a & 15, status_names, sizeof(status_names) / sizeof(*status_names)),
+                (e->a & 15) == DMT_STATUS_OK ? "pa" : "addr", e->b, e->c, (unsigned)(e->a >> 4 & 3),
+                path_names[e->a >> 6 & 3], path_names[e->a >> 8 & 3], path_names[e->a >> 10 & 3]);
         break;
     case K_AR:
         fprintf(f, "AR id %" PRIu32 " 0x%013" PRIx64 "%s\n", e->order, e->a, e->b ? " exclusive" : "");
@@ -237,6 +240,8 @@ static void print_command(struct run *r, FILE *f)
         fprintf(f, "build/dmt cosim --config %s --seed %" PRIu64, config_name(r), o->seed);
         if (o->profile)
             fprintf(f, " --profile %s", o->profile);
+        if (o->mode)
+            fprintf(f, " --mode %s", mode_names[o->mode]);
         if (o->walks)
             fprintf(f, " --walks %" PRIu64, o->walks);
         if (o->cycles)
@@ -352,6 +357,7 @@ static enum step compare(struct run *r, const struct dmt_out *out)
 static void count(struct run *r, const struct dmt_out *o, const struct dmt_in *in)
 {
     struct cosim_stats *s = &r->stats;
+    uint64_t path = 0; /* the highest of all stages */
 
     s->requests += in->req_valid && o->req_ready;
     s->reads += o->wt_ref_valid;
@@ -364,8 +370,10 @@ static void count(struct run *r, const struct dmt_out *o, const struct dmt_in *i
     if (o->wt_end_valid) {
         s->walks++;
         s->status[o->wt_end_status & 15]++;
-        s->path[o->wt_end_path & 3]++;
-        s->path_clocks[o->wt_end_path & 3] += o->wt_end_clocks;
+        for (unsigned k = 0; k < DMT_SETS_MAX; k++)
+            path = (o->wt_end_path >> 2 * k & 3) > path ? o->wt_end_path >> 2 * k & 3 : path;
+        s->path[path]++;
+        s->path_clocks[path] += o->wt_end_clocks;
     }
 }
 
@@ -496,7 +504,7 @@ static bool begin_epoch(struct run *r, struct rng *rng)
     if (o->source) {
         if (!stimulus_replay(&r->stimulus, &r->config, o->source, o->outstanding))
             return cosim_fail("%s", r->stimulus.broken ? r->stimulus.broken : "out of memory");
-    } else if (!stimulus_random(&r->stimulus, &r->config, seed, o->changes)) {
+    } else if (!stimulus_random(&r->stimulus, &r->config, seed, o->mode, o->changes)) {
         return cosim_fail("out of memory");
     }
     if (!choose_profile(r, rng, &profile))
@@ -504,7 +512,11 @@ static bool begin_epoch(struct run *r, struct rng *rng)
     r->agent.mem = r->stimulus.mem;
     r->agent.pristine = r->stimulus.pristine;
     r->agent.max_pfn = 1ull << (r->stimulus.base.maxpa - 12);
-    r->agent.disturb = o->changes && !o->source ? rates[rng_below(rng, 4)] : 0;
+    r->agent.ept = r->stimulus.ept;
+    r->agent.ept_n = r->stimulus.ept_n;
+    /* The more entries a translation rests on, the fewer are changed under it. */
+    r->agent.disturb =
+        o->changes && !o->source ? rates[rng_below(rng, 4)] >> 2 * r->stimulus.entering : 0;
     r->agent.pokes = pokes;
     agent_reset(&r->agent, &profile, seed);
     if (r->judge) {
@@ -642,6 +654,9 @@ static bool prepare(struct run *r, const struct cosim_options *o)
     r->waves = o->waves;
     r->waves_first = o->waves_first;
     r->waves_last = o->waves_last ? o->waves_last : UINT64_MAX;
+    if (o->mode > r->config.sets)
+        return cosim_fail("mode %s needs more register sets than the configuration has",
+                          o->mode <= DMT_MODE_NESTED ? mode_names[o->mode] : "?");
     r->dut = o->dut->create(&r->config);
     if (!r->dut)
         return cosim_fail("%s: cannot be made with these parameters", o->dut->name);

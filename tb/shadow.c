@@ -7,6 +7,7 @@
 #define CR4_FIELDS \
     (DMT_LEVEL_CR4_PGE_MASK | DMT_LEVEL_CR4_LA57_MASK | DMT_LEVEL_CR4_PCIDE_MASK | DMT_LEVEL_CR4_SMEP_MASK | \
      DMT_LEVEL_CR4_SMAP_MASK | DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK)
+#define FRAMES DMT_LEVEL_CR3_ROOT_MASK /* bits 51:12 of every register that names a frame */
 
 #define FACTS_MIN 1024u
 
@@ -25,7 +26,6 @@ bool shadow_reset(struct shadow *s, const struct dmt_config *config)
     memset(s, 0, sizeof(*s));
     s->fact = fact;
     s->fact_size = size;
-    s->stamp = 1;
     s->config = *config;
     dmt_state_reset(&s->state, config->pa_w);
     return true;
@@ -40,38 +40,44 @@ void shadow_free(struct shadow *s)
 
 /* ------------------------------------------------------------ facts */
 
-static unsigned pcid_now(const struct shadow *s)
-{
-    const struct dmt_level *cr = &s->state.level[0];
+/* fact.where: level in bits 2:0, stage in 4:3, virtual in 5, then PCID and the
+ * tags (microarchitecture 3.9). */
+#define WHERE_STAGE(where) ((where) >> 3 & 3)
+#define WHERE_VIRTUAL 0x20u
+#define WHERE_PCID_LSB 6
+#define WHERE_TAG1_LSB 18
 
+/* The tag of stage 0 does not fit: it is in the prefix, above 36 bits of address. */
+#define PREFIX_TAG0_LSB 40
+
+static unsigned pcid_now(const struct dmt_level *cr)
+{
     return cr->cr4 & DMT_LEVEL_CR4_PCIDE_MASK ? cr->cr3 & DMT_LEVEL_CR3_PCID_MASK : 0;
 }
 
-static uint64_t fact_key(const struct shadow *s, uint64_t va, unsigned level)
+static struct fact fact_key(const struct shadow *s, unsigned stage, uint64_t va, unsigned level)
 {
+    unsigned entering = s->state.mode - 1u;
+    bool second = stage != entering;
+    uint32_t where = level | stage << 3;
     uint64_t prefix = (va & 0x01ffffffffffffffull) >> (9 * level + 3);
 
-    return prefix << 16 | pcid_now(s) << 4 | level;
+    if (!second)
+        where |= WHERE_VIRTUAL | pcid_now(&s->state.level[stage]) << WHERE_PCID_LSB;
+    if (stage == 2 || (stage == 1 && second))
+        where |= (uint32_t)s->state.s2[1].tag << WHERE_TAG1_LSB;
+    if (entering)
+        prefix |= (uint64_t)s->state.s2[0].tag << PREFIX_TAG0_LSB;
+    return (struct fact){ .prefix = prefix, .where = where };
 }
 
-static unsigned fact_slot(const struct shadow *s, uint64_t key, uint64_t table)
+/* The place of a key, or the free place where it belongs. */
+static struct fact *fact_find(const struct shadow *s, const struct fact *key)
 {
-    uint64_t h = (key ^ table * 0x9e3779b97f4a7c15ull) * 0xd1342543de82ef95ull;
+    uint64_t h = (key->prefix ^ (uint64_t)key->where << 32) * 0xd1342543de82ef95ull;
+    unsigned i = (unsigned)(h >> 40) & (s->fact_size - 1);
 
-    return (unsigned)(h >> 40) & (s->fact_size - 1);
-}
-
-static bool fact_alive(const struct shadow *s, const struct fact *f)
-{
-    return f->stamp > s->flushed && f->stamp > s->pcid_flushed[f->key >> 4 & 0xfff];
-}
-
-/* The place of (key, table), or the free place where it belongs. */
-static struct fact *fact_find(const struct shadow *s, uint64_t key, uint64_t table)
-{
-    unsigned i = fact_slot(s, key, table);
-
-    while (s->fact[i].stamp && (s->fact[i].key != key || s->fact[i].table != table))
+    while (s->fact[i].used && (s->fact[i].prefix != key->prefix || s->fact[i].where != key->where))
         i = (i + 1) & (s->fact_size - 1);
     return &s->fact[i];
 }
@@ -83,7 +89,7 @@ static bool fact_rebuild(struct shadow *s)
     unsigned size = s->fact_size, alive = 0;
 
     for (unsigned i = 0; i < size; i++)
-        alive += old[i].stamp && fact_alive(s, &old[i]);
+        alive += old[i].n != 0;
     if (alive > size / 4)
         s->fact_size *= 2;
     s->fact = calloc(s->fact_size, sizeof(*s->fact));
@@ -94,56 +100,104 @@ static bool fact_rebuild(struct shadow *s)
     }
     s->fact_count = alive;
     for (unsigned i = 0; i < size; i++) {
-        if (old[i].stamp && fact_alive(s, &old[i]))
-            *fact_find(s, old[i].key, old[i].table) = old[i];
+        if (old[i].n)
+            *fact_find(s, &old[i]) = old[i];
     }
     free(old);
     return true;
 }
 
-bool shadow_fact(struct shadow *s, uint64_t va, unsigned level, uint64_t table, uint8_t rights)
+static bool has_cache(const struct shadow *s, unsigned stage, unsigned level)
 {
-    unsigned entries = level == 4 ? s->config.pwc4_n : level == 3 ? s->config.pwc3_n : s->config.pwc2_n;
-    uint64_t key = fact_key(s, va, level);
-    struct fact *f;
+    const struct dmt_config *c = &s->config;
+    const unsigned entries[2][3] = { { c->pwc2_n, c->pwc3_n, c->pwc4_n },
+                                     { c->npwc2_n, c->npwc3_n, c->npwc4_n } };
 
-    if (!entries)
+    return level >= 2 && level <= 4 && entries[stage + 1u != s->state.mode][level - 2];
+}
+
+bool shadow_fill(struct shadow *s, unsigned stage, uint64_t va, unsigned level, uint64_t table, uint8_t rights,
+                 uint64_t now)
+{
+    struct fact key, *f;
+
+    if (!has_cache(s, stage, level))
         return true;
-    f = fact_find(s, key, table);
-    if (!f->stamp) {
+    key = fact_key(s, stage, va, level);
+    f = fact_find(s, &key);
+    if (!f->used) {
         if (s->fact_count >= s->fact_size / 2) {
             if (!fact_rebuild(s))
                 return false;
-            f = fact_find(s, key, table);
+            f = fact_find(s, &key);
         }
         s->fact_count++;
-        *f = (struct fact){ .key = key, .table = table };
+        *f = key;
+        f->used = true;
     }
-    if (!fact_alive(s, f))
-        f->rights = 0;
-    f->rights |= rights;
-    f->stamp = s->stamp;
+    memmove(&f->version[1], &f->version[0], (FACT_VERSIONS - 1) * sizeof(f->version[0]));
+    f->version[0] = (struct fact_version){ .table = table, .at = now, .rights = rights };
+    f->n += f->n < FACT_VERSIONS;
     return true;
 }
 
-uint8_t shadow_may_start(const struct shadow *s, uint64_t va, unsigned level, uint64_t table)
+unsigned shadow_cached(const struct shadow *s, unsigned stage, uint64_t va, unsigned level, uint64_t now,
+                       struct fact_version version[FACT_VERSIONS])
 {
     const struct fact *f;
+    struct fact key;
+    unsigned n = 0;
 
-    if (level < 2 || level > 4)
+    if (!has_cache(s, stage, level))
         return 0;
-    f = fact_find(s, fact_key(s, va, level), table);
-    return f->stamp && fact_alive(s, f) ? f->rights : 0;
+    key = fact_key(s, stage, va, level);
+    f = fact_find(s, &key);
+    /* A match sees what was filled two clocks before. */
+    for (unsigned i = 0; i < f->n; i++) {
+        if (f->version[i].at + 2 > now)
+            continue;
+        version[n++] = f->version[i];
+        break;
+    }
+    for (unsigned i = f->n; i--;) {
+        if (f->version[i].at + 2 > now)
+            version[n++] = f->version[i];
+    }
+    return n;
 }
 
-static void flush_all(struct shadow *s)
+/* What a flush drops, specification 10: a set of kinds, and in them PCID and tags when not negative. */
+#define V(k) (1u << (k))
+#define P(k) (8u << (k))
+#define EVERYTHING 63u
+
+static void flush(struct shadow *s, unsigned kinds, int pcid, int tag1, int tag0)
 {
-    s->flushed = s->stamp++;
+    for (unsigned i = 0; i < s->fact_size; i++) {
+        struct fact *f = &s->fact[i];
+        unsigned stage = WHERE_STAGE(f->where);
+
+        if (f->n && (kinds & (f->where & WHERE_VIRTUAL ? V(stage) : P(stage))) &&
+            (pcid < 0 || (int)(f->where >> WHERE_PCID_LSB & 0xfff) == pcid) &&
+            (tag1 < 0 || (int)(f->where >> WHERE_TAG1_LSB) == tag1) &&
+            (tag0 < 0 || (int)(f->prefix >> PREFIX_TAG0_LSB) == tag0))
+            f->n = 0;
+    }
 }
 
-static void flush_pcid(struct shadow *s, unsigned pcid)
+/* V(k) of a PCID (all when negative), with the tags of the stages below as they are now. */
+static void flush_virtual(struct shadow *s, unsigned k, int pcid)
 {
-    s->pcid_flushed[pcid] = s->stamp++;
+    flush(s, V(k), pcid, k == 2 ? s->state.s2[1].tag : -1, k ? s->state.s2[0].tag : -1);
+}
+
+/* INV S2_CONTEXT (tag) or S2_ALL (negative) of stage 0 or 1. */
+static void flush_second(struct shadow *s, unsigned k, int tag)
+{
+    if (k == 0)
+        flush(s, V(1) | V(2) | P(0) | P(1), -1, -1, tag);
+    else
+        flush(s, V(2) | P(1), -1, tag, s->state.s2[0].tag);
 }
 
 /* ------------------------------------------------------------ registers */
@@ -151,22 +205,32 @@ static void flush_pcid(struct shadow *s, unsigned pcid)
 /* What an offset names. */
 enum target { T_NONE, T_TEA, T_LEVEL, T_HOST };
 
+static bool host_mapped(const struct shadow *s, unsigned offset)
+{
+    if (offset <= DMT_HOST_CNT_CLEAR || offset == DMT_HOST_CAPS2)
+        return true;
+    if (offset == DMT_HOST_SHADOW_CTL || offset == DMT_HOST_SHADOW_ROOT || offset == DMT_HOST_GTEA_TABLE2 ||
+        offset == DMT_HOST_GTEA_ENTRIES2)
+        return s->config.sets == 3;
+    if (offset < DMT_HOST_CAPS2)
+        return s->config.sets > 1;
+    return offset >= DMT_HOST_CNT_REQUEST && offset <= DMT_HOST_CNT_NPWC2;
+}
+
 static enum target decode(const struct shadow *s, unsigned addr, unsigned *set, unsigned *offset)
 {
     *offset = addr & 0xfff;
     *set = addr >> 12 & 3;
     if (addr & 7)
         return T_NONE;
-    if (*set == 3) {
-        if (*offset <= DMT_HOST_CNT_CLEAR ||
-            (*offset >= DMT_HOST_CNT_REQUEST && *offset <= DMT_HOST_CNT_BUSY))
-            return T_HOST;
-        return T_NONE;
-    }
+    if (*set == 3)
+        return host_mapped(s, *offset) ? T_HOST : T_NONE;
     if (*set >= s->config.sets)
         return T_NONE;
     if (*offset < DMT_LEVEL_CR0)
         return *offset / DMT_LEVEL_TEA_STRIDE < s->config.tea_n ? T_TEA : T_NONE;
+    if (*offset == DMT_LEVEL_S2CTL || *offset == DMT_LEVEL_S2ROOT)
+        return *set + 1 < s->config.sets ? T_LEVEL : T_NONE;
     if (*offset <= DMT_LEVEL_PKRS || (*offset >= DMT_LEVEL_EVENT && *offset <= DMT_LEVEL_INV))
         return T_LEVEL;
     return T_NONE;
@@ -182,27 +246,120 @@ bool shadow_drains(const struct shadow *s, unsigned addr, unsigned strb)
     case T_TEA:
         return (offset & 0x18) != 0x18;
     case T_LEVEL:
-        return offset <= DMT_LEVEL_PKRS || offset == DMT_LEVEL_INV;
+        return offset != DMT_LEVEL_EVENT && offset != DMT_LEVEL_EVENT_MASK;
     case T_HOST:
-        return offset == DMT_HOST_CTL || offset == DMT_HOST_MAXPA;
+        return offset == DMT_HOST_CTL || offset == DMT_HOST_MAXPA ||
+               (offset >= DMT_HOST_SHADOW_CTL && offset < DMT_HOST_GTEA_FAULT);
     default:
         return false;
     }
 }
 
-static void refuse_level(struct shadow *s, unsigned set)
+static void refuse(struct shadow *s, enum shadow_refusal what)
+{
+    s->refused++;
+    s->refused_by = what;
+}
+
+static void refuse_level(struct shadow *s, unsigned set, enum shadow_refusal what)
 {
     s->level_event[set] |= DMT_LEVEL_EVENT_REFUSED_MASK;
-    s->refused++;
+    refuse(s, what);
 }
 
-static void refuse_host(struct shadow *s)
+static void refuse_host(struct shadow *s, enum shadow_refusal what)
 {
     s->host_event |= DMT_HOST_EVENT_REFUSED_MASK;
-    s->refused++;
+    refuse(s, what);
 }
 
-static void write_tea(struct shadow *s, unsigned set, unsigned offset, uint64_t data)
+/* ---- gTEA (specification 12) */
+
+/* The reads that a write caused, consumed as the registers that it resolves are met. */
+struct loads {
+    const struct shadow_load *load;
+    unsigned n;
+    bool wrong;
+};
+
+static uint64_t gtea_entry(const struct shadow *s, unsigned set, unsigned id)
+{
+    return (s->state.gtea[set].table + 16 * (uint64_t)id) & ((1ull << s->config.pa_w) - 1);
+}
+
+static bool load_word(struct loads *l, uint64_t addr, uint64_t *data)
+{
+    const struct shadow_load *r = l->load;
+
+    if (!l->n || r->addr != addr) {
+        l->wrong = true;
+        return false;
+    }
+    l->load++;
+    l->n--;
+    *data = r->data;
+    return r->resp < DMT_RESP_SLVERR;
+}
+
+static uint8_t resolve(const struct shadow *s, unsigned set, struct dmt_tea *t, struct loads *l)
+{
+    uint64_t word[2] = { 0, 0 }, addr = gtea_entry(s, set, t->gtea);
+    bool read[2];
+
+    t->gtea_base = t->gtea_pages = 0;
+    if (t->gtea >= s->state.gtea[set].entries)
+        return DMT_RESOLUTION_BAD_ID;
+    read[0] = load_word(l, addr, &word[0]);
+    read[1] = load_word(l, addr + 8, &word[1]);
+    if (!read[0] || !read[1])
+        return DMT_RESOLUTION_BUS;
+    if (!(word[0] & 1))
+        return DMT_RESOLUTION_ABSENT;
+    word[0] = (word[0] & FRAMES) >> 12;
+    word[1] &= (1ull << 52) - 1;
+    if (!word[1] || word[0] + word[1] > 1ull << (s->state.maxpa - 12))
+        return DMT_RESOLUTION_WIDTH;
+    t->gtea_base = word[0];
+    t->gtea_pages = word[1];
+    return DMT_RESOLUTION_OK;
+}
+
+/* Resolve or revoke the gTEA registers of a set with this ID (all: any). */
+static void for_gteas(struct shadow *s, unsigned set, bool all, unsigned id, bool revoke, struct loads *l)
+{
+    for (unsigned i = 0; i < s->config.tea_n; i++) {
+        struct dmt_tea *t = &s->state.tea[set][i];
+
+        if (!t->valid || t->kind != DMT_KIND_GTEA || (!all && t->gtea != id))
+            continue;
+        if (revoke) {
+            t->resolution = DMT_RESOLUTION_REVOKED;
+            t->gtea_base = t->gtea_pages = 0;
+        } else {
+            t->resolution = resolve(s, set, t, l);
+        }
+        s->resolutions |= 1u << t->resolution;
+    }
+}
+
+bool shadow_loads(const struct shadow *s, unsigned addr, unsigned strb, uint64_t data, uint64_t *low,
+                  uint64_t *high)
+{
+    unsigned set, offset;
+    enum target target = strb == 0xff ? decode(s, addr, &set, &offset) : T_NONE;
+
+    if (target == T_HOST && offset == DMT_HOST_GTEA_CMD)
+        set = data >> DMT_HOST_GTEA_CMD_SET_LSB & 3;
+    else if (target != T_TEA || (offset & 0x18) || !(data & DMT_TEA_WORD0_P_MASK))
+        return false;
+    if (!set || set >= s->config.sets)
+        return false;
+    *low = s->state.gtea[set].table;
+    *high = *low + 16 * (uint64_t)s->state.gtea[set].entries;
+    return true;
+}
+
+static void write_tea(struct shadow *s, unsigned set, unsigned offset, uint64_t data, struct loads *l)
 {
     unsigned i = offset / DMT_LEVEL_TEA_STRIDE, n = offset / 8 % 4;
     struct dmt_tea *t = &s->state.tea[set][i];
@@ -226,6 +383,8 @@ static void write_tea(struct shadow *s, unsigned set, unsigned offset, uint64_t 
     t->allow = (data & DMT_TEA_WORD0_ALLOW_W_MASK ? 1 : 0) | (data & DMT_TEA_WORD0_ALLOW_U_MASK ? 2 : 0) |
                (data & DMT_TEA_WORD0_ALLOW_X_MASK ? 4 : 0);
     t->valid = data & DMT_TEA_WORD0_P_MASK;
+    t->resolution = DMT_RESOLUTION_NOT_TRIED;
+    t->gtea_base = t->gtea_pages = 0;
     s->refusal[set][i] = DMT_REFUSAL_NONE;
     if (t->valid) {
         uint8_t why = dmt_tea_refusal(t, set, data & DMT_TEA_WORD0_RSVD_MASK, s->state.maxpa);
@@ -234,7 +393,10 @@ static void write_tea(struct shadow *s, unsigned set, unsigned offset, uint64_t 
             t->valid = false;
             word[0] &= ~DMT_TEA_WORD0_P_MASK;
             s->refusal[set][i] = why;
-            refuse_level(s, set);
+            refuse_level(s, set, REFUSED_TEA);
+        } else if (t->kind == DMT_KIND_GTEA) {
+            t->resolution = resolve(s, set, t, l);
+            s->resolutions |= 1u << t->resolution;
         }
     }
 }
@@ -242,33 +404,57 @@ static void write_tea(struct shadow *s, unsigned set, unsigned offset, uint64_t 
 static void write_cr3(struct shadow *s, unsigned set, uint64_t data)
 {
     struct dmt_level *cr = &s->state.level[set];
-    unsigned pcid = data & DMT_LEVEL_CR3_PCID_MASK;
 
-    if ((data & 0x7ff0000000000000ull) || (data & DMT_LEVEL_CR3_ROOT_MASK) >> s->state.maxpa) {
-        refuse_level(s, set);
+    if ((data & 0x7ff0000000000000ull) || (data & FRAMES) >> s->state.maxpa) {
+        refuse_level(s, set, REFUSED_CR3);
         return;
     }
-    cr->cr3 = data & (DMT_LEVEL_CR3_ROOT_MASK | DMT_LEVEL_CR3_PCID_MASK);
-    if (set)
-        return;
+    cr->cr3 = data & (FRAMES | DMT_LEVEL_CR3_PCID_MASK);
     if (!(cr->cr4 & DMT_LEVEL_CR4_PCIDE_MASK))
-        flush_pcid(s, 0);
+        flush_virtual(s, set, 0);
     else if (!(data & DMT_LEVEL_CR3_NOFLUSH_MASK))
-        flush_pcid(s, pcid);
+        flush_virtual(s, set, (int)(data & DMT_LEVEL_CR3_PCID_MASK));
+}
+
+static void write_s2root(struct shadow *s, unsigned set, uint64_t data)
+{
+    if ((data & 0x7ff0000000000f00ull) || (data & FRAMES) >> s->state.maxpa) {
+        refuse_level(s, set, REFUSED_S2ROOT);
+        return;
+    }
+    s->state.s2[set].root = data & FRAMES;
+    s->state.s2[set].tag = data & DMT_LEVEL_S2ROOT_TAG_MASK;
+    if (!(data & DMT_LEVEL_S2ROOT_NOFLUSH_MASK))
+        flush_second(s, set, s->state.s2[set].tag);
 }
 
 static void write_inv(struct shadow *s, unsigned set, uint64_t data)
 {
     unsigned kind = data >> DMT_LEVEL_INV_KIND_LSB & 15;
+    unsigned pcid = data >> DMT_LEVEL_INV_PCID_LSB & 0xfff;
 
-    if (kind > DMT_INV_ALL_BUT_GLOBAL) {
-        refuse_level(s, set);
-    } else if (set == 0) {
-        if (kind == DMT_INV_ADDRESS || kind == DMT_INV_CONTEXT)
-            flush_pcid(s, data >> DMT_LEVEL_INV_PCID_LSB & 0xfff);
-        else
-            flush_all(s);
-    }
+    if (kind > (set + 1 < s->config.sets ? DMT_INV_S2_ALL : DMT_INV_ALL_BUT_GLOBAL))
+        refuse_level(s, set, REFUSED_INV);
+    else if (kind == DMT_INV_S2_CONTEXT)
+        flush_second(s, set, pcid & 0xff);
+    else if (kind == DMT_INV_S2_ALL)
+        flush_second(s, set, -1);
+    else
+        flush_virtual(s, set, kind == DMT_INV_ADDRESS || kind == DMT_INV_CONTEXT ? (int)pcid : -1);
+}
+
+static void set_s2ctl(struct dmt_s2 *s2, uint64_t data)
+{
+    s2->format = data >> DMT_LEVEL_S2CTL_FORMAT_LSB & 1;
+    s2->five = data & DMT_LEVEL_S2CTL_FIVE_MASK;
+    s2->ad = data & DMT_LEVEL_S2CTL_AD_MASK;
+    s2->mbec = data & DMT_LEVEL_S2CTL_MBEC_MASK;
+}
+
+static uint64_t get_s2ctl(const struct dmt_s2 *s2)
+{
+    return (uint64_t)s2->format << DMT_LEVEL_S2CTL_FORMAT_LSB | (s2->five ? DMT_LEVEL_S2CTL_FIVE_MASK : 0) |
+           (s2->ad ? DMT_LEVEL_S2CTL_AD_MASK : 0) | (s2->mbec ? DMT_LEVEL_S2CTL_MBEC_MASK : 0);
 }
 
 static void write_level(struct shadow *s, unsigned set, unsigned offset, uint64_t data)
@@ -300,71 +486,148 @@ static void write_level(struct shadow *s, unsigned set, unsigned offset, uint64_
     case DMT_LEVEL_EVENT_MASK:
         s->level_mask[set] = data & 3;
         return;
+    case DMT_LEVEL_S2CTL:
+        set_s2ctl(&s->state.s2[set], data);
+        flush_second(s, set, -1);
+        return;
+    case DMT_LEVEL_S2ROOT:
+        write_s2root(s, set, data);
+        return;
     default:
         write_inv(s, set, data);
         return;
     }
-    if (set == 0)
-        flush_all(s);
+    flush(s, V(set), -1, -1, -1);
 }
 
-static void write_host(struct shadow *s, unsigned offset, uint64_t data)
+static void write_maxpa(struct shadow *s, uint64_t data)
 {
-    unsigned mode = data & DMT_HOST_CTL_MODE_MASK, maxpa = data & DMT_HOST_MAXPA_MAXPA_MASK;
+    unsigned maxpa = data & DMT_HOST_MAXPA_MAXPA_MASK;
+
+    if (maxpa < 32 || maxpa > s->config.pa_w) {
+        refuse_host(s, REFUSED_MAXPA);
+        return;
+    }
+    s->state.maxpa = (uint8_t)maxpa;
+    for (unsigned k = 0; k < s->config.sets; k++) {
+        s->state.level[k].cr3 = 0;
+        for (unsigned i = 0; i < s->config.tea_n; i++) {
+            s->state.tea[k][i].valid = false;
+            s->state.tea[k][i].resolution = DMT_RESOLUTION_NOT_TRIED;
+            s->word[k][i][0] &= ~DMT_TEA_WORD0_P_MASK;
+        }
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        s->state.s2[k].root = 0;
+        s->state.s2[k].tag = 0;
+    }
+    s->state.shadow.root = 0;
+    flush(s, EVERYTHING, -1, -1, -1);
+}
+
+static void write_gtea_cmd(struct shadow *s, uint64_t data, struct loads *l)
+{
+    unsigned op = (unsigned)(data >> DMT_HOST_GTEA_CMD_OP_LSB);
+    unsigned set = data >> DMT_HOST_GTEA_CMD_SET_LSB & 3;
+
+    if (!set || set >= s->config.sets)
+        refuse_host(s, REFUSED_GTEA_CMD);
+    else
+        for_gteas(s, set, op == DMT_GTEA_OP_REVOKE_ALL || op == DMT_GTEA_OP_RESOLVE_ALL,
+                  data & DMT_HOST_GTEA_CMD_ID_MASK, op == DMT_GTEA_OP_REVOKE || op == DMT_GTEA_OP_REVOKE_ALL,
+                  l);
+}
+
+/* A frame in a host register: bits 63:52 zero, below MAXPA. */
+static bool frame_refused(struct shadow *s, uint64_t data, enum shadow_refusal what)
+{
+    bool bad = data >> 52 || (data & FRAMES) >> s->state.maxpa;
+
+    if (bad)
+        refuse_host(s, what);
+    return bad;
+}
+
+static void write_host(struct shadow *s, unsigned offset, uint64_t data, struct loads *l)
+{
+    unsigned mode = data & DMT_HOST_CTL_MODE_MASK, set = offset >= DMT_HOST_GTEA_TABLE2 ? 2 : 1;
 
     switch (offset) {
     case DMT_HOST_CTL:
-        if (mode == DMT_MODE_VIRT || mode == DMT_MODE_NESTED) {
-            refuse_host(s);
+        if (mode > s->config.sets) {
+            refuse_host(s, REFUSED_CTL);
             return;
         }
         s->state.mode = (uint8_t)mode;
         s->state.ad_update = data & DMT_HOST_CTL_AD_UPDATE_MASK;
-        flush_all(s);
+        s->state.full = data & DMT_HOST_CTL_FALLBACK_MASK;
+        flush(s, EVERYTHING, -1, -1, -1);
         break;
     case DMT_HOST_MAXPA:
-        if (maxpa < 32 || maxpa > s->config.pa_w) {
-            refuse_host(s);
-            return;
-        }
-        s->state.maxpa = (uint8_t)maxpa;
-        for (unsigned k = 0; k < s->config.sets; k++) {
-            s->state.level[k].cr3 = 0;
-            for (unsigned i = 0; i < s->config.tea_n; i++) {
-                s->state.tea[k][i].valid = false;
-                s->word[k][i][0] &= ~DMT_TEA_WORD0_P_MASK;
-            }
-        }
-        flush_all(s);
+        write_maxpa(s, data);
         break;
     case DMT_HOST_EVENT:
         s->host_event &= ~data;
         break;
     case DMT_HOST_EVENT_MASK:
-        s->host_mask = data & 7;
+        s->host_mask = data & 15;
         break;
     case DMT_HOST_CNT_CLEAR:
         memset(s->counter, 0, sizeof(s->counter));
+        break;
+    case DMT_HOST_SHADOW_CTL:
+        set_s2ctl(&s->state.shadow, data);
+        flush(s, EVERYTHING, -1, -1, -1);
+        break;
+    case DMT_HOST_SHADOW_ROOT:
+        if (frame_refused(s, data, REFUSED_SHADOW))
+            return;
+        s->state.shadow.root = data & FRAMES;
+        flush(s, EVERYTHING, -1, -1, -1);
+        break;
+    case DMT_HOST_GTEA_TABLE1:
+    case DMT_HOST_GTEA_TABLE2:
+        if (frame_refused(s, data, REFUSED_GTEA_TABLE))
+            return;
+        s->state.gtea[set].table = data & FRAMES;
+        for_gteas(s, set, true, 0, true, l);
+        break;
+    case DMT_HOST_GTEA_ENTRIES1:
+    case DMT_HOST_GTEA_ENTRIES2:
+        if (data > 4096) {
+            refuse_host(s, REFUSED_GTEA_ENTRIES);
+            return;
+        }
+        s->state.gtea[set].entries = (uint16_t)data;
+        for_gteas(s, set, true, 0, true, l);
+        break;
+    case DMT_HOST_GTEA_CMD:
+        write_gtea_cmd(s, data, l);
         break;
     default:
         break;
     }
 }
 
-enum dmt_resp shadow_write(struct shadow *s, unsigned addr, uint64_t data, unsigned strb)
+enum dmt_resp shadow_write(struct shadow *s, unsigned addr, uint64_t data, unsigned strb,
+                           const struct shadow_load *load, unsigned n)
 {
     unsigned set, offset;
     enum target target = decode(s, addr, &set, &offset);
+    struct loads l = { .load = load, .n = n };
+    enum dmt_resp resp = DMT_RESP_OKAY;
 
+    s->refused_by = REFUSED_NONE;
+    s->resolutions = 0;
     if (target == T_NONE || strb != 0xff)
-        return DMT_RESP_SLVERR;
-    if (target == T_TEA)
-        write_tea(s, set, offset, data);
+        resp = DMT_RESP_SLVERR;
+    else if (target == T_TEA)
+        write_tea(s, set, offset, data, &l);
     else if (target == T_LEVEL)
         write_level(s, set, offset, data);
     else
-        write_host(s, offset, data);
-    return DMT_RESP_OKAY;
+        write_host(s, offset, data, &l);
+    return l.wrong || l.n ? DMT_RESP_STOP : resp;
 }
 
 static uint64_t read_level(const struct shadow *s, unsigned set, unsigned offset)
@@ -386,6 +649,10 @@ static uint64_t read_level(const struct shadow *s, unsigned set, unsigned offset
         return cr->pkrs;
     case DMT_LEVEL_EVENT_MASK:
         return s->level_mask[set];
+    case DMT_LEVEL_S2CTL:
+        return get_s2ctl(&s->state.s2[set]);
+    case DMT_LEVEL_S2ROOT:
+        return s->state.s2[set].root | s->state.s2[set].tag;
     default:
         return 0;
     }
@@ -405,8 +672,13 @@ static uint64_t read_host(const struct shadow *s, unsigned offset)
                (uint64_t)c->pwc3_n << DMT_HOST_CAPS_PWC3_N_LSB |
                (uint64_t)c->pwc2_n << DMT_HOST_CAPS_PWC2_N_LSB |
                (uint64_t)c->cnt_w << DMT_HOST_CAPS_CNT_W_LSB;
+    case DMT_HOST_CAPS2:
+        return (uint64_t)c->npwc4_n << DMT_HOST_CAPS2_NPWC4_N_LSB |
+               (uint64_t)c->npwc3_n << DMT_HOST_CAPS2_NPWC3_N_LSB |
+               (uint64_t)c->npwc2_n << DMT_HOST_CAPS2_NPWC2_N_LSB;
     case DMT_HOST_CTL:
-        return s->state.mode | (s->state.ad_update ? DMT_HOST_CTL_AD_UPDATE_MASK : 0);
+        return s->state.mode | (s->state.ad_update ? DMT_HOST_CTL_AD_UPDATE_MASK : 0) |
+               (s->state.full ? DMT_HOST_CTL_FALLBACK_MASK : 0);
     case DMT_HOST_MAXPA:
         return s->state.maxpa;
     case DMT_HOST_EVENT:
@@ -415,11 +687,32 @@ static uint64_t read_host(const struct shadow *s, unsigned offset)
         return s->host_mask;
     case DMT_HOST_BUS_ADDR:
         return s->bus_addr;
+    case DMT_HOST_SHADOW_CTL:
+        return get_s2ctl(&s->state.shadow);
+    case DMT_HOST_SHADOW_ROOT:
+        return s->state.shadow.root;
+    case DMT_HOST_GTEA_TABLE1:
+    case DMT_HOST_GTEA_TABLE2:
+        return s->state.gtea[offset == DMT_HOST_GTEA_TABLE2 ? 2 : 1].table;
+    case DMT_HOST_GTEA_ENTRIES1:
+    case DMT_HOST_GTEA_ENTRIES2:
+        return s->state.gtea[offset == DMT_HOST_GTEA_ENTRIES2 ? 2 : 1].entries;
+    case DMT_HOST_GTEA_FAULT:
+        return s->gtea_fault;
     case DMT_HOST_CNT_CLEAR:
+    case DMT_HOST_GTEA_CMD:
         return 0;
     default:
         return s->counter[(offset - DMT_HOST_CNT_REQUEST) / 8] & ((1ull << c->cnt_w) - 1);
     }
+}
+
+static uint64_t tea_state(const struct shadow *s, unsigned set, unsigned i)
+{
+    const struct dmt_tea *t = &s->state.tea[set][i];
+
+    return (uint64_t)t->resolution << DMT_TEA_WORD3_RESOLUTION_LSB |
+           (uint64_t)s->refusal[set][i] << DMT_TEA_WORD3_REFUSAL_LSB | t->valid;
 }
 
 bool shadow_read(const struct shadow *s, unsigned addr, uint64_t *data, enum dmt_resp *resp)
@@ -432,16 +725,14 @@ bool shadow_read(const struct shadow *s, unsigned addr, uint64_t *data, enum dmt
     switch (target) {
     case T_TEA:
         i = offset / DMT_LEVEL_TEA_STRIDE;
-        *data = offset / 8 % 4 < 3 ? s->word[set][i][offset / 8 % 4]
-                                   : (uint64_t)s->refusal[set][i] << DMT_TEA_WORD3_REFUSAL_LSB |
-                                         s->state.tea[set][i].valid;
+        *data = offset / 8 % 4 < 3 ? s->word[set][i][offset / 8 % 4] : tea_state(s, set, i);
         return true;
     case T_LEVEL:
         *data = read_level(s, set, offset);
         return offset != DMT_LEVEL_EVENT;
     case T_HOST:
         *data = read_host(s, offset);
-        return offset < DMT_HOST_CNT_PWC4;
+        return offset < DMT_HOST_CNT_PWC4 || offset == DMT_HOST_CNT_GTEA;
     default:
         return true;
     }

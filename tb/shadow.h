@@ -14,15 +14,35 @@
  * in the order of the CSR map from CNT_REQUEST on. */
 enum shadow_counter {
     CNT_REQUEST, CNT_TEA, CNT_RADIX, CNT_RESTART, CNT_PASS, CNT_FAULT, CNT_BUS, CNT_RETRY, CNT_READ,
-    CNT_UPDATE, CNT_LOST, CNT_PWC4, CNT_PWC3, CNT_PWC2, CNT_BUSY, SHADOW_COUNTERS
+    CNT_UPDATE, CNT_LOST, CNT_PWC4, CNT_PWC3, CNT_PWC2, CNT_BUSY, CNT_GTEA, CNT_NPWC4, CNT_NPWC3, CNT_NPWC2,
+    SHADOW_COUNTERS
 };
 
-/** One entry that may be cached: the table that `level` entry of a prefix points to. */
+/** Reads of gTEA tables that one write caused: at most two a register. */
+#define SHADOW_LOADS (2 * DMT_TEA_MAX)
+
+struct shadow_load {
+    uint64_t addr, data;
+    uint8_t resp;
+};
+
+/** Kinds of values that are refused, for coverage. */
+enum shadow_refusal {
+    REFUSED_NONE, REFUSED_TEA, REFUSED_CR3, REFUSED_INV, REFUSED_CTL, REFUSED_MAXPA, REFUSED_S2ROOT,
+    REFUSED_SHADOW, REFUSED_GTEA_TABLE, REFUSED_GTEA_ENTRIES, REFUSED_GTEA_CMD
+};
+
+/** What was last cached for a prefix: the table that its entry of `level` leads to. */
+#define FACT_VERSIONS 3
 struct fact {
-    uint64_t key;   /* level, PCID and prefix */
-    uint64_t table;
-    uint64_t stamp; /* when it was last seen; 0: free */
-    uint8_t rights; /* set of values 0..7 of the ANDed rights, one bit each */
+    uint64_t prefix;
+    uint32_t where; /* level, stage, PCID and tags, see shadow.c */
+    bool used;      /* the slot is not free */
+    uint8_t n;      /* versions; 0: dropped */
+    struct fact_version {
+        uint64_t table, at; /* frame address; the cycle in which the trace port showed the step */
+        uint8_t rights;
+    } version[FACT_VERSIONS]; /* the latest first */
 };
 
 struct shadow {
@@ -31,14 +51,14 @@ struct shadow {
     uint64_t word[DMT_SETS_MAX][DMT_TEA_MAX][3]; /* as read back */
     uint8_t refusal[DMT_SETS_MAX][DMT_TEA_MAX];
     uint64_t level_event[DMT_SETS_MAX], level_mask[DMT_SETS_MAX];
-    uint64_t host_event, host_mask, bus_addr;
+    uint64_t host_event, host_mask, bus_addr, gtea_fault;
     uint64_t counter[SHADOW_COUNTERS];
-    uint64_t refused; /* writes with a refused value, for statistics */
+    uint64_t refused;               /* writes with a refused value, for statistics */
+    enum shadow_refusal refused_by; /* the last write */
+    uint32_t resolutions;           /* set of DMT_RESOLUTION_* that the last write led to */
 
     struct fact *fact;
-    unsigned fact_size, fact_count; /* size is a power of two; count includes dead ones */
-    uint64_t stamp, flushed;
-    uint64_t pcid_flushed[4096];
+    unsigned fact_size, fact_count; /* size is a power of two; count includes dropped ones */
 };
 
 /** Reset state. shadow must be zero or have been reset before. False: out of memory. */
@@ -48,18 +68,30 @@ void shadow_free(struct shadow *s);
 /** Does this write wait until the walker is idle (microarchitecture 5)? */
 bool shadow_drains(const struct shadow *s, unsigned addr, unsigned strb);
 
-/** A write takes effect. Returns the AXI response due. */
-enum dmt_resp shadow_write(struct shadow *s, unsigned addr, uint64_t data, unsigned strb);
+/** May this write read gTEA tables? Then *low <= address < *high for each read. */
+bool shadow_loads(const struct shadow *s, unsigned addr, unsigned strb, uint64_t data, uint64_t *low,
+                  uint64_t *high);
+
+/** A write takes effect. load: the reads of gTEA tables made for it, n of
+ * them, in order. Returns the AXI response due, or DMT_RESP_STOP when these
+ * are not the reads that the write must make (specification 12). */
+enum dmt_resp shadow_write(struct shadow *s, unsigned addr, uint64_t data, unsigned strb,
+                           const struct shadow_load *load, unsigned n);
 
 /** What a read must answer. False: the value is known to the cycle model alone
  * (MULTI_HIT, cache and busy counters); then only *resp is set. */
 bool shadow_read(const struct shadow *s, unsigned addr, uint64_t *data, enum dmt_resp *resp);
 
-/** Remember that the entry of `level` (4..2) for va points to table with one
- * of these rights, and may be cached. False: out of memory. */
-bool shadow_fact(struct shadow *s, uint64_t va, unsigned level, uint64_t table, uint8_t rights);
+/** The entry of `level` (4..2) for va of this stage leads to table with these
+ * rights, and is cached, by a step that the trace port shows in cycle now.
+ * False: out of memory. */
+bool shadow_fill(struct shadow *s, unsigned stage, uint64_t va, unsigned level, uint64_t table, uint8_t rights,
+                 uint64_t now);
 
-/** Rights with which a cache of `level` may send va to table; 0: it may not. */
-uint8_t shadow_may_start(const struct shadow *s, uint64_t va, unsigned level, uint64_t table);
+/** What a cache may send va of this stage to after its entry of `level`, in a
+ * match that the trace port shows in cycle now: the first one, or a later one
+ * when the match is some clocks later, behind a chain. Returns how many. */
+unsigned shadow_cached(const struct shadow *s, unsigned stage, uint64_t va, unsigned level, uint64_t now,
+                       struct fact_version version[FACT_VERSIONS]);
 
 #endif

@@ -3,7 +3,9 @@
 #include "dmt/regs.h"
 #include "tb/agent.h"
 #include "tb/csr.h"
+#include "tb/judge.h"
 #include "tb/lockstep.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,10 +19,35 @@ struct single {
     struct csr csr;
     struct dmt_state have;
     struct dmt_in in;
+    struct judge *judge;
+    struct cosim_stats stats;      /* the judge wants some */
+    struct cosim_source source;    /* the judge gives its answers to this */
+    struct dmt_result *result;     /* of the translation under way */
+    bool guilty;
 };
+
+/* What the pins do not say, from the judge. */
+static void judged(void *user, uint64_t n, const struct dmt_request *request, const struct dmt_result *result,
+                   uint32_t clocks)
+{
+    struct single *s = user;
+
+    (void)n;
+    (void)request;
+    (void)clocks;
+    if (s->result) {
+        s->result->refs = result->refs;
+        s->result->multi_hit = result->multi_hit;
+    }
+}
 
 static void edge(struct single *s, const struct dmt_out *out)
 {
+    if (!s->guilty && !judge_cycle(s->judge, out, &s->in)) {
+        s->guilty = true;
+        cosim_fail("%s: %s: %s: expected 0x%" PRIx64 ", got 0x%" PRIx64, s->ops->name, s->judge->signal,
+                   s->judge->text, s->judge->expected, s->judge->got);
+    }
     agent_edge(&s->agent, out, &s->in);
     csr_edge(&s->csr, out, &s->in);
     s->ops->edge(s->dut, &s->in, false);
@@ -36,11 +63,20 @@ static const struct dmt_out *drive(struct single *s)
 static bool settle(struct single *s)
 {
     for (unsigned i = 0; i < PATIENCE; i++) {
-        if (csr_idle(&s->csr))
-            return true;
+        if (csr_idle(&s->csr) || s->guilty)
+            return !s->guilty;
         edge(s, drive(s));
     }
     return cosim_fail("%s: a register access is not answered", s->ops->name);
+}
+
+void single_free(struct single *s)
+{
+    if (!s)
+        return;
+    judge_free(s->judge);
+    s->ops->destroy(s->dut);
+    free(s);
 }
 
 struct single *single_new(const struct dut_ops *dut, const struct dmt_config *config, struct dmt_mem *mem,
@@ -61,6 +97,16 @@ struct single *single_new(const struct dut_ops *dut, const struct dmt_config *co
         free(s);
         return NULL;
     }
+    s->source.user = s;
+    s->source.answer = judged;
+    s->judge = judge_new();
+    if (s->judge)
+        s->judge->source = &s->source;
+    if (!s->judge || !judge_reset(s->judge, &s->config, &s->stats)) {
+        cosim_fail("out of memory");
+        single_free(s);
+        return NULL;
+    }
     profile.lo = latency ? latency : 1;
     profile.no_monitor = !monitor;
     s->agent.mem = mem;
@@ -70,14 +116,6 @@ struct single *single_new(const struct dut_ops *dut, const struct dmt_config *co
     s->ops->edge(s->dut, &s->in, true);
     s->in.resp_ready = 1;
     return s;
-}
-
-void single_free(struct single *s)
-{
-    if (!s)
-        return;
-    s->ops->destroy(s->dut);
-    free(s);
 }
 
 enum dmt_resp single_write(struct single *s, unsigned offset, uint64_t value)
@@ -93,6 +131,26 @@ enum dmt_resp single_read(struct single *s, unsigned offset, uint64_t *value)
         return DMT_RESP_DECERR;
     *value = s->csr.rdata;
     return s->csr.rresp;
+}
+
+/* Why a level's event says that something was refused. */
+static bool level_refused(struct single *s, unsigned k, const struct dmt_state *state)
+{
+    for (unsigned i = 0; i < s->config.tea_n; i++) {
+        uint64_t word3 = 0;
+
+        single_read(s, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD3(i), &word3);
+        if (state->tea[k][i].valid && !(word3 & DMT_TEA_WORD3_VALID_MASK)) {
+            s->have.tea[k][i].valid = false;
+            return cosim_fail("%s: TEA register %u of set %u was refused (reason %u)", s->ops->name, i, k,
+                              (unsigned)((word3 & DMT_TEA_WORD3_REFUSAL_MASK) >> DMT_TEA_WORD3_REFUSAL_LSB));
+        }
+    }
+    /* Unknown: write them again next time. */
+    s->have.level[k].cr3 = ~0ull;
+    if (k < 2)
+        s->have.s2[k].root = ~0ull;
+    return cosim_fail("%s: CR3 or S2ROOT of level %u was refused", s->ops->name, k);
 }
 
 bool single_load(struct single *s, const struct dmt_state *state)
@@ -112,30 +170,21 @@ bool single_load(struct single *s, const struct dmt_state *state)
         if (!(event & DMT_LEVEL_EVENT_REFUSED_MASK))
             continue;
         single_write(s, DMT_LEVEL_BASE(k) + DMT_LEVEL_EVENT, event);
-        for (unsigned i = 0; i < s->config.tea_n; i++) {
-            uint64_t word3 = 0;
-
-            single_read(s, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD3(i), &word3);
-            if (state->tea[k][i].valid && !(word3 & DMT_TEA_WORD3_VALID_MASK)) {
-                s->have.tea[k][i].valid = false;
-                return cosim_fail("%s: TEA register %u of set %u was refused (reason %u)", s->ops->name, i, k,
-                                  (unsigned)(word3 >> DMT_TEA_WORD3_REFUSAL_LSB));
-            }
-        }
-        s->have.level[k].cr3 = ~0ull; /* unknown: write it again next time */
-        return cosim_fail("%s: CR3 of level %u was refused", s->ops->name, k);
+        return level_refused(s, k, state);
     }
     if (single_read(s, DMT_HOST_BASE + DMT_HOST_EVENT, &event) == DMT_RESP_OKAY &&
         (event & DMT_HOST_EVENT_REFUSED_MASK)) {
         single_write(s, DMT_HOST_BASE + DMT_HOST_EVENT, event);
-        return cosim_fail("%s: the mode was refused", s->ops->name);
+        s->have.shadow.root = s->have.gtea[1].table = s->have.gtea[2].table = ~0ull;
+        return cosim_fail("%s: SHADOW_ROOT or a gTEA table was refused", s->ops->name);
     }
     return true;
 }
 
 void single_invalidate(struct single *s)
 {
-    single_write(s, DMT_LEVEL_INV, (uint64_t)DMT_INV_ALL << DMT_LEVEL_INV_KIND_LSB);
+    csr_invalidate(&s->csr, &s->config);
+    settle(s);
 }
 
 static void log_event(struct single_log *log, const struct dmt_out *o, bool write)
@@ -168,9 +217,10 @@ static void log_event(struct single_log *log, const struct dmt_out *o, bool writ
 bool single_translate(struct single *s, const struct dmt_request *q, struct dmt_result *result,
                       struct single_log *log)
 {
-    bool sent = false, in_tea = false, ended = false, answered = false;
+    bool sent = false, ended = false, answered = false;
 
     memset(result, 0, sizeof(*result));
+    s->result = result;
     if (log) {
         log->n = 0;
         log->clocks = 0;
@@ -187,10 +237,6 @@ bool single_translate(struct single *s, const struct dmt_request *q, struct dmt_
         s->in.req_nonspec = sent ? 0 : q->nonspec;
         o = drive(s);
         if (o->wt_ref_valid) {
-            /* The parallel reads of one TEA fetch are one reference, exclusive reads none. */
-            if (!o->wt_ref_lock)
-                result->refs += !(o->wt_ref_tea && in_tea);
-            in_tea = o->wt_ref_tea && !o->wt_ref_lock;
             result->reads++;
             log_event(log, o, false);
         }
@@ -217,18 +263,20 @@ bool single_translate(struct single *s, const struct dmt_request *q, struct dmt_
             result->memtype = (uint8_t)o->resp_memtype;
             result->dirty = o->resp_dirty;
             result->ad_needed = o->resp_ad_needed;
-            result->error = (uint32_t)o->resp_error;
+            result->error = o->resp_error;
             result->addr = o->resp_addr;
             result->stage = (uint8_t)o->resp_stage;
             answered = true;
         }
         sent = sent || o->req_ready;
         edge(s, o);
-        if (ended && answered) {
+        if ((ended && answered) || s->guilty) {
             s->in.req_valid = 0;
-            return true;
+            s->result = NULL;
+            return !s->guilty;
         }
     }
     s->in.req_valid = 0;
+    s->result = NULL;
     return cosim_fail("%s: a request is not answered", s->ops->name);
 }

@@ -6,13 +6,20 @@
 
 #define ALWAYS 65536
 
-/* IA-32e entry bits. */
+/* Entry bits: IA-32e and NPT; EPT. */
 #define E_P (1ull << 0)
 #define E_W (1ull << 1)
 #define E_U (1ull << 2)
 #define E_A (1ull << 5)
+#define E_D (1ull << 6)
 #define E_PS (1ull << 7)
 #define E_XD (1ull << 63)
+#define EPT_R (1ull << 0)
+#define EPT_X (1ull << 2)
+#define EPT_A (1ull << 8)
+#define EPT_D (1ull << 9)
+#define EPT_XU (1ull << 10)
+#define EPT_WB (6ull << 3)
 
 static bool odds(struct rng *r, unsigned n, unsigned of)
 {
@@ -24,32 +31,109 @@ static uint64_t mask(unsigned bits)
     return bits >= 64 ? ~0ull : (1ull << bits) - 1;
 }
 
-/* ------------------------------------------------------------ random page tables */
+/* ------------------------------------------------------------ memory of every level */
 
-/* How willing this scenario's tables are: mostly usable, so that walks get far. */
-static uint64_t random_flags(struct stimulus *s)
+static struct block *block_of(struct stimulus *s, unsigned level, uint64_t frame)
 {
-    struct rng *r = &s->rng;
-    uint64_t x = rng_next(r);
-    uint64_t e = x & 0x0e00000000000e18ull; /* AVL, PWT, PCD and some ignored bits as they fall */
-
-    if (x & 0x700000)
-        e &= ~0x18ull;
-    e |= (x >> 24 & 31) ? E_P : 0;
-    e |= (x >> 29 & 7) ? E_W : 0;
-    e |= (x >> 32 & 7) ? E_U : 0;
-    e |= (x >> 35 & 1) ? E_A : 0;
-    e |= (x >> 36 & 1) ? 1ull << 6 : 0;
-    e |= (x >> 37 & 7) ? 0 : 1ull << 8;
-    if (!(x >> 40 & 3) && (s->base.level[0].efer & DMT_LEVEL_EFER_NXE_MASK))
-        e |= E_XD;
-    if (x >> 42 & 1)
-        e |= (x >> 44 & 15) << 59;
-    return e;
+    for (unsigned i = 0; i < s->block_n[level]; i++) {
+        if (frame - s->block[level][i].at < STIMULUS_BLOCK_FRAMES)
+            return &s->block[level][i];
+    }
+    return NULL;
 }
 
+/* The host frame behind a frame that tables of t lie in. */
+static uint64_t host_frame(struct stimulus *s, const struct tables *t, uint64_t frame)
+{
+    struct block *b;
+
+    if (t->host)
+        return frame;
+    b = block_of(s, t->stage - 1, frame);
+    return b ? b->host + (frame - b->at) : frame;
+}
+
+static void set_entry(struct stimulus *s, const struct tables *t, uint64_t frame, unsigned index, uint64_t e)
+{
+    dmt_mem_write(s->mem, host_frame(s, t, frame) << 12 | index << 3, e);
+}
+
+static bool new_block(struct stimulus *s, unsigned level);
+
+/* Is none of these host frames in use? */
+static bool host_free(const struct stimulus *s, uint64_t frame, unsigned n)
+{
+    for (unsigned i = 0; i < s->block_n[0]; i++) {
+        if (frame < s->block[0][i].host + STIMULUS_BLOCK_FRAMES && s->block[0][i].host < frame + n)
+            return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (dmt_mem_frame(s->mem, frame + i))
+            return false;
+    }
+    return true;
+}
+
+static bool host_frames(struct stimulus *s, unsigned n, uint64_t *first)
+{
+    uint64_t top = 1ull << (s->base.maxpa - 12);
+
+    do {
+        if (s->next + n > top)
+            s->next = 1;
+        *first = s->next;
+        s->next += n + rng_below(&s->rng, 4);
+    } while (!host_free(s, *first, n));
+    for (unsigned i = 0; i < n; i++) {
+        if (!dmt_mem_add(s->mem, *first + i))
+            return false;
+    }
+    return true;
+}
+
+/* n contiguous frames for tables of t. */
+static bool take_frames(struct stimulus *s, const struct tables *t, unsigned n, uint64_t *first)
+{
+    unsigned level = t->stage - 1;
+    struct block *b;
+
+    if (t->host)
+        return host_frames(s, n, first);
+    b = s->block_n[level] ? &s->block[level][s->block_n[level] - 1] : NULL;
+    if (!b || b->used + n > STIMULUS_BLOCK_FRAMES || (s->block_n[level] < 2 && odds(&s->rng, 1, 8))) {
+        if (!new_block(s, level))
+            return false;
+        b = &s->block[level][s->block_n[level] - 1];
+    }
+    *first = b->at + b->used;
+    for (unsigned i = 0; i < n; i++) {
+        if (!dmt_mem_add(s->mem, b->host + b->used + i))
+            return false;
+    }
+    b->used += n;
+    if (odds(&s->rng, 1, 4) && b->used < STIMULUS_BLOCK_FRAMES - 8)
+        b->used += (unsigned)rng_below(&s->rng, 4);
+    return true;
+}
+
+static bool is_ept(const struct tables *t)
+{
+    return t->s2 && t->s2->format == DMT_FORMAT_EPT;
+}
+
+static bool new_frames(struct stimulus *s, const struct tables *t, unsigned n, uint64_t *first)
+{
+    if (!take_frames(s, t, n, first))
+        return false;
+    for (unsigned i = 0; i < n && is_ept(t) && s->ept_n < STIMULUS_EPT; i++)
+        s->ept[s->ept_n++] = host_frame(s, t, *first + i);
+    return true;
+}
+
+/* ------------------------------------------------------------ random entries */
+
 /* One time in a hundred, one bit that the level or the physical width reserves. */
-static uint64_t mutate(struct stimulus *s, uint64_t e, unsigned level)
+static uint64_t mutate(struct stimulus *s, const struct tables *t, uint64_t e, unsigned level)
 {
     struct rng *r = &s->rng;
 
@@ -59,45 +143,130 @@ static uint64_t mutate(struct stimulus *s, uint64_t e, unsigned level)
     case 0:
         return s->base.maxpa < 52 ? e | 1ull << (s->base.maxpa + rng_below(r, 52 - s->base.maxpa)) : e;
     case 1:
+        if (is_ept(t))
+            return e | 1ull << (level >= 4 || odds(r, 1, 2) ? 3 + rng_below(r, 5) : 12 + rng_below(r, 9));
         return e | (level >= 4 ? E_PS : level > 1 ? 1ull << (13 + rng_below(r, 9 * level - 10)) : 0);
     case 2:
-        return e ^ E_XD;
+        return e ^ (is_ept(t) ? EPT_R : E_XD);
     default:
         return e ^ 1ull << rng_below(r, 64);
     }
 }
 
-static uint64_t random_leaf(struct stimulus *s, unsigned level)
+/* How willing this scenario's pages are: mostly usable, so that walks get far. */
+static uint64_t leaf_flags(struct stimulus *s, const struct tables *t)
 {
-    uint64_t frames = 1ull << (s->base.maxpa - 12);
-    uint64_t pfn = rng_next(&s->rng) & (frames - 1);
-    uint64_t e = random_flags(s);
+    struct rng *r = &s->rng;
+    uint64_t x = rng_next(r);
+    uint64_t e = x & 0x0e00000000000e18ull; /* AVL, PWT, PCD and some ignored bits as they fall */
 
-    pfn &= ~mask(9 * (level - 1));
-    e |= level > 1 ? E_PS : 0;
-    if (rng_next(&s->rng) % 8 == 0)
-        e |= level > 1 ? 1ull << 12 : 1ull << 7; /* PAT */
-    return mutate(s, e | pfn << 12, level);
+    if (is_ept(t)) {
+        e = (x & 0x6ff0000000000800ull) | EPT_WB;
+        if (!(x & 7))
+            e = (e & ~(7ull << 3)) | (x >> 3 & (x >> 6 & 15 ? 1 : 7)) << 3 | (x >> 10 & 1) << 6;
+        e |= (x >> 12 & 15) ? EPT_R : 0;
+        e |= (x >> 16 & 7) && ((e & EPT_R) || !(x >> 20 & 7)) ? E_W : 0;
+        e |= (x >> 24 & 7) ? EPT_X : 0;
+        e |= (x >> 27 & 3) ? EPT_XU : 0;
+        e |= (x >> 30 & 3) ? EPT_A : 0;
+        e |= (x >> 32 & 1) ? EPT_D : 0;
+        return (x >> 40 & 31) ? e : 0;
+    }
+    if (x & 0x700000)
+        e &= ~0x18ull;
+    e |= (x >> 24 & 31) ? E_P : 0;
+    e |= (x >> 29 & 7) ? E_W : 0;
+    e |= (x >> 32 & 7) ? E_U : 0;
+    e |= (x >> 35 & 1) ? E_A : 0;
+    e |= (x >> 36 & 1) ? E_D : 0;
+    e |= (x >> 37 & 7) ? 0 : 1ull << 8;
+    if (!(x >> 40 & 3) && (t->s2 || (s->base.level[t->stage].efer & DMT_LEVEL_EFER_NXE_MASK)))
+        e |= E_XD;
+    if (x >> 42 & 1)
+        e |= (x >> 44 & 15) << 59;
+    return e;
 }
 
-static uint64_t random_pointer(struct stimulus *s, unsigned level, uint64_t pfn)
+/* What a leaf of t yields: of a guest's, mostly an address that the stage
+ * below maps, at times that of a table. */
+static uint64_t random_yield(struct stimulus *s, const struct tables *t)
+{
+    struct rng *r = &s->rng;
+    uint64_t any = rng_next(r) & mask(s->base.maxpa - 12);
+    const struct tables *below;
+    const struct region *g;
+    unsigned pick;
+
+    if (t->host)
+        return any;
+    below = &s->tables[t->stage - 1];
+    g = &below->region[rng_below(r, below->region_n)];
+    pick = (unsigned)rng_below(r, 32);
+    if (pick == 0)
+        return any;
+    if (pick == 1 && s->block_n[t->stage - 1]) {
+        const struct block *b = &s->block[t->stage - 1][rng_below(r, s->block_n[t->stage - 1])];
+
+        return b->at + rng_below(r, STIMULUS_BLOCK_FRAMES);
+    }
+    if (pick < 8)
+        return (g->va >> 12) + rng_next(r) % ((uint64_t)g->l2_n << 18);
+    if (pick < 12)
+        return ((g->va >> 12) + (rng_next(r) & mask(27))) & mask(s->base.maxpa - 12);
+    return (g->va >> 12) + rng_below(r, (uint64_t)g->l1_n << 9);
+}
+
+static uint64_t random_leaf(struct stimulus *s, const struct tables *t, unsigned level)
+{
+    uint64_t e = leaf_flags(s, t), pfn = random_yield(s, t) & ~mask(9 * (level - 1));
+
+    e |= level > 1 ? E_PS : 0;
+    if (rng_next(&s->rng) % 8 == 0 && !is_ept(t))
+        e |= level > 1 ? 1ull << 12 : 1ull << 7; /* PAT */
+    return mutate(s, t, e | pfn << 12, level);
+}
+
+/* An entry that lets everything pass, but for one thing now and then. */
+static uint64_t sure_flags(struct stimulus *s, const struct tables *t, bool leaf)
+{
+    struct rng *r = &s->rng;
+    uint64_t x = rng_next(r), lost = 0;
+    unsigned rare = 16 * s->gentle;
+    bool page = leaf && odds(r, 1, 64);
+    uint64_t e = is_ept(t) ? EPT_R | E_W | EPT_X | EPT_XU | (leaf ? EPT_WB : 0) : E_P | E_W | E_U;
+
+    if (page || odds(r, 1, rare))
+        lost = E_W;
+    else if (odds(r, 1, rare))
+        lost = is_ept(t) ? EPT_X : E_U;
+    else if (odds(r, 1, rare) && !is_ept(t))
+        e |= E_XD;
+    else if (odds(r, 1, 8 * rare))
+        lost = E_P | E_W;
+    if (x & 3)
+        e |= is_ept(t) ? EPT_A : E_A;
+    if (leaf && (x & 12))
+        e |= is_ept(t) ? EPT_D : E_D;
+    return e & ~lost;
+}
+
+static uint64_t random_pointer(struct stimulus *s, const struct tables *t, unsigned level, uint64_t pfn)
 {
     uint64_t x = rng_next(&s->rng);
     uint64_t e = E_P | (x & 15 ? E_W : 0) | (x & 0xf0 ? E_U : 0) | (x & 0x300 ? E_A : 0);
 
+    if (t->s2)
+        return mutate(s, t, sure_flags(s, t, false) | pfn << 12, level);
     if (!(x & 0x7c00))
         e |= E_XD;
     if (!(x & 0x18000))
         e |= (x & 0x7ff0000000000000ull & ~(E_XD)) | (x >> 20 & 0x118) | (x >> 24 & 0xe00);
     if (!(x >> 20 & 127))
         e &= ~E_P;
-    return mutate(s, (e & ~E_PS) | pfn << 12, level);
+    return mutate(s, t, (e & ~E_PS) | pfn << 12, level);
 }
 
-static void set_entry(struct stimulus *s, uint64_t pfn, unsigned index, uint64_t e)
-{
-    dmt_mem_write(s->mem, pfn << 12 | index << 3, e);
-}
+/* ------------------------------------------------------------ random page tables */
 
 /* More upper entries than the largest cache holds point to the few tables of
  * a level, so that entries are replaced. */
@@ -107,11 +276,12 @@ static void set_entry(struct stimulus *s, uint64_t pfn, unsigned index, uint64_t
 /* Fill a table: the first entries point to its children (child frames are
  * consecutive), some more point to them again, the rest are leaves, holes, and
  * pointers to frames that do not exist. */
-static bool fill_table(struct stimulus *s, uint64_t pfn, unsigned level, uint64_t child, unsigned child_n)
+static bool fill_table(struct stimulus *s, const struct tables *t, uint64_t pfn, unsigned level, uint64_t child,
+                       unsigned child_n)
 {
     unsigned aliases = !child_n ? 0 : level == 2 ? ALIASES_2 : ALIASES_3;
-    uint8_t *frame = dmt_mem_add(s->mem, pfn);
-    uint64_t t[512];
+    uint8_t *frame = dmt_mem_add(s->mem, host_frame(s, t, pfn));
+    uint64_t e[512];
 
     if (!frame)
         return false;
@@ -119,18 +289,18 @@ static bool fill_table(struct stimulus *s, uint64_t pfn, unsigned level, uint64_
         unsigned kind = (unsigned)rng_next(&s->rng) & 15;
 
         if (i < child_n)
-            t[i] = kind < 14 ? random_pointer(s, level, child + i) : random_leaf(s, level);
+            e[i] = kind < 14 ? random_pointer(s, t, level, child + i) : random_leaf(s, t, level);
         else if (i < aliases && kind < 12)
-            t[i] = random_pointer(s, level, child + i % child_n);
+            e[i] = random_pointer(s, t, level, child + i % child_n);
         else if (level == 1 || kind < 14)
-            t[i] = random_leaf(s, level);
+            e[i] = random_leaf(s, t, level);
         else if (kind < 15)
-            t[i] = random_pointer(s, level, rng_next(&s->rng) & mask(s->base.maxpa - 12));
+            e[i] = random_pointer(s, t, level, rng_next(&s->rng) & mask(s->base.maxpa - 12));
         else
-            t[i] = 0;
-        t[i] = htole64(t[i]);
+            e[i] = 0;
+        e[i] = htole64(e[i]);
     }
-    memcpy(frame, t, sizeof(t));
+    memcpy(frame, e, sizeof(e));
     return true;
 }
 
@@ -142,88 +312,269 @@ static unsigned random_index(struct rng *r)
     return odds(r, 1, 6) ? border[rng_below(r, 4)] : (unsigned)rng_below(r, 512);
 }
 
-static void place_region(struct stimulus *s, struct region *g, unsigned index, bool five, unsigned index5)
+/* Put a region at indices of the two topmost levels; false: there is one
+ * already (of a second stage, whose memory must stay where it is). */
+static bool place_region(struct stimulus *s, struct tables *t, struct region *g, unsigned index,
+                         unsigned index5)
 {
-    unsigned unused = five ? 7 : 16; /* bits that repeat the highest one */
+    unsigned unused = t->five ? 7 : 16; /* bits that repeat the highest one */
 
-    set_entry(s, g->l4, index, random_pointer(s, 4, g->l3));
-    g->va = (uint64_t)index << 39 | (five ? (uint64_t)index5 << 48 : 0);
-    g->va = (uint64_t)((int64_t)(g->va << unused) >> unused);
+    g->va = (uint64_t)index << 39 | (t->five ? (uint64_t)index5 << 48 : 0);
+    if (t->s2) {
+        for (const struct region *other = t->region; other < g; other++) {
+            if (other->va == g->va)
+                return false;
+        }
+    } else {
+        g->va = (uint64_t)((int64_t)(g->va << unused) >> unused);
+    }
+    set_entry(s, t, g->l4, index, random_pointer(s, t, 4, g->l3));
+    return true;
 }
 
-static bool build_tables(struct stimulus *s)
+/* Indices at which a second stage's addresses end below MAXPA: 2^n of them. */
+static unsigned below_maxpa(const struct stimulus *s, unsigned lsb)
+{
+    unsigned bits = s->base.maxpa > lsb ? s->base.maxpa - lsb : 0;
+
+    return 1u << (bits > 9 ? 9 : bits);
+}
+
+/* like: regions at the addresses of another's, or NULL. */
+static bool build_tables(struct stimulus *s, struct tables *t, const struct tables *like)
 {
     struct rng *r = &s->rng;
-    bool five = s->base.level[0].cr4 & DMT_LEVEL_CR4_LA57_MASK;
-    uint64_t top = 1ull << (s->base.maxpa - 12);
-    uint64_t next = odds(r, 1, 4) ? top - 512 : 1 + rng_next(r) % (top - 600);
-    uint64_t root = next++;
+    unsigned range = t->s2 ? below_maxpa(s, 39) : 512, own = 1 + (unsigned)rng_below(r, STIMULUS_REGIONS / 3);
+    unsigned index5 = (unsigned)rng_below(r, below_maxpa(s, 48)), aliases;
+    uint64_t l4;
 
-    if (!dmt_mem_add(s->mem, root))
+    if (!new_frames(s, t, 1, &t->root))
         return false;
-    s->base.level[0].cr3 = root << 12;
-    s->region_n = 1 + (unsigned)rng_below(r, STIMULUS_REGIONS / 3);
-    for (unsigned n = 0; n < s->region_n; n++) {
-        struct region *g = &s->region[n];
-        unsigned index5 = random_index(r);
+    l4 = t->root;
+    if (like) {
+        own = like->own_n;
+        index5 = like->region[0].va >> 48 & 511;
+    } else if (t->s2) {
+        own = range == 1 ? 1 : 1 + (unsigned)rng_below(r, 2);
+        if (range > 4 && odds(r, 1, 2))
+            range = 4;
+    }
+    if (t->five && t->s2) {
+        if (!new_frames(s, t, 1, &l4))
+            return false;
+        set_entry(s, t, t->root, index5, random_pointer(s, t, 5, l4));
+    }
+    while (t->region_n < own) {
+        struct region *g = &t->region[t->region_n];
 
-        g->l4 = root;
-        if (five) {
-            g->l4 = next++;
-            if (!dmt_mem_add(s->mem, g->l4))
-                return false;
-            set_entry(s, root, index5, random_pointer(s, 5, g->l4));
+        g->l4 = l4;
+        if (!t->s2) {
+            index5 = random_index(r);
+            if (t->five) {
+                if (!new_frames(s, t, 1, &g->l4))
+                    return false;
+                set_entry(s, t, t->root, index5, random_pointer(s, t, 5, g->l4));
+            }
         }
-        next += rng_below(r, 4);
-        g->l3 = next++;
-        next += rng_below(r, 4);
-        g->l2 = next;
-        g->l2_n = 1 + (unsigned)rng_below(r, 3);
-        next += g->l2_n + rng_below(r, 4);
-        g->l1 = next;
-        g->l1_n = 1 + (unsigned)rng_below(r, 4);
-        next += g->l1_n;
-        place_region(s, g, random_index(r), five, index5);
-        if (!fill_table(s, g->l3, 3, g->l2, g->l2_n))
+        g->l2_n = like ? like->region[t->region_n].l2_n : 1 + (unsigned)rng_below(r, 3);
+        g->l1_n = like ? like->region[t->region_n].l1_n : 1 + (unsigned)rng_below(r, 4);
+        if (!new_frames(s, t, 1, &g->l3) || !new_frames(s, t, g->l2_n, &g->l2) ||
+            !new_frames(s, t, g->l1_n, &g->l1))
+            return false;
+        while (!place_region(s, t, g,
+                             like     ? like->region[t->region_n].va >> 39 & 511
+                             : t->s2 ? (unsigned)rng_below(r, range)
+                                     : random_index(r),
+                             index5))
+            continue;
+        t->region_n++;
+        if (!fill_table(s, t, g->l3, 3, g->l2, g->l2_n))
             return false;
         for (unsigned i = 0; i < g->l2_n; i++) {
-            if (!fill_table(s, g->l2 + i, 2, g->l1, i ? 0 : g->l1_n))
+            if (!fill_table(s, t, g->l2 + i, 2, g->l1, i ? 0 : g->l1_n))
                 return false;
         }
         for (unsigned i = 0; i < g->l1_n; i++) {
-            if (!fill_table(s, g->l1 + i, 1, 0, 0))
+            if (!fill_table(s, t, g->l1 + i, 1, 0, 0))
                 return false;
         }
     }
+    t->own_n = t->region_n;
     /* The same tables at more addresses. */
-    for (unsigned n = (unsigned)rng_below(r, STIMULUS_REGIONS - s->region_n + 1); n; n--) {
-        struct region *g = &s->region[s->region_n];
+    aliases = t->s2 ? range > 8 && !like ? (unsigned)rng_below(r, 3) : 0
+                    : (unsigned)rng_below(r, STIMULUS_REGIONS - t->region_n + 1);
+    for (; aliases; aliases--) {
+        struct region *g = &t->region[t->region_n];
 
-        *g = s->region[rng_below(r, s->region_n)];
-        s->region_n++;
-        place_region(s, g, random_index(r), five, (unsigned)(g->va >> 48) & 511);
+        *g = t->region[rng_below(r, t->own_n)];
+        if (place_region(s, t, g, t->s2 ? (unsigned)rng_below(r, range) : random_index(r),
+                         (unsigned)(g->va >> 48) & 511))
+            t->region_n++;
+    }
+    return true;
+}
+
+/* Make t map STIMULUS_BLOCK_FRAMES frames of region n at `at` to those at `to`
+ * with pages of this size, which the region's tables have there. */
+static bool map_block(struct stimulus *s, struct tables *t, unsigned n, unsigned sz, uint64_t at, uint64_t to)
+{
+    struct region *g = &t->region[n];
+    unsigned i4 = at >> 27 & 511, i3 = at >> 18 & 511, i2 = at >> 9 & 511;
+    uint64_t l2 = g->l2;
+
+    if (t->five)
+        set_entry(s, t, t->root, at >> 36 & 511, sure_flags(s, t, false) | g->l4 << 12);
+    set_entry(s, t, g->l4, i4, sure_flags(s, t, false) | g->l3 << 12);
+    if (sz == DMT_SIZE_1G && ((at ^ to) & mask(18)) == 0) {
+        set_entry(s, t, g->l3, i3, sure_flags(s, t, true) | E_PS | (to & ~mask(18)) << 12);
+        return true;
+    }
+    if (sz == DMT_SIZE_1G && !new_frames(s, t, 1, &l2)) /* the same address by a smaller page */
+        return false;
+    set_entry(s, t, g->l3, i3, sure_flags(s, t, false) | l2 << 12);
+    if (sz != DMT_SIZE_4K) {
+        set_entry(s, t, l2, i2, sure_flags(s, t, true) | E_PS | to << 12);
+        return true;
+    }
+    set_entry(s, t, l2, i2, sure_flags(s, t, false) | (g->l1 + i2) << 12);
+    for (unsigned i = 0; i < STIMULUS_BLOCK_FRAMES; i++)
+        set_entry(s, t, g->l1 + i2, i, sure_flags(s, t, true) | (to + i) << 12);
+    return true;
+}
+
+/* Is there a block at this frame, or under the same 1 GiB page when it is to have one? */
+static bool block_taken(struct stimulus *s, unsigned level, uint64_t at, unsigned sz)
+{
+    unsigned shift = sz == DMT_SIZE_1G ? 18 : 9;
+
+    for (unsigned i = 0; i < s->block_n[level]; i++) {
+        if (s->block[level][i].at >> shift == at >> shift)
+            return true;
+    }
+    return false;
+}
+
+/* Memory of a level for tables of the stage above: 2 MiB aligned, so that every size can map it. */
+static bool new_block(struct stimulus *s, unsigned level)
+{
+    struct rng *r = &s->rng;
+    struct tables *t = &s->tables[level];
+    uint64_t top = 1ull << (s->base.maxpa - 12), to, host;
+    unsigned n = (unsigned)rng_below(r, t->own_n), sz;
+    const struct region *g = &t->region[n];
+    struct block *b;
+
+    if (level) {
+        if (s->block_n[0] == STIMULUS_BLOCKS || !new_block(s, 0))
+            return false;
+        to = s->block[0][s->block_n[0] - 1].at;
+        host = s->block[0][s->block_n[0] - 1].host;
+        s->block[0][s->block_n[0] - 1].used = STIMULUS_BLOCK_FRAMES;
+    } else {
+        do
+            host = (rng_next(r) & (top - 1)) & ~mask(9);
+        while (!host_free(s, host, STIMULUS_BLOCK_FRAMES));
+        to = host;
+    }
+    if (s->block_n[level] == STIMULUS_BLOCKS)
+        return false;
+    b = &s->block[level][s->block_n[level]];
+    do {
+        static const uint8_t sizes[] = { DMT_SIZE_4K, DMT_SIZE_4K, DMT_SIZE_4K, DMT_SIZE_2M, DMT_SIZE_1G };
+        uint64_t room = s->base.maxpa >= 39 ? 512 : 1ull << (s->base.maxpa - 30);
+
+        sz = sizes[rng_below(r, 5)];
+        if (sz == DMT_SIZE_4K)
+            b->at = rng_below(r, g->l1_n) << 9;
+        else if (sz == DMT_SIZE_2M)
+            b->at = (g->l1_n + rng_below(r, 512 - g->l1_n)) << 9;
+        else
+            b->at = (g->l2_n + rng_below(r, room - g->l2_n)) << 18 | (to & mask(18));
+        b->at += g->va >> 12;
+    } while (block_taken(s, level, b->at, sz));
+    b->host = host;
+    b->used = 0;
+    s->block_n[level]++;
+    if (!map_block(s, t, n, sz, b->at, to))
+        return false;
+    return !level || !s->shadow.region_n || map_block(s, &s->shadow, n, sz, b->at, host);
+}
+
+/* ------------------------------------------------------------ random gTEAs */
+
+/* Each block is a gTEA of the stage above; most other IDs are not. */
+static uint64_t random_gtea_word(struct stimulus *s, unsigned word)
+{
+    struct rng *r = &s->rng;
+    uint64_t x = rng_next(r);
+
+    if (word == 0)
+        return (x & 0x0ff0000000000ffeull) | odds(r, 1, 2) | (x & mask(s->base.maxpa - 12)) << 12;
+    switch (rng_below(r, 4)) {
+    case 0:
+        return x & 7;
+    case 1: /* up to the end of memory, or one page beyond, when the base is the last page */
+        return 1 + (x & 1);
+    case 2:
+        return x;
+    default:
+        return 1 + (x & 0xffff);
+    }
+}
+
+static bool build_gteas(struct stimulus *s, unsigned set)
+{
+    struct rng *r = &s->rng;
+    unsigned entries = odds(r, 1, 8) ? 4096 : 16 + (unsigned)rng_below(r, 48);
+    unsigned last = (1u << (s->base.maxpa - 12 > 31 ? 31 : s->base.maxpa - 12)) - 1;
+    struct dmt_gtea *g = &s->base.gtea[set];
+    uint64_t frame;
+
+    if (!host_frames(s, (entries * 16 + 4095) / 4096, &frame))
+        return false;
+    g->table = frame << 12;
+    g->entries = (uint16_t)entries;
+    for (unsigned i = 0; i < entries; i++) {
+        dmt_mem_write(s->mem, g->table + 16 * i, random_gtea_word(s, 0));
+        dmt_mem_write(s->mem, g->table + 16 * i + 8, random_gtea_word(s, 1));
+    }
+    dmt_mem_write(s->mem, g->table, (uint64_t)last << 12 | 1);
+    for (unsigned i = 0; i < s->block_n[set - 1]; i++) {
+        struct block *b = &s->block[set - 1][i];
+
+        b->id = 1 + i + 7 * (unsigned)rng_below(r, (entries - 1) / 8);
+        dmt_mem_write(s->mem, g->table + 16 * b->id, b->host << 12 | 1);
+        dmt_mem_write(s->mem, g->table + 16 * b->id + 8,
+                      odds(r, 3, 4) ? STIMULUS_BLOCK_FRAMES : 1 + rng_below(r, STIMULUS_BLOCK_FRAMES));
     }
     return true;
 }
 
 /* ------------------------------------------------------------ random TEA registers */
 
-static void random_tea(struct stimulus *s, struct dmt_tea *t)
+static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
 {
     struct rng *r = &s->rng;
-    const struct region *g = &s->region[rng_below(r, s->region_n)];
+    const struct tables *tables = &s->tables[set <= s->entering ? set : s->entering];
+    const struct region *g = &tables->region[rng_below(r, tables->region_n)];
     unsigned sz = (unsigned)rng_below(r, 3);
-    unsigned tables = sz == 0 ? g->l1_n : sz == 1 ? g->l2_n : 1;
-    unsigned first = (unsigned)rng_below(r, tables);
+    unsigned count = sz == 0 ? g->l1_n : sz == 1 ? g->l2_n : 1;
+    unsigned first = (unsigned)rng_below(r, count);
     uint64_t base = sz == 0 ? g->l1 : sz == 1 ? g->l2 : g->l3;
+    const struct block *b = tables->host ? NULL : block_of(s, tables->stage - 1, base);
 
     memset(t, 0, sizeof(*t));
     t->sz = (uint8_t)sz;
     t->base_vpn = ((g->va >> 12) + ((uint64_t)first << (9 * sz + 9))) & mask(52);
     t->base_pfn = base + first;
-    t->pages = (uint64_t)(tables - first) << (9 * sz + 9);
+    t->pages = (uint64_t)(count - first) << (9 * sz + 9);
     t->allow = odds(r, 3, 4) ? 7 : (uint8_t)rng_below(r, 8);
     t->valid = true;
+    if (b && (s->kinds == 0 || (s->kinds > 1 && odds(r, 1, 2)))) {
+        t->kind = DMT_KIND_GTEA;
+        t->base_pfn -= b->at;
+        t->gtea = (uint16_t)b->id;
+    }
     if (t->base_vpn + t->pages > 1ull << 52) /* the last region of the address space */
         t->pages = (1ull << 52) - t->base_vpn;
     if (odds(r, 1, 3))
@@ -233,7 +584,7 @@ static void random_tea(struct stimulus *s, struct dmt_tea *t)
         t->base_vpn += rng_below(r, 512);
         break;
     case 1: /* a table of another level, or something that is no table at all */
-        t->base_pfn = g->l3 + rng_below(r, 8);
+        t->base_pfn = (t->kind == DMT_KIND_GTEA ? 0 : g->l3) + rng_below(r, 8);
         break;
     case 2:
         t->base_pfn = rng_next(r) & mask(s->base.maxpa - 12);
@@ -256,18 +607,25 @@ static void random_tea(struct stimulus *s, struct dmt_tea *t)
         t->pages = 1 + rng_below(r, 1024);
         t->base_vpn = (1ull << 52) - t->pages + rng_below(r, 2);
         break;
+    case 7: /* another gTEA, or one that nobody granted */
+        t->gtea = (uint16_t)rng_below(r, odds(r, 1, 2) ? 64 : 4096);
+        break;
+    case 8: /* as far as numbers go */
+        t->base_pfn = mask(52) - rng_below(r, 2);
+        t->pages = 1ull << (20 + rng_below(r, 20));
+        break;
     default:
         break;
     }
 }
 
-static uint64_t random_tea_word(struct stimulus *s, unsigned word)
+static uint64_t random_tea_word(struct stimulus *s, unsigned set, unsigned word)
 {
     struct rng *r = &s->rng;
     struct dmt_tea t;
     uint64_t w[3];
 
-    random_tea(s, &t);
+    random_tea(s, set, &t);
     if (odds(r, 1, 8))
         t.valid = false;
     dmt_tea_pack(&t, w);
@@ -298,7 +656,8 @@ static uint64_t random_tea_word(struct stimulus *s, unsigned word)
 static uint64_t random_va(struct stimulus *s)
 {
     struct rng *r = &s->rng;
-    const struct region *g = &s->region[rng_below(r, s->region_n)];
+    const struct tables *tables = &s->tables[s->entering];
+    const struct region *g = &tables->region[rng_below(r, tables->region_n)];
     const struct dmt_tea *t;
 
     switch (rng_below(r, 24)) {
@@ -310,7 +669,7 @@ static uint64_t random_va(struct stimulus *s)
         return (uint64_t)((int64_t)(rng_next(r) << 16) >> 16);
     case 3: /* first and last byte of a TEA register, and their neighbours */
     case 4:
-        t = &s->base.tea[0][rng_below(r, s->config.tea_n)];
+        t = &s->base.tea[s->entering][rng_below(r, s->config.tea_n)];
         if (!t->valid)
             return g->va;
         return ((t->base_vpn + (odds(r, 1, 2) ? t->pages : 0)) << 12) - rng_below(r, 2);
@@ -332,7 +691,7 @@ static uint64_t random_va(struct stimulus *s)
     case 16:
     case 17:
     case 18: /* inside a TEA register, within the tables that exist */
-        t = &s->base.tea[0][rng_below(r, s->config.tea_n)];
+        t = &s->base.tea[s->entering][rng_below(r, s->config.tea_n)];
         if (t->valid)
             return ((t->base_vpn + rng_next(r) % t->pages % (2048ull << (9 * t->sz))) << 12) +
                    rng_below(r, 4096);
@@ -363,10 +722,9 @@ static void random_request(struct stimulus *s)
 
 /* ------------------------------------------------------------ random CSR traffic */
 
+/* Write everything again, as after MAXPA has cleared it. There must be room. */
 static void reprogram(struct stimulus *s)
 {
-    if (!csr_room(&s->csr, CSR_PROGRAM_MAX))
-        return;
     dmt_state_reset(&s->have, s->config.pa_w);
     s->have.maxpa = 0; /* so that MAXPA is written, which clears the rest */
     csr_program(&s->csr, &s->config, &s->have, &s->base);
@@ -386,16 +744,28 @@ static unsigned random_offset(struct stimulus *s)
         return DMT_LEVEL_BASE((unsigned)rng_below(r, 4)) +
                ((DMT_LEVEL_TEA_WORD0(s->config.tea_n - 1) + 8 * (unsigned)rng_below(r, 8)) & 0xff8);
     case 3:
-        return DMT_LEVEL_BASE((unsigned)rng_below(r, 3)) + 0x800 + 8 * (unsigned)rng_below(r, 12);
+        return DMT_LEVEL_BASE((unsigned)rng_below(r, 3)) + 0x800 + 8 * (unsigned)rng_below(r, 15);
     case 4:
-        return DMT_HOST_BASE + 0x100 + 8 * (unsigned)rng_below(r, 16);
+        return DMT_HOST_BASE + 0x100 + 8 * (unsigned)rng_below(r, 20);
     default:
-        return DMT_HOST_BASE + 8 * (unsigned)rng_below(r, 9);
+        return DMT_HOST_BASE + 8 * (unsigned)rng_below(r, 18);
     }
 }
 
-/* A value of a control register of level 0: mostly what the scenario wants
- * with an unimportant bit changed, sometimes anything. */
+static uint64_t ctl_of(const struct dmt_state *b)
+{
+    return b->mode | (b->ad_update ? DMT_HOST_CTL_AD_UPDATE_MASK : 0) |
+           (b->full ? DMT_HOST_CTL_FALLBACK_MASK : 0);
+}
+
+static uint64_t s2ctl_of(const struct dmt_s2 *t)
+{
+    return (uint64_t)t->format << DMT_LEVEL_S2CTL_FORMAT_LSB | (t->five ? DMT_LEVEL_S2CTL_FIVE_MASK : 0) |
+           (t->ad ? DMT_LEVEL_S2CTL_AD_MASK : 0) | (t->mbec ? DMT_LEVEL_S2CTL_MBEC_MASK : 0);
+}
+
+/* A value of a control register of the entering level: mostly what the
+ * scenario wants with an unimportant bit changed, sometimes anything. */
 static void random_control(struct stimulus *s)
 {
     static const unsigned char toggles[] = {
@@ -403,8 +773,9 @@ static void random_control(struct stimulus *s)
         DMT_LEVEL_CR4_PKS_LSB, DMT_LEVEL_CR4_PCIDE_LSB, DMT_LEVEL_CR4_LA57_LSB,
     };
     struct rng *r = &s->rng;
-    const struct dmt_level *b = &s->base.level[0];
-    unsigned base = odds(r, 7, 8) ? 0 : DMT_LEVEL_BASE((unsigned)rng_below(r, 3));
+    const struct dmt_level *b = &s->base.level[s->entering];
+    unsigned home = DMT_LEVEL_BASE(s->entering);
+    unsigned base = odds(r, 7, 8) ? home : DMT_LEVEL_BASE((unsigned)rng_below(r, 3));
     bool wild = odds(r, 1, 12);
 
     switch (rng_below(r, 8)) {
@@ -415,7 +786,7 @@ static void random_control(struct stimulus *s)
         csr_push(&s->csr, base + DMT_LEVEL_CR4,
                  b->cr4 ^ 1ull << toggles[rng_below(r, wild ? sizeof(toggles) : sizeof(toggles) - 1)]);
         if (wild)
-            csr_push(&s->csr, DMT_LEVEL_CR4, b->cr4);
+            csr_push(&s->csr, home + DMT_LEVEL_CR4, b->cr4);
         break;
     case 2:
         csr_push(&s->csr, base + DMT_LEVEL_EFER, odds(r, 1, 4) ? b->efer ^ DMT_LEVEL_EFER_NXE_MASK : b->efer);
@@ -429,7 +800,7 @@ static void random_control(struct stimulus *s)
     case 5:
         if (wild) {
             csr_push(&s->csr, base + DMT_LEVEL_CR3, rng_next(r) >> (rng_next(r) & 31));
-            csr_push(&s->csr, DMT_LEVEL_CR3, b->cr3);
+            csr_push(&s->csr, home + DMT_LEVEL_CR3, b->cr3);
             break;
         }
         /* fall through */
@@ -440,39 +811,154 @@ static void random_control(struct stimulus *s)
     }
 }
 
+static void push_gtea(struct stimulus *s, unsigned op, unsigned set, unsigned id)
+{
+    csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_GTEA_CMD,
+             (uint64_t)op << DMT_HOST_GTEA_CMD_OP_LSB | (uint64_t)set << DMT_HOST_GTEA_CMD_SET_LSB | id);
+}
+
+/* The host changes which memory it grants, in the table or by command; what
+ * it revokes it mostly grants again soon. */
+static void random_gtea(struct stimulus *s)
+{
+    struct rng *r = &s->rng;
+    unsigned set = odds(r, 7, 8) ? 1 + (unsigned)rng_below(r, 2) : (unsigned)rng_below(r, 4);
+    unsigned level = set == 2, step = level * (DMT_HOST_GTEA_TABLE2 - DMT_HOST_GTEA_TABLE1);
+    const struct dmt_gtea *g = &s->base.gtea[set % 3];
+    unsigned id = s->block_n[level] && odds(r, 3, 4) ? s->block[level][rng_below(r, s->block_n[level])].id
+                                                     : (unsigned)rng_below(r, odds(r, 1, 2) ? 64 : 4096);
+    uint64_t addr = g->table + 16 * id + 8 * rng_below(r, 2), was;
+
+    switch (rng_below(r, 12)) {
+    case 0: /* the same table again: everything is revoked */
+    case 1:
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_GTEA_TABLE1 + step, g->table | (rng_next(r) & 0xfff));
+        break;
+    case 2:
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_GTEA_ENTRIES1 + step,
+                 odds(r, 1, 2) ? rng_next(r) >> rng_below(r, 64) : 4090 + rng_below(r, 12));
+        if (odds(r, 1, 2))
+            push_gtea(s, DMT_GTEA_OP_RESOLVE_ALL, set, 0);
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_GTEA_ENTRIES1 + step, g->entries);
+        break;
+    case 3:
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_GTEA_TABLE1 + step, rng_next(r) >> rng_below(r, 40));
+        if (odds(r, 1, 2))
+            push_gtea(s, DMT_GTEA_OP_RESOLVE, set, id);
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_GTEA_TABLE1 + step, g->table);
+        break;
+    case 4: /* the table's memory: seen by registers that are resolved from now on */
+    case 5:
+        if (id < g->entries)
+            agent_poke(s->agent, addr, random_gtea_word(s, addr >> 3 & 1));
+        break;
+    case 6:
+    case 7:
+        if (id < g->entries && dmt_mem_read(s->pristine, addr & ~8ull, &was)) {
+            agent_poke(s->agent, addr & ~8ull, was);
+            dmt_mem_read(s->pristine, addr | 8, &was);
+            agent_poke(s->agent, addr | 8, was);
+        }
+        push_gtea(s, DMT_GTEA_OP_RESOLVE, set, id);
+        return;
+    case 8:
+    case 9:
+        push_gtea(s, DMT_GTEA_OP_REVOKE, set, id);
+        if (odds(r, 1, 2))
+            push_gtea(s, DMT_GTEA_OP_RESOLVE, set, id);
+        return;
+    default:
+        push_gtea(s, (unsigned)rng_below(r, 4), set, id);
+        break;
+    }
+    if (odds(r, 7, 8))
+        push_gtea(s, DMT_GTEA_OP_RESOLVE_ALL, set, id);
+}
+
+/* Registers of second stages and the shadow table: mostly what the scenario
+ * wants, under another tag; sometimes anything, and back. */
+static void random_second(struct stimulus *s)
+{
+    struct rng *r = &s->rng;
+    unsigned k = (unsigned)rng_below(r, 2);
+    const struct dmt_s2 *t = &s->base.s2[k];
+    bool wild = odds(r, 1, 8);
+
+    switch (rng_below(r, 8)) {
+    case 0:
+    case 1:
+    case 2:
+        if (wild)
+            csr_push(&s->csr, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2ROOT, rng_next(r) >> (rng_next(r) & 31));
+        csr_push(&s->csr, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2ROOT,
+                 t->root | rng_below(r, 3) | (odds(r, 1, 2) ? DMT_LEVEL_S2ROOT_NOFLUSH_MASK : 0));
+        break;
+    case 3:
+        if (wild)
+            csr_push(&s->csr, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2CTL, rng_next(r));
+        csr_push(&s->csr, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2CTL,
+                 s2ctl_of(t) ^ (odds(r, 1, 2) ? (rng_next(r) & (DMT_LEVEL_S2CTL_AD_MASK | DMT_LEVEL_S2CTL_MBEC_MASK))
+                                              : 0));
+        break;
+    case 4:
+        if (wild)
+            csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_SHADOW_ROOT, rng_next(r) >> (rng_next(r) & 31));
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_SHADOW_ROOT, s->base.shadow.root | (rng_next(r) & 0xfff));
+        break;
+    case 5:
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_SHADOW_CTL,
+                 s2ctl_of(&s->base.shadow) ^ (odds(r, 1, 2) ? DMT_HOST_SHADOW_CTL_AD_MASK : 0));
+        break;
+    default:
+        csr_push(&s->csr, DMT_LEVEL_BASE((unsigned)rng_below(r, 3)) + DMT_LEVEL_INV,
+                 (DMT_INV_S2_CONTEXT + rng_below(r, 2)) << DMT_LEVEL_INV_KIND_LSB |
+                     rng_below(r, 3) << DMT_LEVEL_INV_PCID_LSB | rng_below(r, 1ull << 32));
+        break;
+    }
+}
+
 static void random_csr(struct stimulus *s)
 {
     struct rng *r = &s->rng;
-    unsigned set = odds(r, 3, 4) ? 0 : (unsigned)rng_below(r, 3);
+    unsigned set = (unsigned)rng_below(r, odds(r, 15, 16) ? s->entering + 1 : 3);
     unsigned tea = DMT_LEVEL_BASE(set) + DMT_LEVEL_TEA_WORD0((unsigned)rng_below(r, s->config.tea_n));
 
-    if (!csr_room(&s->csr, 8))
+    if (!csr_room(&s->csr, CSR_PROGRAM_MAX + 8))
         return;
+    if (s->config.sets > 1 && odds(r, s->entering ? 6 : 1, 20)) {
+        if (odds(r, 1, 2))
+            random_gtea(s);
+        else
+            random_second(s);
+        return;
+    }
     switch (rng_below(r, 16)) {
     case 0: /* a new register, in the order software uses */
     case 1:
     case 2: {
         uint64_t keep = rng_next(r);
 
-        csr_push(&s->csr, tea + 16, random_tea_word(s, 2));
-        csr_push(&s->csr, tea + 8, random_tea_word(s, 1));
-        csr_push(&s->csr, tea, random_tea_word(s, 0));
+        csr_push(&s->csr, tea + 16, random_tea_word(s, set, 2));
+        csr_push(&s->csr, tea + 8, random_tea_word(s, set, 1));
+        csr_push(&s->csr, tea, random_tea_word(s, set, 0));
         if (keep & 1)
             csr_push_read(&s->csr, tea + 24);
         break;
     }
     case 3: /* one word alone */
-        csr_push(&s->csr, tea + 8 * (unsigned)rng_below(r, 4), random_tea_word(s, (unsigned)rng_below(r, 3)));
+        csr_push(&s->csr, tea + 8 * (unsigned)rng_below(r, 4),
+                 random_tea_word(s, set, (unsigned)rng_below(r, 3)));
         break;
-    case 4: { /* put one of the scenario's registers back */
-        unsigned i = (unsigned)rng_below(r, s->config.tea_n);
-        uint64_t w[3];
+    case 4: /* put some of the scenario's registers back */
+        for (unsigned n = 4; n; n--) {
+            unsigned i = (unsigned)rng_below(r, s->config.tea_n);
+            uint64_t w[3];
 
-        dmt_tea_pack(&s->base.tea[0][i], w);
-        for (unsigned k = 3; k--;)
-            csr_push(&s->csr, DMT_LEVEL_TEA_WORD0(i) + 8 * k, w[k]);
+            dmt_tea_pack(&s->base.tea[set][i], w);
+            for (unsigned k = 3; k--;)
+                csr_push(&s->csr, DMT_LEVEL_BASE(set) + DMT_LEVEL_TEA_WORD0(i) + 8 * k, w[k]);
+        }
         break;
-    }
     case 5:
     case 6:
     case 7:
@@ -480,16 +966,20 @@ static void random_csr(struct stimulus *s)
         break;
     case 8:
     case 9:
-        csr_push(&s->csr, DMT_LEVEL_BASE(odds(r, 7, 8) ? 0 : (unsigned)rng_below(r, 3)) + DMT_LEVEL_INV,
+        csr_push(&s->csr,
+                 DMT_LEVEL_BASE(odds(r, 7, 8) ? s->entering : (unsigned)rng_below(r, 3)) + DMT_LEVEL_INV,
                  (odds(r, 15, 16) ? rng_below(r, 4) : rng_below(r, 16)) << DMT_LEVEL_INV_KIND_LSB |
                      rng_below(r, 3) << DMT_LEVEL_INV_PCID_LSB | rng_below(r, 1ull << 32));
         break;
-    case 10: {
-        uint64_t ctl = DMT_MODE_NATIVE | (odds(r, 3, 4) ? DMT_HOST_CTL_AD_UPDATE_MASK : 0);
+    case 10: { /* AD_UPDATE and the fallback change as they fall, the mode soon goes back */
+        uint64_t ctl = (ctl_of(&s->base) & ~DMT_HOST_CTL_AD_UPDATE_MASK) |
+                       (odds(r, 3, 4) ? DMT_HOST_CTL_AD_UPDATE_MASK : 0);
         bool other = odds(r, 1, 3);
 
+        if (odds(r, 1, 3))
+            ctl ^= DMT_HOST_CTL_FALLBACK_MASK;
         if (other)
-            csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_CTL, rng_next(r) & 7);
+            csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_CTL, rng_next(r) & 15);
         if (!other || odds(r, 3, 4)) /* or it stays so until the next write of CTL */
             csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_CTL, ctl);
         break;
@@ -505,15 +995,26 @@ static void random_csr(struct stimulus *s)
     case 12:
         csr_push(&s->csr, DMT_LEVEL_BASE(set) + DMT_LEVEL_EVENT + (unsigned)(rng_next(r) & 8),
                  rng_below(r, 4));
-        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_EVENT + (unsigned)(rng_next(r) & 8), rng_below(r, 8));
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_EVENT + (unsigned)(rng_next(r) & 8), rng_below(r, 16));
         break;
     case 13: {
         unsigned offset = random_offset(s);
 
-        /* Anything may be written anywhere, but a stray MAXPA or CTL would end the scenario. */
-        if ((offset & ~7u) == DMT_HOST_BASE + DMT_HOST_MAXPA ||
-            (offset & ~7u) == DMT_HOST_BASE + DMT_HOST_CTL)
+        /* Anything may be written anywhere, but a stray write of these would end the scenario. */
+        switch (offset & ~7u) {
+        case DMT_HOST_BASE + DMT_HOST_CTL:
+        case DMT_HOST_BASE + DMT_HOST_MAXPA:
+        case DMT_HOST_BASE + DMT_HOST_SHADOW_ROOT:
+        case DMT_HOST_BASE + DMT_HOST_SHADOW_CTL:
+        case DMT_LEVEL_S2ROOT:
+        case DMT_LEVEL_S2CTL:
+        case DMT_LEVEL_BASE(1) + DMT_LEVEL_S2ROOT:
+        case DMT_LEVEL_BASE(1) + DMT_LEVEL_S2CTL:
             offset = DMT_HOST_BASE + DMT_HOST_CNT_CLEAR;
+            break;
+        default:
+            break;
+        }
         csr_push_strobed(&s->csr, offset, rng_next(r) & rng_next(r),
                          odds(r, 1, 2) ? (unsigned)rng_below(r, 256) : 0xff);
         break;
@@ -539,12 +1040,72 @@ static void new_phase(struct stimulus *s)
     s->csr.take = odds(&s->rng, 2, 3) ? ALWAYS : 9000;
 }
 
-bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64_t seed, bool live)
+static void random_level(struct stimulus *s, struct dmt_level *cr)
+{
+    struct rng *r = &s->rng;
+
+    cr->cr0 = odds(r, 3, 4) ? DMT_LEVEL_CR0_WP_MASK : 0;
+    cr->efer = odds(r, 7, 8) ? DMT_LEVEL_EFER_NXE_MASK : 0;
+    cr->cr4 = rng_next(r) & rng_next(r) &
+              (DMT_LEVEL_CR4_PGE_MASK | DMT_LEVEL_CR4_PCIDE_MASK | DMT_LEVEL_CR4_SMEP_MASK |
+               DMT_LEVEL_CR4_SMAP_MASK | DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK);
+    if (odds(r, 1, 3))
+        cr->cr4 |= DMT_LEVEL_CR4_LA57_MASK;
+    cr->pkru = (uint32_t)(rng_next(r) & rng_next(r) & rng_next(r));
+    cr->pkrs = (uint32_t)(rng_next(r) & rng_next(r) & rng_next(r));
+}
+
+static void random_s2(struct stimulus *s, struct dmt_s2 *t)
+{
+    struct rng *r = &s->rng;
+
+    t->format = odds(r, 1, 3) ? DMT_FORMAT_NPT : DMT_FORMAT_EPT;
+    t->five = odds(r, 1, 4);
+    t->ad = odds(r, 1, 2);
+    t->mbec = odds(r, 1, 3);
+}
+
+/* The tables of every stage, from the host's up: those of a stage lie in memory that the one below maps. */
+static bool build_scenario(struct stimulus *s)
+{
+    struct rng *r = &s->rng;
+    uint64_t top = 1ull << (s->base.maxpa - 12);
+
+    s->next = odds(r, 1, 4) ? top - 512 : 1 + rng_next(r) % (top - 600);
+    for (unsigned k = 0; k <= s->entering; k++) {
+        struct tables *t = &s->tables[k];
+
+        *t = (struct tables){ .stage = k, .host = k == 0 };
+        if (k < s->entering)
+            t->s2 = &s->base.s2[k];
+        t->five = t->s2 ? t->s2->five : (s->base.level[k].cr4 & DMT_LEVEL_CR4_LA57_MASK) != 0;
+        if (!build_tables(s, t, NULL))
+            return false;
+        s->base.level[k].cr3 = t->root << 12 | rng_below(r, 3);
+        if (t->s2) {
+            s->base.s2[k].root = t->root << 12;
+            s->base.s2[k].tag = (uint8_t)rng_below(r, 3);
+        }
+        if (k == 1 && t->s2) {
+            s->shadow = (struct tables){ .stage = 1, .host = true, .s2 = &s->base.shadow,
+                                         .five = s->base.shadow.five };
+            if (!build_tables(s, &s->shadow, t))
+                return false;
+            s->base.shadow.root = s->shadow.root << 12;
+        }
+        if (k && !build_gteas(s, k))
+            return false;
+    }
+    return true;
+}
+
+bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64_t seed, unsigned mode,
+                     bool live)
 {
     static const unsigned rates[] = { 20, 100, 500, 3000 };
     struct rng *r = &s->rng;
-    struct dmt_level *cr = &s->base.level[0];
     struct agent *agent = s->agent;
+    unsigned density;
 
     stimulus_clear(s);
     memset(s, 0, sizeof(*s));
@@ -558,29 +1119,29 @@ bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64
         return false;
 
     dmt_state_reset(&s->base, config->pa_w);
-    s->base.mode = DMT_MODE_NATIVE;
+    s->base.mode = (uint8_t)(mode ? mode : DMT_MODE_NATIVE + rng_below(r, config->sets));
+    s->entering = s->base.mode - DMT_MODE_NATIVE;
+    s->gentle = 4u << 2 * rng_below(r, 4);
+    s->kinds = (unsigned)rng_below(r, 4);
     s->base.ad_update = odds(r, 7, 8);
+    s->base.full = odds(r, 1, 2);
     if (odds(r, 1, 2))
         s->base.maxpa = (uint8_t)(32 + rng_below(r, config->pa_w - 31));
-    cr->cr0 = odds(r, 3, 4) ? DMT_LEVEL_CR0_WP_MASK : 0;
-    cr->efer = odds(r, 7, 8) ? DMT_LEVEL_EFER_NXE_MASK : 0;
-    cr->cr4 = rng_next(r) & rng_next(r) &
-              (DMT_LEVEL_CR4_PGE_MASK | DMT_LEVEL_CR4_PCIDE_MASK | DMT_LEVEL_CR4_SMEP_MASK |
-               DMT_LEVEL_CR4_SMAP_MASK | DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK);
-    if (odds(r, 1, 3))
-        cr->cr4 |= DMT_LEVEL_CR4_LA57_MASK;
-    cr->pkru = (uint32_t)(rng_next(r) & rng_next(r) & rng_next(r));
-    cr->pkrs = (uint32_t)(rng_next(r) & rng_next(r) & rng_next(r));
-    if (!build_tables(s))
+    for (unsigned k = 0; k < config->sets; k++)
+        random_level(s, &s->base.level[k]);
+    random_s2(s, &s->base.s2[0]);
+    random_s2(s, &s->base.s2[1]);
+    random_s2(s, &s->base.shadow);
+    s->base.shadow.five = s->base.s2[1].five; /* both take the same addresses */
+    if (!build_scenario(s))
         return false;
-    cr->cr3 |= rng_below(r, 3);
 
-    unsigned density = (unsigned)rng_below(r, 4);
-
+    density = (unsigned)rng_below(r, 4);
     for (unsigned k = 0; k < config->sets; k++) {
         for (unsigned i = 0; i < config->tea_n; i++) {
-            if (density && odds(r, k ? 1 : density, k ? 16 : 4))
-                random_tea(s, &s->base.tea[k][i]);
+            if (density && odds(r, k <= s->entering ? density : 1, k <= s->entering ? 4 : 32) &&
+                odds(r, 24, config->tea_n < 24 ? 24 : config->tea_n))
+                random_tea(s, k, &s->base.tea[k][i]);
         }
     }
     for (unsigned i = 0; i < STIMULUS_HOT; i++)
@@ -594,8 +1155,9 @@ bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64
     s->phase_until = s->steady ? ~0ull : 500 + rng_below(r, 500);
     s->changes = live ? rates[rng_below(r, 4)] : 0;
     reprogram(s);
-    csr_push(&s->csr, DMT_LEVEL_EVENT_MASK, rng_below(r, 4));
-    csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_EVENT_MASK, rng_below(r, 8));
+    for (unsigned k = 0; k < config->sets; k++)
+        csr_push(&s->csr, DMT_LEVEL_BASE(k) + DMT_LEVEL_EVENT_MASK, rng_below(r, 4));
+    csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_EVENT_MASK, rng_below(r, 16));
     s->hold = odds(r, 3, 4);
     return true;
 }
@@ -617,7 +1179,7 @@ static void prepare_item(struct stimulus *s)
             s->broken = "a store goes to a frame that is absent from the memory";
     }
     if (s->item.poke_n)
-        csr_push(&s->csr, DMT_LEVEL_INV, (uint64_t)DMT_INV_ALL << DMT_LEVEL_INV_KIND_LSB);
+        csr_invalidate(&s->csr, &s->config);
     if (s->item.state) {
         const char *missing = csr_program(&s->csr, &s->config, &s->have, s->item.state);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What requester and software do to the block: random scenarios (page tables,
- * TEA registers laid over them, requests with locality, live register changes)
- * or a replayed list of requests with software's stores and register changes
+ * What requester and software do to the block: random scenarios (page tables
+ * of every stage in the address spaces below, TEA registers laid over them,
+ * gTEAs, requests with locality, live register changes) or a replayed list of requests with software's stores and register changes
  * in between. Drives the request, response and CSR ports. */
 #ifndef TB_STIMULUS_H
 #define TB_STIMULUS_H
@@ -16,16 +16,39 @@
 
 #define STIMULUS_HOT 64
 #define STIMULUS_REGIONS 12
+#define STIMULUS_BLOCKS 8
+#define STIMULUS_EPT 128
 
-/** 512 GiB of virtual addresses under one level-3 table, with level-2 and
- * level-1 tables under its start that are contiguous in memory, so that TEA
- * registers of all three sizes can be laid over them. */
+/** 512 GiB of addresses under one level-3 table, with level-2 and level-1
+ * tables under its start that are contiguous in memory, so that TEA registers
+ * of all three sizes can be laid over them. */
 struct region {
     uint64_t va;               /**< canonical, multiple of 512 GiB */
     uint64_t l3, l2, l1;       /**< first frames of the tables of each level */
     unsigned l2_n, l1_n;       /**< number of level-2 and level-1 tables */
     uint64_t l4;               /**< frame of the PML4 */
 };
+
+/** The tables of a stage, or the shadow table. Frames of tables are of the
+ * address space below: stage k's are addresses of level k-1. */
+struct tables {
+    unsigned stage;
+    bool host;                 /**< they lie at host physical addresses and yield such */
+    const struct dmt_s2 *s2;   /**< NULL: IA-32e */
+    bool five;
+    uint64_t root;
+    struct region region[STIMULUS_REGIONS];
+    unsigned region_n, own_n;  /**< regions with tables of their own come first */
+};
+
+/** Memory of a level that exists: frames that a stage maps, and that are
+ * contiguous in host memory, too. Tables of the stage above lie in it; it is
+ * a gTEA of theirs. */
+struct block {
+    uint64_t at, host;         /**< first frame, of the level and of the host */
+    unsigned used, id;         /**< frames; gTEA ID */
+};
+#define STIMULUS_BLOCK_FRAMES 64
 
 struct stimulus {
     struct dmt_config config;
@@ -46,8 +69,15 @@ struct stimulus {
     bool hold;                 /* no requests until the program is done */
 
     /* random */
-    struct region region[STIMULUS_REGIONS];
-    unsigned region_n;
+    unsigned entering;         /* stage */
+    unsigned gentle;           /* how much rarer unusable entries are on the way to others */
+    unsigned kinds;            /* of TEA registers: 0 GTEA, 1 PA, else both */
+    struct tables tables[DMT_SETS_MAX], shadow;
+    struct block block[2][STIMULUS_BLOCKS]; /* of levels 0 and 1 */
+    unsigned block_n[2];
+    uint64_t next;             /* host frame for a table */
+    uint64_t ept[STIMULUS_EPT]; /* host frames of EPT tables */
+    unsigned ept_n;
     uint64_t hot[STIMULUS_HOT];
     unsigned changes;          /* a CSR operation is queued in a cycle, out of 65536 */
     bool live;
@@ -62,9 +92,11 @@ struct stimulus {
     const char *broken;        /* what the source asked and nobody can do, or NULL */
 };
 
-/** Build the scenario of one epoch; a pure function of its arguments. live:
+/** Build the scenario of one epoch; a pure function of its arguments. mode:
+ * DMT_MODE_NATIVE to _NESTED, or 0: one of those that the sets allow. live:
  * CSR traffic and concurrent stores besides requests. False: out of memory. */
-bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64_t seed, bool live);
+bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64_t seed, unsigned mode,
+                     bool live);
 
 /** Start replaying a source from its first item. False: out of memory, or
  * the state asks for what the instance does not have (s->broken). */

@@ -139,10 +139,13 @@ void drive_load(struct drive *d, const struct dmt_state *state)
     drive_run(d);
     for (unsigned i = 0; i < d->csrs; i++)
         must(d->csr[i].resp == DMT_RESP_OKAY, "register %x", d->csr[i].addr);
-    for (unsigned i = 0; i < d->config.tea_n; i++)
-        if (state->tea[0][i].valid)
-            must(drive_read(d, DMT_LEVEL_TEA_WORD3(i)) & DMT_TEA_WORD3_VALID_MASK, "register %u was refused",
-                 i);
+    for (unsigned k = 0; k < d->config.sets; k++)
+        for (unsigned i = 0; i < d->config.tea_n; i++)
+            if (state->tea[k][i].valid)
+                must(drive_read(d, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD3(i)) ==
+                         (DMT_TEA_WORD3_VALID_MASK |
+                          (uint64_t)state->tea[k][i].resolution << DMT_TEA_WORD3_RESOLUTION_LSB),
+                     "register %u of set %u was refused, or resolved otherwise", i, k);
     drive_clear(d);
 }
 
@@ -152,8 +155,28 @@ void drive_invalidate(struct drive *d)
     if (d->engine == DRIVE_ARCH)
         return;
     drive_write(d, DMT_LEVEL_INV, (uint64_t)DMT_INV_ALL << DMT_LEVEL_INV_KIND_LSB);
+    if (d->config.sets > 1)
+        drive_write(d, DMT_LEVEL_INV, (uint64_t)DMT_INV_S2_ALL << DMT_LEVEL_INV_KIND_LSB);
     drive_run(d);
     drive_clear(d);
+}
+
+static enum dmt_resp table_read(void *user, uint64_t addr, uint64_t *data)
+{
+    return dmt_mem_read(user, addr, data) ? DMT_RESP_OKAY : DMT_RESP_DECERR;
+}
+
+void drive_resolve(const struct drive *d, struct dmt_state *state)
+{
+    for (unsigned k = 1; k < DMT_SETS_MAX; k++) {
+        for (unsigned i = 0; i < DMT_TEA_MAX; i++) {
+            struct dmt_tea *t = &state->tea[k][i];
+
+            if (t->valid && t->kind == DMT_KIND_GTEA)
+                t->resolution = dmt_gtea_resolve(state, k, t->gtea, table_read, d->mem, &t->gtea_base,
+                                                 &t->gtea_pages);
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -253,9 +276,8 @@ static bool arch_start(void *user, uint8_t stage, uint64_t va, uint8_t *level, u
     struct drive *d = user;
     bool found = false;
 
-    (void)stage;
     for (unsigned i = 0; i < DRIVE_CACHE; i++) {
-        if (!d->cache[i].valid || d->cache[i].prefix != (va << 7) >> (9 * d->cache[i].level + 10) ||
+        if (!d->cache[i].valid || d->cache[i].stage != stage || d->cache[i].prefix != (va << 7) >> (9 * d->cache[i].level + 10) ||
             (found && d->cache[i].level - 1 >= *level))
             continue;
         *level = d->cache[i].level - 1;
@@ -272,14 +294,15 @@ static void arch_fill(void *user, uint8_t stage, uint64_t va, uint8_t level, uin
     uint64_t prefix = (va << 7) >> (9 * level + 10);
     unsigned at = d->cache_next;
 
-    (void)stage;
     for (unsigned i = 0; i < DRIVE_CACHE; i++)
-        if (d->cache[i].valid && d->cache[i].level == level && d->cache[i].prefix == prefix)
+        if (d->cache[i].valid && d->cache[i].stage == stage && d->cache[i].level == level &&
+            d->cache[i].prefix == prefix)
             at = i;
     if (at == d->cache_next)
         d->cache_next = (d->cache_next + 1) % DRIVE_CACHE;
     d->cache[at].prefix = prefix;
     d->cache[at].table = table;
+    d->cache[at].stage = stage;
     d->cache[at].level = level;
     d->cache[at].rights = rights;
     d->cache[at].valid = true;
@@ -311,35 +334,73 @@ bool drive_same(const struct dmt_result *a, const struct dmt_result *b)
 
 const char *drive_text(const struct dmt_result *r)
 {
-    static const char *const status[] = {"OK", "GP", "PF", "?", "?", "?", "?", "BUS", "RETRY"};
-    static char text[4][256];
+    static const char *const status[] = {"OK",   "GP",  "PF",   "EPT_VIOLATION", "EPT_MISCONFIG", "NPT_FAULT",
+                                         "GTEA", "BUS", "RETRY"};
+    static char text[4][320];
     static unsigned next;
     char *t = text[next++ & 3];
 
     snprintf(t, sizeof text[0],
-             "%s pa=%" PRIx64 " size=%u rights=%u g=%u key=%u mt=%u d=%u adn=%u err=%x addr=%" PRIx64
-             " stage=%u (path %u, %u reads, %u updates)",
+             "%s pa=%" PRIx64 " size=%u rights=%u g=%u key=%u mt=%u d=%u adn=%u err=%" PRIx64
+             " addr=%" PRIx64 " stage=%u (path %u %u %u, %u reads, %u updates)",
              r->status <= DMT_STATUS_RETRY ? status[r->status] : "?", r->pa, r->size, r->rights, r->global,
-             r->pkey, r->memtype, r->dirty, r->ad_needed, r->error, r->addr, r->stage, r->path[0], r->reads,
-             r->updates);
+             r->pkey, r->memtype, r->dirty, r->ad_needed, r->error, r->addr, r->stage, r->path[0], r->path[1],
+             r->path[2], r->reads, r->updates);
     return t;
 }
 
+/* The codes of second-stage faults (specification 11). */
+static void expect_legal_s2(const struct drive_walk *w, unsigned entering)
+{
+    const struct dmt_result *r = &w->result;
+    bool write = w->request.access == DMT_ACCESS_WRITE, fetch = w->request.access == DMT_ACCESS_EXECUTE;
+    bool final;
+
+    must(r->stage < entering, "a second stage that is none: %s", drive_text(r));
+    switch (r->status) {
+    case DMT_STATUS_EPT_VIOLATION:
+        final = r->error >> 8 & 1;
+        must(r->error >> 9 == 0 && (r->error >> 7 & 1), "%s", drive_text(r));
+        must(final ? (r->error & 7) == (fetch ? 4u : write ? 2u : 1u) : (r->error & 5) == 1, "%s",
+             drive_text(r));
+        break;
+    case DMT_STATUS_EPT_MISCONFIG:
+        must(r->error == 0, "%s", drive_text(r));
+        break;
+    default:
+        final = r->error >> 32 & 1;
+        must((r->error & ~0x300000000ull) < 32 && (r->error & 4) && final != (r->error >> 33 & 1), "%s",
+             drive_text(r));
+        must(!(r->error & 8) || (r->error & 1), "reserved without present: %s", drive_text(r));
+        must((r->error >> 1 & 1) == (!final || write) && (r->error >> 4 & 1) == (final && fetch), "%s",
+             drive_text(r));
+    }
+}
+
 /* P18: an answer is one that exists. */
-static void expect_legal(const struct drive_walk *w)
+static void expect_legal(const struct drive *d, const struct drive_walk *w)
 {
     const struct dmt_result *r = &w->result;
     bool write = w->request.access == DMT_ACCESS_WRITE, fetch = w->request.access == DMT_ACCESS_EXECUTE;
     bool user = w->request.cpl == 3 && !w->request.implicit;
     struct dmt_result only = {.status = r->status};
+    unsigned entering = 0;
 
+    for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
+        if (r->path[k] != DMT_PATH_NOT_USED)
+            entering = k;
+        must(r->path[k] == DMT_PATH_TEA ? r->index[k] < d->config.tea_n : r->index[k] == 0, "%s",
+             drive_text(r));
+    }
     switch (r->status) {
     case DMT_STATUS_OK:
         only = *r;
         only.error = 0;
-        only.addr = 0;
         only.stage = 0;
-        must(r->size <= DMT_SIZE_1G && r->rights <= 7 && r->memtype <= 7, "%s", drive_text(r));
+        if (entering == 0)
+            only.addr = 0;
+        must(r->size <= DMT_SIZE_1G && r->rights <= (entering ? 15 : 7) && r->memtype <= (entering ? 127 : 7),
+             "%s", drive_text(r));
         break;
     case DMT_STATUS_GP:
         only.addr = w->request.va;
@@ -347,6 +408,7 @@ static void expect_legal(const struct drive_walk *w)
     case DMT_STATUS_PF:
         only.addr = w->request.va;
         only.error = r->error;
+        only.stage = (uint8_t)entering;
         must(r->error >> 6 == 0, "%s", drive_text(r));
         must((r->error >> 1 & 1) == write, "%s", drive_text(r));
         must((r->error >> 2 & 1) == user, "%s", drive_text(r));
@@ -355,10 +417,27 @@ static void expect_legal(const struct drive_walk *w)
         must(!(r->error & 32) || (r->error & 9) == 1, "key without rights fault: %s", drive_text(r));
         must(!(r->error & 32) || !fetch, "key on a fetch: %s", drive_text(r));
         break;
+    case DMT_STATUS_EPT_VIOLATION:
+    case DMT_STATUS_EPT_MISCONFIG:
+    case DMT_STATUS_NPT_FAULT:
+        expect_legal_s2(w, entering);
+        only.addr = r->addr;
+        only.error = r->error;
+        only.stage = r->stage;
+        break;
+    case DMT_STATUS_GTEA:
+        only.addr = r->addr;
+        only.error = r->error;
+        only.stage = r->stage;
+        must(r->stage > 0 && r->stage <= entering && r->error >> 19 == 0 &&
+                 r->path[r->stage] == DMT_PATH_TEA && r->index[r->stage] == (r->error >> 12 & 63),
+             "%s", drive_text(r));
+        break;
     case DMT_STATUS_BUS:
         only.addr = r->addr;
         only.error = r->error;
-        must((r->addr & 7) == 0 &&
+        only.stage = r->stage;
+        must((r->addr & 7) == 0 && r->stage <= entering &&
                  (r->error == 0 || r->error == 2 || r->error == 3 || r->error == 6 || r->error == 7),
              "%s", drive_text(r));
         break;
@@ -385,7 +464,7 @@ const struct dmt_result *drive_translate(struct drive *d, const struct dmt_reque
     dmt_arch_translate(&d->state, request, &port, &w->result);
     w->first_ref = d->events ? d->event[0].addr : DRIVE_ANY;
     d->walks = d->taken = d->ended = d->answered = 1;
-    expect_legal(w);
+    expect_legal(d, w);
     return &w->result;
 }
 
@@ -530,7 +609,8 @@ static void expect_held(const struct drive *d, const struct dmt_out *o)
     must(!d->w_waits || (o->m_wvalid && o->m_wdata == p->m_wdata), "W changed while it waited");
     must(!d->resp_waits || (o->resp_valid && o->resp_tag == p->resp_tag && o->resp_pa == p->resp_pa &&
                             o->resp_status == p->resp_status && o->resp_error == p->resp_error &&
-                            o->resp_addr == p->resp_addr),
+                            o->resp_addr == p->resp_addr && o->resp_stage == p->resp_stage &&
+                            o->resp_rights == p->resp_rights && o->resp_memtype == p->resp_memtype),
          "an answer changed while it waited");
 }
 
@@ -551,8 +631,6 @@ static void see_trace(struct drive *d, const struct dmt_out *o)
         if (w->first_ref == DRIVE_ANY)
             w->first_ref = o->wt_ref_addr;
         w->result.reads++;
-        w->result.refs += !o->wt_ref_lock && !(o->wt_ref_tea && w->in_tea);
-        w->in_tea = o->wt_ref_tea && !o->wt_ref_lock;
     }
     if (o->wt_upd_valid)
         walk_of(d, (uint32_t)o->wt_upd_order)->result.updates += o->wt_upd_resp == DMT_RESP_EXOKAY;
@@ -573,11 +651,13 @@ static void see_trace(struct drive *d, const struct dmt_out *o)
         r->memtype = (uint8_t)o->wt_end_memtype;
         r->dirty = o->wt_end_dirty;
         r->ad_needed = o->wt_end_ad_needed;
-        r->error = (uint32_t)o->wt_end_error;
+        r->error = o->wt_end_error;
         r->addr = o->wt_end_addr;
         r->stage = (uint8_t)o->wt_end_stage;
-        r->path[0] = o->wt_end_path & 3;
-        r->index[0] = o->wt_end_index & 63;
+        for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
+            r->path[k] = o->wt_end_path >> 2 * k & 3;
+            r->index[k] = o->wt_end_index >> 6 * k & 63;
+        }
     }
 }
 
@@ -594,7 +674,7 @@ static void see_answer(struct drive *d, const struct dmt_out *o)
         .memtype = (uint8_t)o->resp_memtype,
         .dirty = o->resp_dirty,
         .ad_needed = o->resp_ad_needed,
-        .error = (uint32_t)o->resp_error,
+        .error = o->resp_error,
         .addr = o->resp_addr,
         .stage = (uint8_t)o->resp_stage,
     };
@@ -608,7 +688,7 @@ static void see_answer(struct drive *d, const struct dmt_out *o)
     w->is_answered = true;
     w->answered = d->now;
     d->answered++;
-    expect_legal(w);
+    expect_legal(d, w);
 }
 
 static void see_port(struct drive *d, const struct dmt_out *o, const struct dmt_in *in)

@@ -78,10 +78,9 @@ struct drive_walk {
     struct dmt_request request;
     uint16_t tag;
     bool is_taken, is_ended, is_answered;
-    bool in_tea;              /* the read before was one of a TEA fetch */
     uint64_t taken, answered; /**< clocks of the two handshakes */
     uint64_t first_ref;       /**< address of its first read, DRIVE_ANY when there was none */
-    struct dmt_result result; /**< multi_hit is not on the pins */
+    struct dmt_result result; /**< multi_hit and refs are not on the pins */
 };
 
 /** One CSR write. */
@@ -145,7 +144,11 @@ struct drive {
     bool reserved[64];
     uint64_t reservation[64];
     uint64_t last_exclusive[64]; /* address of the last exclusive read of an ID */
-    struct { uint64_t prefix, table; uint8_t level, rights; bool valid; } cache[DRIVE_CACHE]; /* ARCH only */
+    struct {
+        uint64_t prefix, table;
+        uint8_t stage, level, rights;
+        bool valid;
+    } cache[DRIVE_CACHE]; /* ARCH only */
     unsigned cache_next;
 };
 
@@ -173,9 +176,12 @@ struct dmt_state drive_native(const struct drive *d, const struct dmt_table *t);
  * (the register starts lower when that is not the first word of a frame). All rights allowed. */
 struct dmt_tea drive_cover(uint64_t va, uint64_t pages, unsigned sz, uint64_t entry_pa);
 
-/** Make the registers hold `state`; asserts that none is refused. Nothing may be under way. */
+/** Set what the gTEA tables in memory make of each KIND GTEA register of `state`. */
+void drive_resolve(const struct drive *d, struct dmt_state *state);
+/** Make the registers hold `state`; asserts that none is refused and each gTEA
+ * resolved as `state` has it. Nothing may be under way. */
 void drive_load(struct drive *d, const struct dmt_state *state);
-/** INV ALL, and its answer awaited. */
+/** Drop all that is cached from tables, of any stage, and await the answers. */
 void drive_invalidate(struct drive *d);
 
 /* ---- memory */

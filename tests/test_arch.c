@@ -229,7 +229,7 @@ static uint64_t *cover_leaf(struct bench *b, unsigned i, unsigned sz)
 
 static void expect_ok(const struct bench *b, uint64_t pa, uint8_t size)
 {
-    cr_assert_eq(b->r.status, DMT_STATUS_OK, "status %u error %x", b->r.status, b->r.error);
+    cr_assert_eq(b->r.status, DMT_STATUS_OK, "status %u error %" PRIx64, b->r.status, b->r.error);
     cr_assert_eq(b->r.pa, pa, "pa %" PRIx64 ", expected %" PRIx64, b->r.pa, pa);
     cr_assert_eq(b->r.size, size);
     cr_assert(b->r.error == 0 && b->r.addr == 0 && b->r.stage == 0);
@@ -245,7 +245,7 @@ static void expect_no_answer_fields(const struct dmt_result *r)
 static void expect_pf(const struct bench *b, uint32_t error)
 {
     cr_assert_eq(b->r.status, DMT_STATUS_PF, "status %u", b->r.status);
-    cr_assert_eq(b->r.error, error, "error %x, expected %x", b->r.error, error);
+    cr_assert_eq(b->r.error, error, "error %" PRIx64 ", expected %x", b->r.error, error);
     cr_assert_eq(b->r.addr, b->rq.va);
     cr_assert_eq(b->r.stage, 0);
     expect_no_answer_fields(&b->r);
@@ -254,7 +254,7 @@ static void expect_pf(const struct bench *b, uint32_t error)
 static void expect_bus(const struct bench *b, uint64_t addr, uint32_t error)
 {
     cr_assert_eq(b->r.status, DMT_STATUS_BUS, "status %u", b->r.status);
-    cr_assert_eq(b->r.error, error, "error %x, expected %x", b->r.error, error);
+    cr_assert_eq(b->r.error, error, "error %" PRIx64 ", expected %x", b->r.error, error);
     cr_assert_eq(b->r.addr, addr, "addr %" PRIx64 ", expected %" PRIx64, b->r.addr, addr);
     cr_assert_eq(b->r.stage, 0);
     expect_no_answer_fields(&b->r);
@@ -1537,7 +1537,7 @@ Test(ad, A1_A4_only_missing_bits_are_written)
 
     for (unsigned write = 0; write < 2; write++) {
         for (unsigned lacks = 0; lacks < 32; lacks++) { /* bit level-1: A; bit 4: D of the leaf */
-            unsigned n = 0, any = 0;
+            unsigned n = 0;
 
             setup(&b, 4, 1);
             b.rq.access = write ? DMT_ACCESS_WRITE : DMT_ACCESS_READ;
@@ -1555,7 +1555,6 @@ Test(ad, A1_A4_only_missing_bits_are_written)
             for (unsigned level = 4; level >= 1; level--) {
                 bool a = lacks >> (level - 1) & 1, d = level == 1 && write && (lacks & 16);
 
-                any |= a || d;
                 cr_assert_eq(!(*entry(&b, level) & E_D), level > 1 || (!write && (lacks & 16)),
                              "D of level %u", level);
                 cr_assert(*entry(&b, level) & E_A);
@@ -1568,9 +1567,20 @@ Test(ad, A1_A4_only_missing_bits_are_written)
                 }
             }
             cr_assert_eq(b.writes, n);
-            expect_path(&b, DMT_PATH_RADIX, 0, 4, any ? 8 : 4, n);
-            for (unsigned i = 0; i < b.reads; i++)
-                expect_ref(&b, i, entry_pa(4 - i % 4), 4 - i % 4, false, i >= 4);
+            /* Four ordinary reads; the leaf alone is read again, and anything else takes a second pass, in
+             * which each lacking entry is read twice. */
+            unsigned upper = lacks & 14, reads = 0;
+            for (unsigned level = 4; level >= 1; level--)
+                expect_ref(&b, reads++, entry_pa(level), level, false, false);
+            for (unsigned level = 4; level >= 1; level--) {
+                bool written = (lacks >> (level - 1) & 1) || (level == 1 && write && (lacks & 16));
+
+                if (upper)
+                    expect_ref(&b, reads++, entry_pa(level), level, false, false);
+                if (written)
+                    expect_ref(&b, reads++, entry_pa(level), level, false, true);
+            }
+            expect_path(&b, DMT_PATH_RADIX, 0, 4, reads, n);
         }
     }
 }
@@ -1720,7 +1730,7 @@ Test(ad, P24_failed_update_ends_the_translation)
             go(&b);
             expect_bus(&b, entry_pa(4 - at), resp == DMT_RESP_SLVERR ? DMT_BUS_ERROR_WRITE_SLVERR
                                                                      : DMT_BUS_ERROR_WRITE_DECERR);
-            expect_path(&b, DMT_PATH_RADIX, 0, 4, 4 + at + 1, at);
+            expect_path(&b, DMT_PATH_RADIX, 0, 4, 4 + 2 * (at + 1), at);
             cr_assert_eq(b.writes, at + 1);
         }
     }
@@ -1736,8 +1746,8 @@ Test(ad, P24_failed_update_ends_the_translation)
     }
 }
 
-/* A4: the second pass of a TEA translation fetches the deciding size alone. */
-Test(ad, A4_tea_fetches_deciding_size_again)
+/* A6: of a TEA fetch the deciding size alone is read again. */
+Test(ad, A6_tea_fetches_deciding_size_again)
 {
     static struct bench b;
 
@@ -1762,21 +1772,26 @@ Test(ad, A4_tea_fetches_deciding_size_again)
     }
 }
 
-/* A4: everything is judged afresh: bits set by another processor between the passes need no write. */
-Test(ad, A4_bits_set_between_the_passes)
+/* A6: the entry is judged afresh: bits set by another processor in between need no write. */
+Test(ad, A6_bits_set_before_the_exclusive_read)
 {
     static struct bench b;
 
-    setup(&b, 4, 1);
-    *entry(&b, 1) &= ~E_A;
-    b.poke[0].at = 4;
-    b.poke[0].pa = entry_pa(1);
-    b.poke[0].value = page_pa[1] | FULL | 1ull << 52;
-    b.pokes = 1;
-    go(&b);
-    expect_ok(&b, pa_of(1), DMT_SIZE_4K);
-    expect_path(&b, DMT_PATH_RADIX, 0, 4, 8, 0);
-    cr_assert_eq(*entry(&b, 1), b.poke[0].value);
+    for (unsigned upper = 0; upper < 2; upper++) { /* the leaf alone, or a second pass */
+        setup(&b, 4, 1);
+        *entry(&b, 1) &= ~E_A;
+        if (upper)
+            *entry(&b, 4) &= ~E_A;
+        b.poke[0].at = upper ? 9 : 4; /* 4 + 4 ordinary, one exclusive of the PML4E */
+        b.poke[0].pa = entry_pa(1);
+        b.poke[0].value = page_pa[1] | FULL | 1ull << 52;
+        b.pokes = 1;
+        go(&b);
+        expect_ok(&b, pa_of(1), DMT_SIZE_4K);
+        expect_path(&b, DMT_PATH_RADIX, 0, 4, upper ? 10 : 5, upper);
+        expect_ref(&b, b.reads - 1, entry_pa(1), 1, false, true);
+        cr_assert_eq(*entry(&b, 1), b.poke[0].value);
+    }
 
     setup(&b, 4, 1);
     *cover_leaf(&b, 0, DMT_SIZE_4K) &= ~E_A;
@@ -1789,8 +1804,55 @@ Test(ad, A4_bits_set_between_the_passes)
     expect_path(&b, DMT_PATH_TEA, 0, 1, 2, 0);
 }
 
-/* A4: an entry that changes between the passes is written with the value just read, not the first one. */
-Test(ad, P25_second_pass_keeps_what_it_read)
+/* A4: in a second pass an entry whose bits another processor has set is read once, ordinarily. */
+Test(ad, A4_bits_set_between_the_passes)
+{
+    static struct bench b;
+
+    for (unsigned level = 2; level <= 4; level++) {
+        setup(&b, 4, 1);
+        *entry(&b, level) &= ~E_A;
+        b.poke[0].at = 4;
+        b.poke[0].pa = entry_pa(level);
+        b.poke[0].value = *entry(&b, level) | E_A;
+        b.pokes = 1;
+        go(&b);
+        expect_ok(&b, pa_of(1), DMT_SIZE_4K);
+        expect_path(&b, DMT_PATH_RADIX, 0, 4, 8, 0);
+        for (unsigned i = 0; i < 8; i++)
+            expect_ref(&b, i, entry_pa(4 - i % 4), 4 - i % 4, false, false);
+    }
+}
+
+/* A6: the last leaf that is read again has become a table: on from there as in a first pass, whose end may
+ * ask for an exclusive read or for a second pass. */
+Test(ad, A6_leaf_becomes_a_table)
+{
+    static struct bench b;
+
+    for (unsigned table_lacks = 0; table_lacks < 2; table_lacks++) {
+        for (unsigned leaf_lacks = 0; leaf_lacks < 2; leaf_lacks++) {
+            setup(&b, 4, 2);
+            *entry(&b, 2) &= ~E_A;
+            b.poke[0].at = 3;
+            b.poke[0].pa = entry_pa(2);
+            b.poke[0].value = (table_pa[1] | FULL) & ~(table_lacks ? E_A : 0);
+            b.pokes = 1;
+            put(&b, entry_pa(1), (page_pa[1] | FULL) & ~(leaf_lacks ? E_A : 0));
+            go(&b);
+            expect_ok(&b, pa_of(1), DMT_SIZE_4K);
+            expect_ref(&b, 3, entry_pa(2), 2, false, true);
+            expect_ref(&b, 4, entry_pa(1), 1, false, false);
+            /* The second pass: four ordinary reads, and the PDE's exclusive one. */
+            expect_path(&b, DMT_PATH_RADIX, 0, 4, 5 + (table_lacks ? 5 : 0) + leaf_lacks,
+                        table_lacks + leaf_lacks);
+            cr_assert((*entry(&b, 1) & E_A) && (*entry(&b, 2) & E_A));
+        }
+    }
+}
+
+/* A6: an entry that changes in between is written with the value just read, not the first one. */
+Test(ad, P25_A6_keeps_what_it_read)
 {
     static struct bench b;
     uint64_t now = (page_pa[1] + 0x3000) | E_P | E_U | E_G | 0x7ffull << 52;
@@ -1831,15 +1893,15 @@ Test(ad, A4_faults_of_the_second_pass)
             expect_pf(&b, change[i].error);
             /* Upper entries whose own checks passed may have been written; the leaf never. */
             unsigned stop = i < 2 ? level : 1;
-            expect_path(&b, DMT_PATH_RADIX, 0, 4, 4 + 5 - stop, 4 - stop);
+            expect_path(&b, DMT_PATH_RADIX, 0, 4, 4 + 2 * (4 - stop) + 1, 4 - stop);
             for (unsigned l = 1; l <= 4; l++)
                 cr_assert_eq(!(*entry(&b, l) & E_A), l <= stop, "change %u at %u: level %u", i, level, l);
         }
     }
 }
 
-/* P25, A5: another store between the exclusive read and write: the entry is read again, its bits survive. */
-Test(ad, P25_A5_lost_write_rereads)
+/* P25, A7: another store between the exclusive read and write: the entry is read again, its bits survive. */
+Test(ad, P25_A7_lost_write_rereads)
 {
     static struct bench b;
 
@@ -1859,7 +1921,7 @@ Test(ad, P25_A5_lost_write_rereads)
             b.pokes = lost;
             go(&b);
             expect_ok(&b, pa_of(1) + 0x1000 * lost, DMT_SIZE_4K);
-            expect_path(&b, tea ? DMT_PATH_TEA : DMT_PATH_RADIX, 0, tea ? 1 : 4, (tea ? 2 : 8) + lost, 1);
+            expect_path(&b, tea ? DMT_PATH_TEA : DMT_PATH_RADIX, 0, tea ? 1 : 4, (tea ? 2 : 5) + lost, 1);
             cr_assert_eq(b.writes, lost + 1);
             cr_assert_eq(*word_at(&b, pa), value | E_A | E_D);
             cr_assert_eq(b.r.rights, 5, "the rights of the new value");
@@ -1869,8 +1931,8 @@ Test(ad, P25_A5_lost_write_rereads)
     }
 }
 
-/* A5: the winner already set the bits: no second write. */
-Test(ad, A5_lost_to_another_walker)
+/* A7: the winner already set the bits: no second write. */
+Test(ad, A7_lost_to_another_walker)
 {
     static struct bench b;
 
@@ -1886,12 +1948,12 @@ Test(ad, A5_lost_to_another_walker)
         expect_ok(&b, pa_of(1), DMT_SIZE_4K);
         cr_assert_eq(b.writes, 1);
         cr_assert_eq(b.r.updates, 0);
-        cr_assert_eq(b.r.reads, (tea ? 2 : 8) + 1);
+        cr_assert_eq(b.r.reads, (tea ? 2 : 5) + 1);
     }
 }
 
-/* A5: a lost non-leaf has become a leaf, gone, reserved, or points elsewhere. */
-Test(ad, A5_lost_non_leaf_is_judged_afresh)
+/* A7: a lost non-leaf has become a leaf, gone, reserved, or points elsewhere. */
+Test(ad, A7_lost_non_leaf_is_judged_afresh)
 {
     static struct bench b;
 
@@ -1929,8 +1991,8 @@ Test(ad, A5_lost_non_leaf_is_judged_afresh)
     }
 }
 
-/* A5: a leaf lost to one that denies the access faults, unwritten. */
-Test(ad, A5_lost_leaf_denies)
+/* A7: a leaf lost to one that denies the access faults, unwritten. */
+Test(ad, A7_lost_leaf_denies)
 {
     static struct bench b;
 
@@ -1947,9 +2009,9 @@ Test(ad, A5_lost_leaf_denies)
     cr_assert_eq(b.r.updates, 0);
 }
 
-/* A6: the TEA entry changes between the passes so that the fetch does not count: an x86 walk with a first
- * pass of its own, ordinary reads and all. */
-Test(ad, A6_restart_in_the_second_pass)
+/* A6: the TEA entry changes before its exclusive read so that the fetch does not count: a walk in the first
+ * pass, ordinary reads and all. */
+Test(ad, A6_tea_does_not_count_any_more)
 {
     static struct bench b;
 
@@ -1972,7 +2034,7 @@ Test(ad, A6_restart_in_the_second_pass)
                 go(&b);
                 expect_ok(&b, pa_of(1), DMT_SIZE_4K);
                 unsigned tea_reads = 2 + lost;
-                expect_path(&b, DMT_PATH_RESTART, 0, 1 + 4, tea_reads + (again ? 8 : 4), again);
+                expect_path(&b, DMT_PATH_RESTART, 0, 1 + 4, tea_reads + 4 + again, again);
                 for (unsigned i = 0; i < 4; i++)
                     expect_ref(&b, tea_reads + i, entry_pa(4 - i), 4 - i, false, false);
                 cr_assert_eq(*word_at(&b, pa), b.poke[0].value, "the TEA entry is not written");
@@ -1983,30 +2045,51 @@ Test(ad, A6_restart_in_the_second_pass)
 
 /* ---------------------------------------------------------------- bus errors */
 
-/* P17, P23: an error at each read of each kind of walk, in both passes, beats what the data says. */
+/* P17, P23: an error at each read of each kind of walk, in both passes and in exclusive reads, beats what the
+ * data says. */
 Test(bus, P17_P23_error_at_each_read)
 {
     static struct bench b;
     static const uint64_t data[] = { 0, ~0ull, FULL, FULL | E_PS };
 
-    for (unsigned levels = 4; levels <= 5; levels++)
-        for (unsigned leaf = 1; leaf <= 3; leaf++)
-            for (unsigned at = 0; at < 2 * (levels - leaf + 1); at++)
-                for (unsigned i = 0; i < 8; i++) {
-                    unsigned n = levels - leaf + 1;
-                    enum dmt_resp resp = i & 1 ? DMT_RESP_SLVERR : DMT_RESP_DECERR;
+    for (unsigned levels = 4; levels <= 5; levels++) {
+        for (unsigned leaf = 1; leaf <= 3; leaf++) {
+            for (unsigned second = 0; second < 2; second++) {
+                unsigned at_level[LOG], n = 0, first = levels - leaf + 1;
 
-                    setup(&b, levels, leaf);
-                    *entry(&b, leaf) &= ~E_A;
-                    b.fail_read = at;
-                    b.fail_resp = resp;
-                    b.fail_data = data[i / 2];
-                    b.use_start = true;
-                    go(&b);
-                    expect_bus(&b, entry_pa(levels - at % n), resp == DMT_RESP_SLVERR
-                               ? DMT_BUS_ERROR_READ_SLVERR : DMT_BUS_ERROR_READ_DECERR);
-                    expect_path(&b, DMT_PATH_RADIX, 0, at < n ? at + 1 : n, at + 1, 0);
+                for (unsigned level = levels; level >= leaf; level--)
+                    at_level[n++] = level;
+                for (unsigned level = levels; second && level > leaf; level--) {
+                    at_level[n++] = level;
+                    if (level == levels)
+                        at_level[n++] = level;
                 }
+                if (second)
+                    at_level[n++] = leaf;
+                at_level[n++] = leaf;
+
+                for (unsigned at = 0; at < n; at++) {
+                    for (unsigned i = 0; i < 8; i++) {
+                        enum dmt_resp resp = i & 1 ? DMT_RESP_SLVERR : DMT_RESP_DECERR;
+
+                        setup(&b, levels, leaf);
+                        *entry(&b, leaf) &= ~E_A;
+                        if (second)
+                            *entry(&b, levels) &= ~E_A;
+                        b.fail_read = at;
+                        b.fail_resp = resp;
+                        b.fail_data = data[i / 2];
+                        b.use_start = true;
+                        go(&b);
+                        expect_bus(&b, entry_pa(at_level[at]), resp == DMT_RESP_SLVERR
+                                   ? DMT_BUS_ERROR_READ_SLVERR : DMT_BUS_ERROR_READ_DECERR);
+                        expect_path(&b, DMT_PATH_RADIX, 0, at < first ? at + 1 : first, at + 1,
+                                    second && at > first + 1);
+                    }
+                }
+            }
+        }
+    }
 }
 
 Test(bus, P23_error_at_each_tea_read)
@@ -2054,8 +2137,14 @@ Test(bus, not_exclusive)
     *entry(&b, 1) &= ~E_A;
     b.no_monitor = true;
     go(&b);
-    expect_bus(&b, entry_pa(4), DMT_BUS_ERROR_NOT_EXCLUSIVE);
+    expect_bus(&b, entry_pa(1), DMT_BUS_ERROR_NOT_EXCLUSIVE);
     expect_path(&b, DMT_PATH_RADIX, 0, 4, 5, 0);
+
+    /* In a second pass the first entry that lacks something. */
+    *entry(&b, 3) &= ~E_A;
+    go(&b);
+    expect_bus(&b, entry_pa(3), DMT_BUS_ERROR_NOT_EXCLUSIVE);
+    expect_path(&b, DMT_PATH_RADIX, 0, 4, 7, 0);
 
     setup(&b, 4, 1);
     *cover_leaf(&b, 1, DMT_SIZE_2M) &= ~E_A;
@@ -2070,10 +2159,10 @@ Test(bus, not_exclusive)
     *entry(&b, 1) &= ~E_A;
     b.no_monitor = true;
     b.poke[0].at = 4;
-    b.poke[0].pa = entry_pa(4);
+    b.poke[0].pa = entry_pa(1);
     b.pokes = 1;
     go(&b);
-    expect_bus(&b, entry_pa(4), DMT_BUS_ERROR_NOT_EXCLUSIVE);
+    expect_bus(&b, entry_pa(1), DMT_BUS_ERROR_NOT_EXCLUSIVE);
 }
 
 /* An ordinary read does not care about exclusivity. */

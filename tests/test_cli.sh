@@ -91,6 +91,8 @@ core('core.high', [(b'QEMU', qemu)], paddr=1 << 60)
 END
 head -c 40 core > core.short
 printf 'KDUMP   xxxxxxxxxxxxxxxx' > kdump
+printf 'va,access,cpl\n500001c67b78,r,0\n700010000000,r,0\n123456000,w,0\n510000000008,r,0\n' > guest.requests
+printf 'CR0=80010033 CR2=0 CR3=0000000000abc000 CR4=00000020\nEFER=0000000000001d00\n' > guest.registers
 printf 'va,access,cpl\n400000,x,3\n600000,w,3\n601000,r,0\n123000,r,3\n8000000000000000,r,3\n' > requests
 
 all_checks() {
@@ -130,6 +132,54 @@ good "a kdump core with --root" "$dmt" import -m core.vmcore --root 1000 --out-s
 tail -c +289 core > out.raw
 truncate -s 12288 out.raw
 good "a raw image" "$dmt" translate -s state -m out.raw --base 1000 0
+rm -f out.*
+
+# ---- guests
+captured=$top/sim/captures/nested
+guest() { "$dmt" translate -s "$captured/state" -m "$captured/memory.zst" "$@" > stdout 2> stderr; }
+for e in arch cycle rtl all; do
+    guest -e $e -r guest.requests -o out.$e
+    check "a guest's requests on $e" [ $? -eq 0 -a ! -s stderr ]
+    cut -d, -f1-13 out.$e > out.$e.cut
+    check "$e gives what arch gives for a guest" cmp -s out.arch.cut out.$e.cut
+done
+check "guest: gpa and pa" grep -Eq '^0x500001c67b78,r,0,ok,0x60715b78,4k,,,0x8020715b78,radix/radix,[0-9]+,[0-9]+,,$' out.arch
+check "guest: smallest page" grep -Eq '^0x700010000000,r,0,ok,0x[0-9a-f]+,1g,,,0x8010000000,' out.arch
+check "guest: its own page fault" grep -Eq '^0x123456000,w,0,pf,,,0x2,1,,radix/radix,' out.arch
+check "guest: a nested page fault" grep -Eq '^0x510000000008,r,0,npt_fault,,,0x10000000[0-9a-f],0,0x300000008,radix/radix,' out.arch
+rm -f out.*
+good "import: registers of every stage" "$dmt" import -m "$captured/memory.zst" -s "$captured/state" --registers 16 --gtea --out-memory out.m --out-state out.s
+check "a gTEA table and registers over it" [ "$(grep -Ec '^(gtea\.1\.table|gtea\.1\.entries|tea\.1\.0 = .* kind=gtea .* gtea=0x0|tea\.0\.0 = .* kind=pa )' out.s)" -eq 4 ]
+"$dmt" translate -s out.s -m out.m -e all -r guest.requests > stdout 2> stderr
+check "guest: two references by gTEA" [ $? -eq 0 -a -n "$(grep -E '^0x500001c67b78,r,0,ok,0x60715b78,4k,,,0x8020715b78,tea:[0-9]+/tea:[0-9]+,2,2,,' stdout)" ]
+printf 'va,access,cpl,gtea.1.entries,poke\n500001c67b78,r,0,,\n500001c67b78,r,0,2,\n500001c67b78,r,0,,%x=0\n' \
+    $(($(sed -n 's/^gtea.1.table = //p' out.s) + 32)) > out.r
+"$dmt" translate -s out.s -m out.m -e all -r out.r > stdout 2> stderr
+check "guest: a gTEA that is out of reach, and one that is taken away" [ $? -eq 0 -a "$(cut -d, -f4 stdout | tr '\n' ' ')" = "status ok gtea gtea " ]
+good "import: the same with TEAs in guest memory" "$dmt" import -m "$captured/memory.zst" -s "$captured/state" --registers 16 --out-memory out.m2 --out-state out.s2
+"$dmt" translate -s out.s2 -m out.m2 -e all -r guest.requests > stdout 2> stderr
+check "guest: three references by TEA" grep -Eq ',ok,0x60715b78,4k,,,0x8020715b78,tea:[0-9]+/tea:[0-9]+,3,[34],,' stdout
+good "import: a guest of a guest" "$dmt" import -m "$captured/memory.zst" -s "$captured/state" --nest --registers 16 --gtea --out-memory out.m3 --out-state out.s3
+"$dmt" translate -s out.s3 -m out.m3 -e all -r guest.requests > stdout 2> stderr
+check "guest of a guest: three references by gTEA" grep -Eq ',ok,0x60715b78,4k,,,0x8020715b78,tea:[0-9]+/tea:[0-9]+/tea:[0-9]+,3,[34],,' stdout
+sed -i '/^tea/d; s/^mode/fallback = full\nmode/' out.s3
+"$dmt" translate -s out.s3 -m out.m3 -e all -r guest.requests > stdout 2> stderr
+check "guest of a guest: no shadow, no registers" grep -Eq ',ok,0x60715b78,4k,,,0x8020715b78,radix/radix/radix,' stdout
+good "a state file that is written and read again" "$dmt" import -s out.s --out-state out.again
+check "is the same" cmp -s out.s out.again
+"$dmt" import -m "$captured/memory.zst" --info-registers guest.registers --s0-root 1fa34000 --s0-format npt --maxphyaddr 40 --out-state out.s --out-memory out.m > stdout 2> stderr
+check "import: the guest from registers and a nested root" cmp -s out.s "$captured/state"
+good "import: EPT with all that can be set" "$dmt" import --info-registers guest.registers --mode nested --s0-root 1000 --s0-format ept --s0-levels 5 --s1-root 2000 --s1-format npt --s1-levels 4 \
+    --shadow-root 3000 --shadow-format ept --shadow-levels 4 --set shadow.ad=on --set s0.mbec=on --set s1.tag=7 --set gtea.2.table=5000 --set gtea.2.entries=1000 --out-state out.s
+check "it is in the state file" [ "$(grep -Ec '^(mode = nested|cr3 = 0xabc000|s0.levels = 5|s0.mbec = on|s1.root = 0x2000|s1.tag = 0x7|shadow.ad = on|gtea.2.entries = 0x1000)$' out.s)" -eq 8 ]
+bad "import: format" "s0.format: 'vpt' is not one of ept npt" "$dmt" import --info-registers guest.registers --s0-root 1000 --s0-format vpt --out-state out.s
+bad "import: a root without its format" 'mode virt needs s0.root and s0.format' "$dmt" import --info-registers guest.registers --s0-root 1000 --out-state out.s
+bad "import: no such key" "'colour' is not a key" "$dmt" import --info-registers guest.registers --set colour=blue --out-state out.s
+bad "import: a key without a value" "'fallback' is not key=value" "$dmt" import --info-registers guest.registers --set fallback --out-state out.s
+bad "import: nested root not in memory" 'stage 0: the root table at 0x9000 is not' "$dmt" import -m "$captured/memory.zst" -s "$captured/state" --s0-root 9000 --out-memory out.m
+bad "import: --nest of a native system" 'not one of mode virt' "$dmt" import -m memory -s state --nest --out-memory out.m --out-state out.s
+bad "import: --gtea of a native system" 'native has no guest' "$dmt" import -m memory -s state --maps maps --registers 4 --gtea --out-memory out.m --out-state out.s
+bad "import: registers without maps" 'needs --maps in mode native' "$dmt" import -m memory -s state --registers 4 --out-memory out.m --out-state out.s
 rm -f out.*
 
 # ---- memory files
@@ -183,9 +233,27 @@ bad_state "tea: beyond maxphyaddr" 'cut:2: tea.0.1: refused: .*beyond maxphyaddr
 bad_state "tea: gTEA in the host set" 'cut:1: tea.0.0: refused: kind gtea' 'tea.0.0 = base_vpn=0 pages=1 sz=4k kind=gtea gtea=1\n'
 bad_state "second stage: levels" 'cut:1: s0.levels: .3. is not 4 or 5' 's0.levels = 3\n'
 bad_state "second stage: stage" 'cut:1: unknown key .s2.root' 's2.root = 1000\n'
-bad_state "virt without a second stage" 'mode virt needs s0.root' 'mode = virt\n'
-bad_state "virt: not in this release" 'cut: mode virt is not built in this release' 'mode = virt\ns0.root = 1000\ns0.format = ept\ns0.levels = 4\ns0.ad = on\ns0.mbec = off\n'
-bad_state "nested: not in this release" 'cut: mode nested is not built' 'mode = nested\ns0.root = 1000\ns0.format = npt\ns1.root = 2000\ns1.format = ept\nfallback = shadow\nshadow.root = 3000\nshadow.format = npt\nshadow.levels = 4\ngtea.1.table = 4000\ngtea.1.entries = 10\ntea.1.0 = base_vpn=0 pages=1 sz=2m kind=gtea base_pfn=0 gtea=5 allow=wux\n'
+second='s0.root = 1000\ns0.format = npt\n'
+bad_state "second stage: format" 'cut:1: s1.format: .vpt. is not one of ept npt' 's1.format = vpt\n'
+bad_state "second stage: root not aligned" 'cut:1: s0.root: 0x1800 is not a multiple' 's0.root = 1800\n'
+bad_state "second stage: root above maxphyaddr" 'cut:2: s0.root: 0x100000000000 is above' 'maxphyaddr = 40\ns0.root = 100000000000\ns0.format = ept\nmode = virt\n'
+bad_state "second stage: switch" 'cut:1: s0.ad: .yes. is not one of off on' 's0.ad = yes\n'
+bad_state "second stage: tag" 'cut:1: s1.tag: .100. is not a hex number up to 0xff' 's1.tag = 100\n'
+bad_state "virt without a second stage" 'cut:2: mode virt needs s0.root and s0.format$' 'cr3 = 1000\nmode = virt\ncr0 = 1\n'
+bad_state "virt without a format" 'mode virt needs s0.root and s0.format$' 'mode = virt\ns0.root = 1000\n'
+bad_state "virt with a root of 64 bits" 'cut:2: cr3 0x100000000000 has bits' 'maxphyaddr = 40\ncr3 = 100000000000\nmode = virt\n'"$second"
+bad_state "nested without its second second stage" 'mode nested needs s1.root and s1.format$' 'mode = nested\n'"$second"
+bad_state "nested without a shadow table" 'mode nested needs shadow.root and shadow.format, or fallback = full' 'mode = nested\ns1.root = 2000\ns1.format = ept\n'"$second"
+bad_state "fallback" 'cut:1: fallback: .none. is not one of shadow full' 'fallback = none\n'
+bad_state "shadow: tag" 'cut:1: unknown key .shadow.tag' 'shadow.tag = 1\n'
+bad_state "shadow: root above maxphyaddr" 'cut:2: shadow.root: 0x100000000000 is above' 'maxphyaddr = 40\nshadow.root = 100000000000\n'
+bad_state "gTEA table: set" 'cut:1: unknown key .gtea.0.table' 'gtea.0.table = 1000\n'
+bad_state "gTEA table: field" 'cut:1: unknown key .gtea.1.size' 'gtea.1.size = 1000\n'
+bad_state "gTEA table: not aligned" 'cut:1: gtea.1.table: 0x10 is not a multiple' 'gtea.1.table = 10\n'
+bad_state "gTEA table: above maxphyaddr" 'cut:2: gtea.2.table: 0x100000000000 is above' 'maxphyaddr = 40\ngtea.2.table = 100000000000\n'
+bad_state "gTEA table: entries" 'cut:1: gtea.1.entries: .1001. is not a hex number up to 0x1000' 'gtea.1.entries = 1001\n'
+printf 'tea.1.0 = base_vpn=0 pages=1 sz=2m kind=gtea base_pfn=0 gtea=5 allow=wux\ntea.2.3 = base_vpn=0 pages=1 sz=4k base_pfn=1\nmode = native\n' > cut
+good "state: registers of sets that the mode does not use" "$dmt" translate -s cut -m memory -e all 0
 bad "state: missing file" 'nothing: cannot open' "$dmt" translate -s nothing -m memory 0
 bad "state: binary file" 'memory:[0-9]+: ' "$dmt" translate -s memory -m memory 0
 
@@ -208,7 +276,8 @@ bad_requests "cpl" 'cut:2: cpl: .4. is not 0 to 3' 'va,access,cpl\n0,r,4\n'
 bad_requests "flag" 'cut:2: ac: .2. is not 0 or 1' 'va,access,cpl,ac\n0,r,3,2\n'
 bad_requests "override" 'cut:2: cr3: .q. is not' 'va,access,cpl,cr3\n0,r,3,q\n'
 bad_requests "override out of range" 'cut:2: cr3 0x' 'va,access,cpl,cr3\n0,r,3,7ff0000000000000\n'
-bad_requests "override with a mode of later releases" 'line 2: mode virt is not built' 'va,access,cpl,s0.root,mode\n0,r,3,1000,virt\n'
+bad_requests "override with a mode that lacks a key" 'cut:3: mode virt needs s0.root and s0.format' 'va,access,cpl,s0.root,s0.format,mode\n0,r,3,1000,npt,virt\n0,r,3,1000,,virt\n'
+bad_requests "override of a second stage" 'cut:2: s0.levels: .6. is not 4 or 5' 'va,access,cpl,s0.levels\n0,r,3,6\n'
 bad_requests "poke without value" 'cut:2: poke: .1000. is not addr=value' 'va,access,cpl,poke\n0,r,3,1000\n'
 bad_requests "poke not aligned" 'cut:2: poke: address .1001. is not' 'va,access,cpl,poke\n0,r,3,1001=0\n'
 bad_requests "poke outside the memory" 'cut:2: poke: address 0xffff000 is not in the memory' 'va,access,cpl,poke\n0,r,3,ffff000=0\n'
@@ -282,8 +351,6 @@ bad "translate: engine" "'fast' is not arch, cycle, rtl or all" "$dmt" translate
 bad "translate: configuration" "'huge' is not a configuration" "$dmt" translate -s state -m memory -e rtl -c huge 0
 bad "translate: address" "'0x1z' is not a 64-bit hex address" "$dmt" translate -s state -m memory 0x1z
 bad "cosim: replay without state" 'a replay needs' "$dmt" cosim --trace trace
-bad "cosim: virt" 'virt is not built in this release' "$dmt" cosim --mode virt
-bad "cosim: nested" 'nested is not built in this release' "$dmt" cosim --mode nested
 bad "cosim: mode" "'odd' is not native" "$dmt" cosim --mode odd
 bad "cosim: number" "'1x' is not a decimal" "$dmt" cosim --walks 1x
 bad "cosim: profile" 'profile' "$dmt" cosim --profile odd --walks 10
@@ -295,6 +362,13 @@ mkdir -p none; bad "run: empty folder" 'no captured system' "$dmt" run --capture
 good "cosim: random" "$dmt" cosim --seed 3 --seeds 2 --walks 300
 check "no divergences" grep -q '^divergences: 0$' stdout
 check "600 walks" grep -q '^walks: *6[0-9][0-9]$' stdout
+for mode in native virt nested mix; do
+    good "cosim: mode $mode" "$dmt" cosim --mode $mode --seed 5 --walks 300
+    check "no divergences" grep -q '^divergences: 0$' stdout
+done
+bad "cosim: the mode of a replay" "state file's mode" "$dmt" cosim --mode virt --state state --memory memory --trace trace
+good "cosim: a guest's requests" "$dmt" cosim --state "$captured/state" --memory "$captured/memory.zst" --requests guest.requests
+check "no divergences" grep -q '^divergences: 0$' stdout
 good "cosim: trace through the TLB" "$dmt" cosim --state state --memory memory --trace trace
 check "most walks by TEA" grep -Eq '^  tea  ' stdout
 good "cosim: trace with registers cleared" "$dmt" cosim --state state --memory memory --trace compact --no-registers
@@ -306,7 +380,7 @@ rm -f out.*
 # ---- run
 cp -r "$top/sim/captures/gups" systems/
 good "run: a captured system" "$dmt" run --captures systems --limit 20000 -o page
-check "run: all of QEMU's translations" grep -Eq '^gups: .* ([0-9]+) of \1 translations of QEMU agree' stdout
+check "run: all of QEMU's translations" grep -Eq '^gups, native: .* ([0-9]+) of \1 translations of QEMU agree' stdout
 check "run: no divergences" grep -q ' 0 divergences$' stdout
 check "run: page and waves" [ -s page/report.html -a -s page/gups.fst ]
 check "run: the page needs nothing from outside" [ -z "$(grep -E 'src=|href=|url\(' page/report.html)" ]
@@ -317,6 +391,22 @@ head -c 5000 systems/gups/trace.zst > cut; mv cut systems/gups/trace.zst
 "$dmt" run --captures systems -o page > stdout 2> stderr
 check "run: a cut trace" [ $? -eq 2 -a "$(grep -c 'compressed data ends early' stderr)" -eq 1 ]
 rm -rf systems/gups page
+cp -r "$captured" systems/guest
+good "run: a captured guest" "$dmt" run --captures systems --limit 300 -o page
+for mode in virt nested nested-full; do
+    check "run: guest, $mode: all accesses of the oracle" grep -Eq "^guest, $mode: .* ([0-9]+) of \1 translations of QEMU agree" stdout
+    check "run: guest, $mode: waves" [ -s page/guest-$mode.fst ]
+done
+check "run: no divergences of guests" grep -q ' 0 divergences$' stdout
+check "run: two references by gTEA" grep -Eq '^guest +virt .* 2\.000 ' stdout
+check "run: three references by gTEA" grep -Eq '^guest +nested .* 3\.000 ' stdout
+check "run: says that a stage is generated" grep -q 'generated: a stage 1' stdout
+sed -i '2s/ok,\([0-9a-f]*\),/ok,1000,/' systems/guest/oracle.csv
+"$dmt" run --captures systems --limit 100 -o page > stdout 2> stderr
+check "run: a wrong access of a guest would be noticed" [ $? -eq 1 ]
+echo 'hello,world' >> systems/guest/oracle.csv
+bad "run: a bad oracle" 'oracle.csv:2135: expected gva,access' "$dmt" run --captures systems --limit 100 -o page
+rm -rf systems/guest page
 }
 
 mkdir systems

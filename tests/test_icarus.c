@@ -2,6 +2,7 @@
  * The same stimuli on Icarus: the inputs of a run on the verilated RTL are
  * played into the same sources on another simulator, and a hash over every
  * output pin of every clock must be the same. */
+#include "dmt/regs.h"
 #include "tb/cosim.h"
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -32,10 +33,11 @@ static bool play(const struct dmt_config *c, const char *record, struct replayed
     snprintf(command, sizeof(command),
              "iverilog -g2005 -Wall -Wno-timescale -s bench -Irtl -DPINS='\"%s.vh\"' "
              "-Pbench.PA_W=%u -Pbench.CTX_N=%u -Pbench.TEA_N=%u -Pbench.SETS=%u "
-             "-Pbench.PWC4_N=%u -Pbench.PWC3_N=%u -Pbench.PWC2_N=%u -Pbench.TAG_W=%u -Pbench.CNT_W=%u "
+             "-Pbench.PWC4_N=%u -Pbench.PWC3_N=%u -Pbench.PWC2_N=%u "
+             "-Pbench.NPWC4_N=%u -Pbench.NPWC3_N=%u -Pbench.NPWC2_N=%u -Pbench.TAG_W=%u -Pbench.CNT_W=%u "
              "-o %s.vvp tb/icarus_replay.v rtl/*.v 2>&1 && vvp -n %s.vvp +record=%s 2>&1",
-             record, c->pa_w, c->ctx_n, c->tea_n, c->sets, c->pwc4_n, c->pwc3_n, c->pwc2_n, c->tag_w,
-             c->cnt_w, record, record, record);
+             record, c->pa_w, c->ctx_n, c->tea_n, c->sets, c->pwc4_n, c->pwc3_n, c->pwc2_n, c->npwc4_n,
+             c->npwc3_n, c->npwc2_n, c->tag_w, c->cnt_w, record, record, record);
     f = popen(command, "r");
     cr_assert_not_null(f);
     while (fgets(line, sizeof(line), f)) {
@@ -61,10 +63,10 @@ static void remove_files(const char *record)
 
 /* Run on Verilator with recording, then on Icarus. spoil: reset for one clock
  * in the middle of the record, which Verilator did not see. */
-static void same_hash(const char *config, uint64_t cycles, bool spoil)
+static void same_hash(const char *config, uint8_t mode, uint64_t cycles, bool spoil)
 {
     const struct dut_ops *rtl = dut_rtl_find(config);
-    struct cosim_options o = { .dut = rtl, .judge = true, .changes = true, .seed = 5, .cycles = cycles,
+    struct cosim_options o = { .dut = rtl, .judge = true, .changes = true, .mode = mode, .seed = 5, .cycles = cycles,
                                .epoch_cycles = cycles / 3, .waves_dir = "" };
     struct cosim_stats s;
     struct replayed got;
@@ -98,20 +100,26 @@ static void same_hash(const char *config, uint64_t cycles, bool spoil)
 
 Test(icarus, smallest)
 {
-    same_hash("smallest", 6000, false);
+    same_hash("smallest", 0, 6000, false);
 }
 
 Test(icarus, default_configuration)
 {
-    same_hash("default", 3000, false);
+    for (uint8_t mode = DMT_MODE_NATIVE; mode <= DMT_MODE_NESTED; mode++)
+        same_hash("default", mode, 2500, false);
+}
+
+Test(icarus, uncached)
+{
+    same_hash("uncached", DMT_MODE_NESTED, 3000, false);
 }
 
 Test(icarus, largest)
 {
-    same_hash("largest", 600, false);
+    same_hash("largest", 0, 600, false);
 }
 
 Test(icarus, sees_a_difference)
 {
-    same_hash("smallest", 2000, true);
+    same_hash("smallest", 0, 2000, true);
 }

@@ -77,9 +77,43 @@ Test(lockstep, default_configuration)
     every_profile("default", 3, 8000);
 }
 
+Test(lockstep, uncached)
+{
+    every_profile("uncached", 2, 8000);
+}
+
 Test(lockstep, largest)
 {
-    every_profile("largest", 1, 5000);
+    every_profile("largest", 1, 6000);
+}
+
+Test(lockstep, every_mode)
+{
+    for (uint8_t mode = DMT_MODE_NATIVE; mode <= DMT_MODE_NESTED; mode++) {
+        for (uint64_t seed = 1; seed <= 3; seed++) {
+            struct cosim_options o = options(dut_rtl_find("default"), &dut_cycle, "default");
+            struct cosim_stats s;
+
+            o.mode = mode;
+            o.seed = seed;
+            o.cycles = 20000;
+            o.epoch_cycles = 5000;
+            cr_assert_eq(run(&o, &s, NULL, 0), COSIM_OK, "mode %u seed %" PRIu64, mode, seed);
+            cr_assert_gt(s.walks, 0);
+        }
+    }
+}
+
+Test(lockstep, mode_that_is_not_there)
+{
+    struct cosim_options o = options(&dut_cycle, NULL, "smallest");
+
+    o.mode = DMT_MODE_NESTED;
+    cr_assert_eq(cosim_run(&o, NULL), COSIM_BAD);
+    cr_assert_str_eq(cosim_error(), "mode nested needs more register sets than the configuration has");
+    o.cycles = 5000;
+    o.mode = 0; /* what there is */
+    cr_assert_eq(run(&o, NULL, NULL, 0), COSIM_OK);
 }
 
 Test(lockstep, mixed_memories)
@@ -110,17 +144,20 @@ Test(lockstep, without_changes)
 /* The judged stimuli reach every situation they are made for. */
 Test(lockstep, coverage)
 {
+    static const char *const configs[] = { "default", "smallest" };
     uint64_t cover[COSIM_COVERS] = { 0 };
 
-    for (uint64_t seed = 1; seed <= 4; seed++) {
-        struct cosim_options o = options(&dut_cycle, NULL, "default");
-        struct cosim_stats s;
+    for (unsigned c = 0; c < 2; c++) {
+        for (uint64_t seed = 1; seed <= (c ? 1 : 10); seed++) {
+            struct cosim_options o = options(&dut_cycle, NULL, configs[c]);
+            struct cosim_stats s;
 
-        o.seed = seed;
-        o.cycles = 600000;
-        cr_assert_eq(run(&o, &s, NULL, 0), COSIM_OK, "seed %" PRIu64, seed);
-        for (unsigned i = 0; i < COSIM_COVERS; i++)
-            cover[i] += s.cover[i];
+            o.seed = seed;
+            o.cycles = 600000;
+            cr_assert_eq(run(&o, &s, NULL, 0), COSIM_OK, "%s seed %" PRIu64, configs[c], seed);
+            for (unsigned i = 0; i < COSIM_COVERS; i++)
+                cover[i] += s.cover[i];
+        }
     }
     for (unsigned i = 0; i < COSIM_COVERS; i++)
         cr_expect_gt(cover[i], 0, "never met: %s", cosim_cover_text[i]);
@@ -182,6 +219,10 @@ enum fault {
     F_WRONG_WRITE,    /* A/D writes change another bit as well */
     F_REGISTER,       /* stores a TEA base that is one page off */
     F_NO_INVALIDATE,  /* INV has no effect */
+    F_NO_S2_INVALIDATE, /* INV of second stages has no effect */
+    F_FALLBACK,       /* takes the other fallback of NESTED */
+    F_OTHER_ID,       /* resolves the gTEA next to the one that software named */
+    F_MISLOAD,        /* reads other words from gTEA tables than were on the bus */
     F_NO_REQUEST,     /* takes a request and forgets it */
     F_HANG,           /* takes no beat any more */
 };
@@ -200,7 +241,7 @@ struct faulty {
     uint64_t true_data;
     uint64_t swallowed_id[64];
     unsigned swallowed, aw_swallowed;
-    uint64_t last_aw;
+    uint64_t last_aw, in_flight;
 };
 
 enum { OUT_PINS = sizeof(struct dmt_out) / sizeof(uint64_t) };
@@ -331,6 +372,31 @@ static void spoil_inputs(struct faulty *f, struct dmt_in *in)
         if (active && in->s_awvalid && in->s_awaddr == DMT_LEVEL_INV)
             in->s_awaddr += DMT_LEVEL_BASE(1);
         break;
+    case F_NO_S2_INVALIDATE: /* the tag of nobody */
+        if (in->s_awvalid && shown->s_awready)
+            f->last_aw = in->s_awaddr;
+        if (active && in->s_wvalid && (f->last_aw & 0xfff) == DMT_LEVEL_INV &&
+            in->s_wdata >> DMT_LEVEL_INV_KIND_LSB >= DMT_INV_S2_CONTEXT)
+            in->s_wdata = (uint64_t)DMT_INV_S2_CONTEXT << DMT_LEVEL_INV_KIND_LSB | DMT_LEVEL_INV_PCID_MASK;
+        break;
+    case F_FALLBACK:
+        if (in->s_awvalid && shown->s_awready)
+            f->last_aw = in->s_awaddr;
+        if (active && in->s_wvalid && f->last_aw == DMT_HOST_BASE + DMT_HOST_CTL)
+            in->s_wdata ^= DMT_HOST_CTL_FALLBACK_MASK;
+        break;
+    case F_OTHER_ID:
+        if (in->s_awvalid && shown->s_awready)
+            f->last_aw = in->s_awaddr;
+        if (active && in->s_wvalid && (f->last_aw & 0x3818) == DMT_LEVEL_BASE(1) + DMT_LEVEL_TEA_WORD1(0))
+            in->s_wdata ^= 1;
+        break;
+    case F_MISLOAD:
+        f->misread = active && !f->in_flight && in->m_rvalid && shown->m_rready;
+        if (f->misread)
+            in->m_rdata ^= fault.mask;
+        f->in_flight += (in->req_valid && shown->req_ready) - (shown->resp_valid && in->resp_ready);
+        break;
     case F_NO_REQUEST:
         if (active && !f->done && in->req_valid && shown->req_ready) {
             in->req_valid = 0;
@@ -393,7 +459,7 @@ static void faulty_edge(void *self, const struct dmt_in *in, bool rst)
     struct dmt_in mine = *in;
 
     if (rst) {
-        f->swallowed = f->aw_swallowed = 0;
+        f->swallowed = f->aw_swallowed = f->in_flight = 0;
         f->misread = false;
     } else {
         spoil_inputs(f, &mine);
@@ -534,7 +600,7 @@ Test(checkers, judge_sees_every_handshake)
     }
 }
 
-static void judge_must_see(enum fault kind, uint64_t mask, const char *says)
+static void judge_must_see_in(uint8_t mode, enum fault kind, uint64_t mask, const char *says)
 {
     struct cosim_options o = options(&faulty, NULL, "default");
     char text[16384];
@@ -542,10 +608,16 @@ static void judge_must_see(enum fault kind, uint64_t mask, const char *says)
     fault.kind = kind;
     fault.mask = mask;
     fault.from = 3000;
+    o.mode = mode;
     o.cycles = 1000000;
     o.watchdog = 5000;
     cr_assert_eq(run(&o, NULL, text, sizeof(text)), COSIM_DIVERGENCE);
     cr_assert(strstr(text, says), "expected \"%s\" in:\n%s", says, text);
+}
+
+static void judge_must_see(enum fault kind, uint64_t mask, const char *says)
+{
+    judge_must_see_in(0, kind, mask, says);
 }
 
 Test(checkers, lost_response)
@@ -605,7 +677,30 @@ Test(checkers, wrong_register)
 
 Test(checkers, ignored_invalidation)
 {
-    judge_must_see(F_NO_INVALIDATE, 0, "no cached entry may send it");
+    judge_must_see_in(DMT_MODE_NATIVE, F_NO_INVALIDATE, 0, "no cached entry may send it");
+}
+
+Test(checkers, ignored_invalidation_of_second_stages)
+{
+    judge_must_see_in(DMT_MODE_VIRT, F_NO_S2_INVALIDATE, 0, "no cached entry may send it");
+    judge_must_see_in(DMT_MODE_NESTED, F_NO_S2_INVALIDATE, 0, "no cached entry may send it");
+}
+
+Test(checkers, wrong_fallback)
+{
+    judge_must_see_in(DMT_MODE_NESTED, F_FALLBACK, 0, "expected");
+}
+
+Test(checkers, wrong_gtea_resolved)
+{
+    judge_must_see_in(DMT_MODE_VIRT, F_OTHER_ID, 0, "of the gTEA table are not those that the write");
+}
+
+/* A gTEA's base and its end as the host wrote them are the limits of what may be read. */
+Test(checkers, beyond_a_gtea)
+{
+    judge_must_see_in(DMT_MODE_VIRT, F_MISLOAD, 1 << 20, "outside of what its register may reach");
+    judge_must_see_in(DMT_MODE_NESTED, F_MISLOAD, 1 << 20, "outside of what its register may reach");
 }
 
 Test(checkers, hang)
@@ -725,6 +820,60 @@ static struct dmt_state small_state(void)
     return s;
 }
 
+/* Three address spaces in one memory. Stage 0 (NPT) takes frame i to host
+ * frame 0x1000 + i, by small_memory(), and so does the shadow table. Frames 1
+ * to 4 hold IA-32e tables that take page i to frame i; frames 8 to 11 (NPT)
+ * the same for stage 1. The gTEA with ID 3 is the last of the IA-32e tables,
+ * ID 4 that of stage 1. */
+static struct dmt_mem *layered_memory(void)
+{
+    struct dmt_mem *mem = small_memory();
+
+    dmt_mem_add(mem, 6);
+    for (uint64_t first = 1; first <= 8; first += 7) {
+        for (uint64_t f = first; f < first + 4; f++)
+            dmt_mem_add(mem, 0x1000 + f);
+        for (uint64_t f = first; f < first + 3; f++)
+            dmt_mem_write(mem, (0x1000 + f) << 12, (f + 1) << 12 | 0x27);
+        for (uint64_t i = 0; i < 512; i++)
+            dmt_mem_write(mem, (0x1003 + first) << 12 | i << 3, i << 12 | 0x67);
+        dmt_mem_write(mem, 6 << 12 | (first == 1 ? 3 : 4) << 4, (0x1003 + first) << 12 | 1);
+        dmt_mem_write(mem, 6 << 12 | (first == 1 ? 3 : 4) << 4 | 8, 1);
+    }
+    return mem;
+}
+
+static struct dmt_state layered_state(uint8_t mode, bool full, const struct dmt_config *c)
+{
+    const struct dmt_s2 npt = { .root = 1 << 12, .format = DMT_FORMAT_NPT };
+    struct dmt_state s;
+
+    dmt_state_reset(&s, c->pa_w);
+    s.mode = mode;
+    s.full = full;
+    s.level[1].cr3 = s.level[2].cr3 = 1 << 12;
+    s.level[1].efer = s.level[2].efer = DMT_LEVEL_EFER_NXE_MASK;
+    s.level[1].cr0 = s.level[2].cr0 = DMT_LEVEL_CR0_WP_MASK;
+    s.s2[0] = s.s2[1] = s.shadow = npt;
+    s.s2[1].root = 8 << 12;
+    s.gtea[1] = s.gtea[2] = (struct dmt_gtea){ .table = 6 << 12, .entries = 8 };
+    return s;
+}
+
+/* A gTEA register over all 512 pages of the entering stage, or of stage 1 below it; stage 0 has one of its own. */
+static void cover_state(struct dmt_state *s)
+{
+    struct dmt_tea gtea = { .pages = 512, .allow = 7, .valid = true, .kind = DMT_KIND_GTEA,
+                            .resolution = DMT_RESOLUTION_OK, .gtea_pages = 1 };
+
+    for (unsigned k = 1; k < s->mode; k++) {
+        s->tea[k][1] = gtea;
+        s->tea[k][1].gtea = k + 1u == s->mode ? 3 : 4;
+        s->tea[k][1].gtea_base = k + 1u == s->mode ? 0x1004 : 0x100b;
+    }
+    s->tea[0][2] = (struct dmt_tea){ .pages = 512, .base_pfn = 4, .allow = 7, .valid = true };
+}
+
 struct list {
     uint64_t next, n, answers, seen;
     struct dmt_state state, covered;
@@ -805,6 +954,60 @@ Test(replay, list_with_changes)
         cr_assert_eq(s.path[DMT_PATH_TEA], 200);
         if (outstanding == 1) /* microarchitecture 4: L + 2 with L = 20 */
             cr_assert_eq(s.path_clocks[DMT_PATH_TEA], 200 * 22);
+        dmt_mem_free(mem);
+    }
+}
+
+/* The same list through two and three stages: walks, then gTEAs that the hardware resolves. */
+static bool next_layered(void *user, struct cosim_item *item)
+{
+    struct list *l = user;
+
+    if (!next_item(user, item))
+        return false;
+    if (item->state) {
+        l->covered = l->state;
+        cover_state(&l->covered);
+    }
+    if (item->poke_n)
+        l->poke = (struct cosim_poke){ 0x1004 << 12 | 200 << 3, 300 << 12 | 0x67 };
+    return true;
+}
+
+static void layered_answer(void *user, uint64_t n, const struct dmt_request *q, const struct dmt_result *r,
+                           uint32_t clocks)
+{
+    struct list *l = user;
+    uint64_t pfn = n == 200 ? 300 : n % 512;
+    unsigned stages = l->state.mode;
+
+    (void)clocks;
+    l->answers++;
+    l->wrong = l->wrong || q->va != (n % 512 << 12 | 0x123) || r->status != DMT_STATUS_OK ||
+               r->pa != ((0x1000 + pfn) << 12 | 0x123) || r->addr != (pfn << 12 | 0x123) ||
+               r->path[stages - 1] != (n >= 100 ? DMT_PATH_TEA : DMT_PATH_RADIX) ||
+               (n >= 100 && (r->refs != stages || r->reads != stages));
+}
+
+Test(replay, stages)
+{
+    for (unsigned run_n = 0; run_n < 6; run_n++) {
+        const struct dut_ops *rtl = dut_rtl_find("default");
+        uint8_t mode = run_n < 2 ? DMT_MODE_VIRT : DMT_MODE_NESTED;
+        struct list l = { .n = 300, .state = layered_state(mode, run_n >= 4, &rtl->config) };
+        struct cosim_options o = options(rtl, &dut_cycle, "default");
+        struct dmt_mem *mem = layered_memory();
+
+        o.source = &(struct cosim_source){ .user = &l,
+                                           .mem = mem,
+                                           .state = &l.state,
+                                           .next = next_layered,
+                                           .rewind = restart_list,
+                                           .answer = layered_answer };
+        o.outstanding = run_n & 1;
+        cr_assert_eq(run(&o, NULL, NULL, 0), COSIM_OK);
+        cr_assert_eq(l.answers, 300);
+        cr_assert_not(l.wrong, "run %u", run_n);
         dmt_mem_free(mem);
     }
 }
@@ -902,6 +1105,99 @@ Test(single, same_as_the_architectural_model)
         dmt_mem_free(mem);
         dmt_mem_free(theirs);
     }
+}
+
+/* Through all stages, walked and covered, with A/D updates on the way. Without caches, so that the
+ * number of reads is the architectural one, too. */
+static void same_through_stages(const struct dut_ops *engine, uint8_t mode, bool full)
+{
+    const struct dmt_config *config = &dut_rtl_find("uncached")->config;
+    struct dmt_mem *mem = layered_memory(), *theirs;
+    struct dmt_state state = layered_state(mode, full, config);
+    struct single *s;
+
+    for (uint64_t i = 0; i < 512; i += 3) { /* some pages clean in one stage or another, some not present */
+        uint64_t table[] = { 4, 0x1004, 0x100b };
+
+        dmt_mem_write(mem, table[i % 9 / 3] << 12 | i << 3,
+                      ((i % 9 ? 0 : 0x1000) + i) << 12 | (i % 2 ? i % 4 == 1 ? 0x27 : 7 : 0));
+    }
+    theirs = dmt_mem_clone(mem);
+    s = single_new(engine, config, theirs, 5, true);
+    cr_assert_not_null(s);
+    for (unsigned i = 0; i < 400; i++) {
+        struct dmt_request q = { .va = (uint64_t)(i * 7 % 600) << 12 | i, .access = i % 3, .cpl = 3,
+                                 .nonspec = i % 5 != 0 };
+        struct memory_port user = { mem };
+        struct dmt_port port = { .user = &user, .read = port_read, .write = port_write };
+        struct dmt_result want, got;
+        struct single_log log;
+
+        if (i == 200)
+            cover_state(&state);
+        if (i == 300) { /* the host takes one back */
+            state.tea[1][1].resolution = DMT_RESOLUTION_REVOKED;
+            state.tea[1][1].gtea_base = state.tea[1][1].gtea_pages = 0;
+        }
+        cr_assert(single_load(s, &state), "%s", cosim_error());
+        dmt_arch_translate(&state, &q, &port, &want);
+        cr_assert(single_translate(s, &q, &got, &log), "%s", cosim_error());
+        cr_assert_eq(memcmp(&want, &got, sizeof(want)), 0,
+                     "request %u: status %u, not %u; %u references, not %u; %u reads, not %u", i, got.status,
+                     want.status, got.refs, want.refs, got.reads, want.reads);
+        cr_assert_eq(log.n, got.reads + got.updates);
+        if (i < 200 && got.status == DMT_STATUS_OK) {
+            cr_assert_eq(got.refs, mode == DMT_MODE_VIRT || !full ? 24 : 124);
+            if (!got.updates) /* microarchitecture 4, L = 5 */
+                cr_assert_eq(log.clocks, got.refs * 6 + 1, "request %u: %u clocks", i, log.clocks);
+        }
+        if (i >= 200 && i < 300 && got.status == DMT_STATUS_OK && got.path[mode - 1] == DMT_PATH_TEA)
+            cr_assert_eq(got.refs, mode);
+        if (i >= 300)
+            cr_assert_eq(got.status, q.va >> 12 < 512 ? DMT_STATUS_GTEA : want.status);
+    }
+    for (uint64_t f = 0; f < 3; f++) {
+        for (uint64_t i = 0; i < 512; i++) {
+            uint64_t table[] = { 4, 0x1004, 0x100b }, a, b;
+
+            dmt_mem_read(mem, table[f] << 12 | i << 3, &a);
+            dmt_mem_read(theirs, table[f] << 12 | i << 3, &b);
+            cr_assert_eq(a, b, "entry %" PRIu64 " of frame 0x%" PRIx64, i, table[f]);
+        }
+    }
+    single_free(s);
+    dmt_mem_free(mem);
+    dmt_mem_free(theirs);
+}
+
+Test(single, stages)
+{
+    const struct dut_ops *const engine[] = { dut_rtl_find("uncached"), &dut_cycle };
+
+    for (unsigned e = 0; e < 2; e++) {
+        same_through_stages(engine[e], DMT_MODE_VIRT, false);
+        same_through_stages(engine[e], DMT_MODE_NESTED, false);
+        same_through_stages(engine[e], DMT_MODE_NESTED, true);
+    }
+}
+
+/* A device that breaks a rule is caught here, too. */
+Test(single, judged)
+{
+    struct dmt_mem *mem = small_memory();
+    struct dmt_state state = small_state();
+    struct single *s = single_new(&faulty, &dut_rtl_find("default")->config, mem, 1, true);
+    struct dmt_request q = { .va = 0x5000, .cpl = 3 };
+    struct dmt_result r;
+
+    fault.kind = F_MISREAD;
+    fault.mask = 1 << 13;
+    fault.from = 0;
+    cr_assert(single_load(s, &state), "%s", cosim_error());
+    cr_assert_not(single_translate(s, &q, &r, NULL));
+    cr_assert(strstr(cosim_error(), "faulty: "), "%s", cosim_error());
+    single_free(s);
+    dmt_mem_free(mem);
 }
 
 Test(single, registers)

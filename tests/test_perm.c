@@ -65,9 +65,10 @@ static void run(const struct perm_row *row, struct memory *m, struct dmt_result 
 static void expect_row(const struct perm_row *row, const struct memory *m, const struct dmt_result *r,
                        bool words)
 {
-    cr_assert_eq(r->status, row->status, "line %u: status %u, expected %u (error %x)", row->line, r->status,
-                 row->status, row->error);
-    cr_assert_eq(r->error, row->error, "line %u: error %x, expected %x", row->line, r->error, row->error);
+    cr_assert_eq(r->status, row->status, "line %u: status %u, expected %u (error %" PRIx64 ")", row->line,
+                 r->status, row->status, r->error);
+    cr_assert_eq(r->error, row->error, "line %u: error %" PRIx64 ", expected %x", row->line, r->error,
+                 row->error);
     cr_assert_eq(r->pa, row->pa, "line %u: pa %" PRIx64 ", expected %" PRIx64, row->line,
                  r->pa, row->pa);
     cr_assert_eq(r->addr, row->status == DMT_STATUS_OK ? 0 : row->request.va, "line %u: address", row->line);

@@ -903,7 +903,7 @@ ON_EVERY_ENGINE(P22_error_code_tells_of_the_access)
                     r = drive_translate(d, &q);
                     must(drive_same(r, &want), "level %u: %s, expected %s", level, drive_text(r),
                          drive_text(&want));
-                    must(r->refs == 6 - level + (v >> 2), "level %u: %u references", level, r->refs);
+                    must(r->reads == 6 - level + (v >> 2), "level %u: %u reads", level, r->reads);
                 }
             }
         }
@@ -1512,7 +1512,7 @@ ON_EVERY_ENGINE(D1_fetched_entry_is_no_leaf)
                 drive_invalidate(d);
                 r = drive_translate(d, &q);
                 must(drive_same(r, &want) && r->path[0] == DMT_PATH_RESTART && r->index[0] == 0 &&
-                         r->refs == 1 + 4 - leaf + 1,
+                         r->reads == 1 + 4 - leaf + 1,
                      "size %u entry %" PRIx64 ": %s", sz, bad[i], drive_text(r));
                 must(drive_peek(d, 0x500000) == bad[i]);
             }

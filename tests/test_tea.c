@@ -536,3 +536,107 @@ Test(tea, random_spaces_translate_the_same_with_and_without_registers)
         random_space(seed);
     }
 }
+
+/* ---------------------------------------------------------------- second stages */
+
+/* The tables turned into EPT: R, W, X of what was U, W and not XD; leaves write-back. */
+static void to_ept(struct space *s, uint64_t table, unsigned level)
+{
+    for (unsigned i = 0; i < 512; i++) {
+        uint64_t e = 0, at = (table << 12) + 8 * i;
+        dmt_mem_read(s->mem, at, &e);
+        bool leaf = level == 1 || (level < 4 && (e & DMT_PTE_PS) != 0);
+        if ((e & DMT_PTE_P) != 0) {
+            dmt_mem_write(s->mem, at,
+                          (e & (DMT_PTE_FRAME | DMT_PTE_W)) | (e >> 2 & 1) | ((e & DMT_PTE_XD) == 0 ? 4 : 0) |
+                              (leaf ? 6 << 3 : 0) | (leaf && level > 1 ? DMT_PTE_PS : 0));
+            if (!leaf) {
+                to_ept(s, (e & DMT_PTE_FRAME) >> 12, level - 1);
+            }
+        }
+    }
+}
+
+static void ept_entry(struct space *s, uint64_t vpn, unsigned level, uint64_t set, uint64_t clear)
+{
+    struct dmt_lookup at;
+
+    dmt_table_lookup(&s->table, vpn << 12, &at);
+    dmt_mem_write(s->mem, at.addr[level], (at.entry[level] | set) & ~clear);
+}
+
+static void layout_ept(struct space *s, bool mbec)
+{
+    struct dmt_tea_options o = {.registers = 16,
+                                .bubble_percent = 2,
+                                .maxpa = MAXPA,
+                                .nxe = true,
+                                .ept = true,
+                                .mbec = mbec,
+                                .frames = {&s->teas, dmt_pool_alloc}};
+
+    cr_assert_eq(dmt_tea_layout(&s->table, s->vma, s->n, &o, s->state.tea[0], &s->report), DMT_TEA_OK);
+    check(s);
+}
+
+static const struct dmt_tea *covering(const struct space *s, uint64_t vpn)
+{
+    for (unsigned i = 0; i < DMT_TEA_MAX; i++) {
+        const struct dmt_tea *t = &s->state.tea[0][i];
+        if (t->valid && vpn - t->base_vpn < t->pages) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+/* Five leaf tables with one odd upper entry each, and one plain. */
+static struct space *ept_space(void)
+{
+    struct space *s = space_new(4);
+
+    for (uint64_t i = 0; i < 6; i++) {
+        map_range(s, 0x40000 * i + 0x200, 512); /* each under a PDPT entry of its own */
+    }
+    to_ept(s, s->table.root, 4);
+    ept_entry(s, 0x40200, 3, 0, 2);                            /* not W */
+    ept_entry(s, 0x80200, 2, 0, 4);                            /* not X */
+    ept_entry(s, 0xc0200, 3, 1 << 5, 0);                       /* reserved */
+    ept_entry(s, 0x100200, 2, UINT64_C(1) << MAXPA, 0);        /* reserved, and leads nowhere */
+    ept_entry(s, 0x140200, 2, 1 << 10 | UINT64_C(1) << 63, 0); /* XU, with MBEC; bit 63 is ignored */
+    return s;
+}
+
+Test(tea, registers_over_ept_state_the_rights_of_its_upper_entries)
+{
+    struct space *s = ept_space();
+
+    layout_ept(s, false);
+    cr_assert_eq(covering(s, 0x200)->allow, 7);
+    cr_assert_eq(covering(s, 0x40200)->allow, 6, "bit 0 is W");
+    cr_assert_eq(covering(s, 0x80200)->allow, 3, "bit 2 is X");
+    cr_assert_eq(covering(s, 0x140200)->allow, 7);
+    cr_assert(covering(s, 0xc0200) == NULL && covering(s, 0x100200) == NULL);
+    space_free(s);
+}
+
+Test(tea, registers_over_ept_with_mbec_leave_out_what_one_allow_bit_cannot_say)
+{
+    struct space *s = ept_space();
+
+    for (uint64_t i = 0; i < 6; i++) { /* XU as X everywhere but in the odd ones */
+        struct dmt_lookup at;
+        dmt_table_lookup(&s->table, (0x40000 * i + 0x200) << 12, &at);
+        for (unsigned level = 2; level <= 4 && at.entry[level] != 0; level++) {
+            if (i < 4 && (at.entry[level] & 4) != 0) {
+                ept_entry(s, 0x40000 * i + 0x200, level, 1 << 10, 0);
+            }
+        }
+    }
+    layout_ept(s, true);
+    cr_assert_eq(covering(s, 0x200)->allow, 7);
+    cr_assert_eq(covering(s, 0x40200)->allow, 6);
+    cr_assert_eq(covering(s, 0x80200)->allow, 3);
+    cr_assert_null(covering(s, 0x140200), "the PDPT entry has X and not XU");
+    space_free(s);
+}

@@ -1,304 +1,542 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The architectural model: docs/specification.md, sections 3 to 9, in the
- * order in which that page states them. */
+ * The architectural model: docs/specification.md, sections 3 to 12. The
+ * composition of stages is the recursion of section 3, translate(). */
 #include "dmt/arch.h"
 #include "dmt/regs.h"
 #include "rules.h"
-#include <stdlib.h>
 #include <string.h>
 
-#define E_A (1ull << 5)
-#define E_D (1ull << 6)
-#define RIGHTS_ALL 7
+#define RIGHTS_ALL    7  /* of the entering stage */
+#define RIGHTS_S2_ALL 15 /* of a second stage */
 
-/* One translation under way in one stage. */
+/* What follows. */
+enum next {
+    GO_ON,
+    NOT_COVERED, /* no register of the set covers the address */
+    UNDECIDED,   /* none of the sizes fetched decides (T2) */
+    NO_COUNT,    /* the TEA fetch does not count (T3, T4) */
+    SECOND_PASS, /* the first pass is done, and A4 asks for a second */
+    ENDED        /* the answer stands, or the port gave the translation up */
+};
+
+/* One translation under way. */
 struct walk {
     const struct dmt_state *state;
     const struct dmt_request *rq;
     const struct dmt_port *port;
-    const struct dmt_level *cr;
+    const struct dmt_level *cr; /* of the entering stage */
     struct dmt_result *r;
-    uint8_t stage;
+    unsigned entering;
+    bool second;    /* second pass (A4) */
+    bool need;      /* an entry before lacks A or D; never in a second pass, which writes them */
+    bool user_page; /* the entering stage's leaf, once there is one */
+    struct {
+        const struct dmt_s2 *s2;
+        struct rule_entry leaf; /* its rights are those of all levels */
+        uint8_t sz;
+    } final[DMT_SETS_MAX]; /* leaves of the final access, from the entering stage down */
 };
 
-static void end_bus(struct walk *w, uint64_t addr, enum dmt_resp resp, bool write)
+/* Where a table access ended, and what the second stages that took it there allow. */
+struct location {
+    uint64_t hpa;
+    struct {
+        const struct dmt_s2 *s2; /* NULL: not used */
+        uint64_t addr;           /* that it translated */
+        uint8_t rights;
+    } stage[2];
+};
+
+/* An entry that a stage waits for. */
+struct slot {
+    struct dmt_ref ref;
+    const struct dmt_s2 *s2; /* what its table is like; NULL: the entering stage's */
+    uint64_t addr;           /* that the stage translates */
+    enum rule_kind kind;
+    uint8_t rights;            /* of the levels before; of a TEA fetch the allow bits */
+    const struct location *by; /* NULL: not located by a second stage now */
+};
+
+static enum next translate(struct walk *w, unsigned k, uint64_t a, enum rule_kind kind, bool ask_cache,
+                           struct location *out);
+
+/* Translate where an entry lies, an address of level k. */
+static enum next locate(struct walk *w, unsigned k, uint64_t addr, bool ask_cache, struct location *by)
+{
+    memset(by, 0, sizeof *by);
+    return translate(w, k, addr, RULE_TABLE, ask_cache, by);
+}
+
+/* Do the tables lie at host physical addresses, and their leaves yield them? */
+static bool is_lowest(const struct walk *w, unsigned k, const struct dmt_s2 *s2)
+{
+    return k == 0 || s2 == &w->state->shadow;
+}
+
+/* ---- answers (specification 2) */
+
+static enum next end_bus(struct walk *w, const struct dmt_ref *ref, enum dmt_resp resp, bool write)
 {
     w->r->status = DMT_STATUS_BUS;
-    w->r->addr = addr;
-    w->r->stage = w->stage;
+    w->r->addr = ref->addr;
+    w->r->stage = ref->stage;
     if (resp == DMT_RESP_SLVERR)
         w->r->error = write ? DMT_BUS_ERROR_WRITE_SLVERR : DMT_BUS_ERROR_READ_SLVERR;
     else if (resp == DMT_RESP_DECERR)
         w->r->error = write ? DMT_BUS_ERROR_WRITE_DECERR : DMT_BUS_ERROR_READ_DECERR;
     else
         w->r->error = DMT_BUS_ERROR_NOT_EXCLUSIVE;
+    return ENDED;
 }
+
+static enum next end_pf(struct walk *w, uint32_t error)
+{
+    w->r->status = DMT_STATUS_PF;
+    w->r->addr = w->rq->va;
+    w->r->error = error;
+    w->r->stage = (uint8_t)w->entering;
+    return ENDED;
+}
+
+static enum next end_s2(struct walk *w, unsigned k, const struct dmt_s2 *s2, uint64_t addr,
+                        enum rule_kind kind, enum rule_s2_fault fault, uint8_t rights)
+{
+    w->r->status = rule_s2_fault(s2, kind, fault, w->rq, rights, &w->r->error);
+    w->r->addr = addr;
+    w->r->stage = (uint8_t)k;
+    return ENDED;
+}
+
+static enum next end_gtea(struct walk *w, unsigned k, uint64_t addr, unsigned index)
+{
+    const struct dmt_tea *t = &w->state->tea[k][index];
+
+    w->r->status = DMT_STATUS_GTEA;
+    w->r->addr = addr;
+    w->r->error = t->gtea | (uint64_t)index << 12 | (uint64_t)(t->resolution != DMT_RESOLUTION_OK) << 18;
+    w->r->stage = (uint8_t)k;
+    w->r->index[k] = (uint8_t)index;
+    return ENDED;
+}
+
+/* The leaves of all stages put together. */
+static void end_ok(struct walk *w, uint64_t pa)
+{
+    struct dmt_result *r = w->r;
+    unsigned k = w->entering;
+    uint8_t rights = RIGHTS_S2_ALL, x;
+
+    rule_ok(w->rq, w->cr, &w->final[k].leaf, w->final[k].leaf.rights, w->final[k].sz, r);
+    if (k == 0)
+        return;
+    r->addr = r->pa;
+    r->pa = pa;
+    do {
+        k--;
+        if (w->final[k].sz < r->size)
+            r->size = w->final[k].sz;
+        r->dirty &= w->final[k].leaf.d;
+        rights &= w->final[k].leaf.rights;
+    } while (!is_lowest(w, k, w->final[k].s2));
+    r->memtype |= (uint8_t)(w->final[k].leaf.memtype << 3);
+    /* A second stage's rights are {XU, X, R or U, W}, the answer's {NR, X, U, W}. */
+    x = rights >> (w->user_page ? 3 : 2) & 1;
+    r->rights &= (uint8_t)(x << 2 | 2 | (rights & 1));
+    r->rights |= (uint8_t)((~rights & 2) << 2);
+}
+
+/* ---- one entry */
 
 static bool is_error(enum dmt_resp resp)
 {
     return resp == DMT_RESP_SLVERR || resp == DMT_RESP_DECERR;
 }
 
-static void end_fault(struct walk *w, uint32_t error)
+static enum dmt_resp read_entry(struct walk *w, const struct dmt_ref *ref, uint64_t *e)
 {
-    w->r->status = DMT_STATUS_PF;
-    w->r->addr = w->rq->va;
-    w->r->error = error;
-    w->r->stage = w->stage;
-}
-
-/* Read one entry. False: the answer was no use and the translation has ended with BUS. */
-static bool read_entry(struct walk *w, const struct dmt_ref *ref, uint64_t *e)
-{
-    enum dmt_resp resp = w->port->read(w->port->user, ref, e);
-
     w->r->reads++;
-    if (!is_error(resp) && (!ref->exclusive || resp == DMT_RESP_EXOKAY))
-        return true;
-    end_bus(w, ref->addr, resp, false);
-    return false;
+    return w->port->read(w->port->user, ref, e);
 }
 
-/* Exclusive write (A5). EXOKAY: done; OKAY: lost; else the translation has ended with BUS. */
-static enum dmt_resp write_entry(struct walk *w, const struct dmt_ref *ref, uint64_t e)
+static void decode(const struct walk *w, const struct slot *s, uint64_t e, struct rule_entry *d)
 {
-    enum dmt_resp resp = w->port->write(w->port->user, ref, e);
-
-    if (resp == DMT_RESP_EXOKAY)
-        w->r->updates++;
-    else if (is_error(resp))
-        end_bus(w, ref->addr, resp, true);
-    return resp;
+    if (s->s2)
+        rule_s2(e, s->ref.level, s->s2, w->state->maxpa, d);
+    else
+        rule_ia32e(e, s->ref.level, w->cr, w->state->maxpa, d);
 }
 
-/* Accessed and dirty bits that this access needs and the entry lacks. */
-static uint64_t missing(const struct walk *w, const struct rule_entry *d)
+/* The checks of an entry on its own: specification 6, steps 2 to 5, or T2 and T4. The rights of *d become
+ * those of all levels so far. */
+static enum next judge(struct walk *w, const struct slot *s, uint64_t e, struct rule_entry *d)
 {
-    bool dirty = d->leaf && w->rq->access == DMT_ACCESS_WRITE;
+    enum rule_s2_fault fault;
+    uint32_t error;
 
-    return (d->a ? 0 : E_A) | (dirty && !d->d ? E_D : 0);
-}
-
-/* End a first pass whose checks have all passed (A2, A3). True: a second pass is due. */
-static bool end_first_pass(struct walk *w, const struct rule_entry *leaf, uint8_t rights, unsigned sz,
-                           bool need)
-{
-    if (need && w->state->ad_update) {
-        if (w->rq->nonspec)
-            return true;
-        w->r->status = DMT_STATUS_RETRY;
-        return false;
+    decode(w, s, e, d);
+    d->rights &= s->rights;
+    if (!d->present || d->reserved) {
+        fault = d->present ? RULE_S2_RESERVED : RULE_S2_ABSENT;
+        error = rule_fault(w->rq, w->cr, d->present);
+    } else if (!d->leaf) {
+        return s->ref.tea ? NO_COUNT : GO_ON;
+    } else if (s->s2) {
+        if (rule_s2_allows(s->s2, s->kind, w->rq, w->user_page, d->rights))
+            return GO_ON;
+        fault = RULE_S2_RIGHTS;
+        error = 0;
+    } else {
+        fault = RULE_S2_RIGHTS;
+        error = rule_denied(w->rq, w->cr, d->rights, d->pkey);
+        if (!error)
+            return GO_ON;
     }
-    rule_ok(w->rq, w->cr, leaf, rights, sz, w->r);
-    w->r->ad_needed = need;
-    return false;
+    if (s->ref.tea)
+        return NO_COUNT;
+    return s->s2 ? end_s2(w, s->ref.stage, s->s2, s->addr, s->kind, fault, d->rights) : end_pf(w, error);
 }
 
-/* ---- TEA fetch (specification 5) */
-
-static struct dmt_ref tea_ref(const struct walk *w, unsigned sz, int index, bool exclusive)
+/* Accessed and dirty bits that the entry lacks (specification 9). */
+static uint64_t missing(const struct walk *w, const struct slot *s, const struct rule_entry *d)
 {
-    return (struct dmt_ref){
-        .addr = rule_tea_entry(&w->state->tea[w->stage][index], w->rq->va),
-        .stage = w->stage,
-        .level = (uint8_t)(sz + 1),
-        .tea = true,
-        .index = (uint8_t)index,
-        .exclusive = exclusive,
-    };
+    bool ept = s->s2 && s->s2->format == DMT_FORMAT_EPT;
+    bool writes = s->s2 ? rule_s2_writes(s->s2, s->kind, w->rq) : w->rq->access == DMT_ACCESS_WRITE;
+    uint64_t a = !d->a, d_too = d->leaf && writes && !d->d;
+
+    return (a | d_too << 1) << (ept ? 8 : 5);
 }
 
-/* T2: does the value map the page with this size? */
-static bool tea_decides(const struct walk *w, uint64_t e, unsigned sz, struct rule_entry *d)
+/* A5: do the second stages that located the entry let it be written? */
+static enum next check_table_write(struct walk *w, const struct slot *s)
 {
-    rule_ia32e(e, sz + 1, w->cr, w->state->maxpa, d);
-    return d->present && d->leaf;
-}
+    for (unsigned k = 2; s->by && k-- > 0;) {
+        const struct dmt_s2 *s2 = s->by->stage[k].s2;
+        uint8_t rights = s->by->stage[k].rights;
 
-/* T4: may the deciding leaf be used for this access? */
-static bool tea_permits(const struct walk *w, const struct rule_entry *d, uint8_t rights)
-{
-    return !d->reserved && !rule_denied(w->rq, w->cr, rights, d->pkey);
-}
-
-/* Second pass (A4, A5). False: the fetch does not count. */
-static bool tea_update(struct walk *w, unsigned sz, int index)
-{
-    uint8_t allow = w->state->tea[w->stage][index].allow;
-    struct dmt_ref ref = tea_ref(w, sz, index, true);
-    enum dmt_resp resp = DMT_RESP_OKAY;
-    struct rule_entry d;
-    uint64_t e, set;
-
-    do {
-        if (!read_entry(w, &ref, &e))
-            return true;
-        if (!tea_decides(w, e, sz, &d) || !tea_permits(w, &d, d.rights & allow))
-            return false;
-        set = missing(w, &d);
-        if (!set)
-            break;
-        resp = write_entry(w, &ref, e | set);
-    } while (resp == DMT_RESP_OKAY);
-
-    if (!set || resp == DMT_RESP_EXOKAY) {
-        rule_ia32e(e | set, sz + 1, w->cr, w->state->maxpa, &d);
-        rule_ok(w->rq, w->cr, &d, d.rights & allow, sz, w->r);
+        if (s2 && !(rights & 1))
+            return end_s2(w, k, s2, s->by->stage[k].addr, RULE_TABLE_WRITE, RULE_S2_RIGHTS, rights);
     }
-    return true;
+    return GO_ON;
+}
+
+/* Judge the entry as it was read, and settle its accessed and dirty bits (A1 to A7). */
+static enum next settle(struct walk *w, struct slot *s, uint64_t e, struct rule_entry *d)
+{
+    for (;;) {
+        enum next next = judge(w, s, e, d);
+        enum dmt_resp resp;
+        uint64_t set;
+
+        if (next != GO_ON)
+            return next;
+        set = missing(w, s, d);
+        if (!w->second) {
+            if (!d->leaf || s->kind != RULE_FINAL || !is_lowest(w, s->ref.stage, s->s2)) {
+                w->need |= set != 0;
+                return GO_ON;
+            }
+            if (!set && !w->need)
+                return GO_ON;
+            if (!w->state->ad_update) {
+                w->r->ad_needed = true;
+                return GO_ON;
+            }
+            if (!w->rq->nonspec) {
+                w->r->status = DMT_STATUS_RETRY;
+                return ENDED;
+            }
+            if (w->need)
+                return SECOND_PASS;
+        } else if (!set) {
+            return GO_ON;
+        }
+
+        if (!s->ref.exclusive) {
+            next = check_table_write(w, s);
+            if (next != GO_ON)
+                return next;
+            s->ref.exclusive = true;
+        } else {
+            resp = w->port->write(w->port->user, &s->ref, e | set);
+            if (resp == DMT_RESP_STOP)
+                return ENDED;
+            if (is_error(resp))
+                return end_bus(w, &s->ref, resp, true);
+            if (resp == DMT_RESP_EXOKAY) {
+                w->r->updates++;
+                return judge(w, s, e | set, d);
+            }
+        }
+        resp = read_entry(w, &s->ref, &e);
+        if (resp == DMT_RESP_STOP)
+            return ENDED;
+        if (resp != DMT_RESP_EXOKAY)
+            return end_bus(w, &s->ref, resp, false);
+    }
+}
+
+/* ---- TEA fetch (specification 4 and 5) */
+
+static void took_path(struct walk *w, unsigned k, uint8_t path)
+{
+    if (w->r->path[k] < path)
+        w->r->path[k] = path;
 }
 
 /* Sizes (bit each) that may have a match; rule_match() decides. One sweep of the set, where asking for
  * each size takes three: nearly every address meets no or one register. */
-static unsigned sizes_to_ask(const struct dmt_tea *set, uint64_t va)
+static unsigned sizes_to_ask(const struct dmt_tea *set, uint64_t a)
 {
-    uint64_t vpn = va >> 12;
+    uint64_t vpn = a >> 12;
     unsigned sizes = 0;
 
     for (unsigned i = 0; i < DMT_TEA_MAX; i++)
         if (vpn - set[i].base_vpn < set[i].pages)
             sizes |= 1u << set[i].sz;
-    return sizes;
+    return sizes & 7;
 }
 
-/* Both passes. False: no register matches, or the fetch does not count. */
-static bool tea_translate(struct walk *w)
+/* Which of `sizes` are fetched next, and their registers: all that match (T1), or the largest alone when
+ * the location of one has to be translated first (T1'). *chain: it is that one's. */
+static unsigned match(struct walk *w, unsigned k, uint64_t a, unsigned sizes, unsigned index[3], bool *chain)
 {
-    const struct dmt_tea *set = w->state->tea[w->stage];
-    int index[3], sz, decider = -1;
+    const struct dmt_tea *set = w->state->tea[k];
+    unsigned found = 0, use, largest = 0;
+    bool multi[3] = {false}, any_located = false;
+
+    for (unsigned sz = 3; sz-- > 0;) {
+        int i = sizes >> sz & 1 ? rule_match(set, DMT_TEA_MAX, sz, a, &multi[sz]) : -1;
+
+        if (i < 0)
+            continue;
+        if (!found)
+            largest = sz;
+        found |= 1u << sz;
+        index[sz] = (unsigned)i;
+        any_located |= k > 0 && set[i].kind == DMT_KIND_PA;
+    }
+    use = any_located ? 1u << largest : found;
+    for (unsigned sz = 0; sz < 3; sz++)
+        w->r->multi_hit |= multi[sz] && (use >> sz & 1);
+    *chain = any_located && set[index[largest]].kind == DMT_KIND_PA;
+    return use;
+}
+
+/* Fetch what match() chose (T1, T2). GO_ON: *s and *d are the entry that maps the page. */
+static enum next fetch_sizes(struct walk *w, struct slot *s, unsigned use, const unsigned index[3],
+                             struct rule_entry *d)
+{
+    const struct dmt_tea *set = w->state->tea[s->ref.stage];
+    struct dmt_ref ref[3];
     enum dmt_resp resp[3];
     uint64_t e[3];
-    struct rule_entry d;
-    uint8_t rights;
-    unsigned sizes;
 
-    w->r->path[w->stage] = DMT_PATH_RADIX;
-    sizes = sizes_to_ask(set, w->rq->va);
-    for (sz = DMT_SIZE_1G; sz >= DMT_SIZE_4K; sz--) {
-        index[sz] = -1;
-        if (sizes >> sz & 1)
-            index[sz] = rule_match(set, DMT_TEA_MAX, (unsigned)sz, w->rq->va, &w->r->multi_hit);
-        if (index[sz] >= 0)
-            w->r->path[w->stage] = DMT_PATH_TEA;
-    }
-    if (w->r->path[w->stage] == DMT_PATH_RADIX)
-        return false;
-
-    /* T1: every size is read before any answer is looked at. */
-    w->r->refs++;
-    for (sz = DMT_SIZE_1G; sz >= DMT_SIZE_4K; sz--) {
-        if (index[sz] < 0)
+    for (unsigned sz = 3; sz-- > 0;) {
+        if (!(use >> sz & 1))
             continue;
-        struct dmt_ref ref = tea_ref(w, (unsigned)sz, index[sz], false);
-        resp[sz] = w->port->read(w->port->user, &ref, &e[sz]);
-        w->r->reads++;
+        ref[sz] = s->ref;
+        ref[sz].addr = s->by ? s->by->hpa : rule_tea_entry(&set[index[sz]], s->addr);
+        ref[sz].level = (uint8_t)(sz + 1);
+        ref[sz].index = (uint8_t)index[sz];
+        resp[sz] = read_entry(w, &ref[sz], &e[sz]);
+        if (resp[sz] == DMT_RESP_STOP)
+            return ENDED;
     }
+    w->r->refs += !w->second;
 
-    for (sz = DMT_SIZE_1G; sz >= DMT_SIZE_4K && decider < 0; sz--) {
-        if (index[sz] < 0)
+    for (unsigned sz = 3; sz-- > 0;) {
+        uint8_t allow = set[index[sz]].allow;
+
+        if (!(use >> sz & 1))
             continue;
-        w->r->index[w->stage] = (uint8_t)index[sz];
+        s->ref = ref[sz];
+        s->rights = s->s2 ? rule_s2_allow_bits(allow) : allow;
         if (is_error(resp[sz])) {
-            end_bus(w, rule_tea_entry(&set[index[sz]], w->rq->va), resp[sz], false);
-            return true;
+            w->r->index[s->ref.stage] = s->ref.index;
+            return end_bus(w, &s->ref, resp[sz], false);
         }
-        if (tea_decides(w, e[sz], (unsigned)sz, &d))
-            decider = sz;
+        decode(w, s, e[sz], d);
+        if (d->present && d->leaf) {
+            w->r->index[s->ref.stage] = s->ref.index;
+            return settle(w, s, e[sz], d);
+        }
     }
-
-    if (decider >= 0) {
-        rights = d.rights & set[index[decider]].allow;
-        if (tea_permits(w, &d, rights)
-            && (!end_first_pass(w, &d, rights, (unsigned)decider, missing(w, &d))
-                || tea_update(w, (unsigned)decider, index[decider])))
-            return true;
-    }
-    w->r->path[w->stage] = DMT_PATH_RESTART;
-    w->r->index[w->stage] = 0;
-    return false;
+    return UNDECIDED;
 }
 
-/* ---- x86 walk (specification 6) */
+/* NOT_COVERED, NO_COUNT (then the stage is to walk), or as fetch_sizes(). */
+static enum next fetch(struct walk *w, struct slot *s, struct location *by, struct rule_entry *d)
+{
+    unsigned k = s->ref.stage, sizes = sizes_to_ask(w->state->tea[k], s->addr), use, index[3] = {0};
+    const struct dmt_tea *set = w->state->tea[k];
+    enum next next = NOT_COVERED;
+    bool chain;
 
-/* One pass from the root or a cached table. True: a second pass is due. */
-static bool radix_pass(struct walk *w, bool exclusive)
+    while (sizes && (use = match(w, k, s->addr, sizes, index, &chain)) != 0) {
+        took_path(w, k, DMT_PATH_TEA);
+        for (unsigned sz = 3; sz-- > 0;) {
+            const struct dmt_tea *t = &set[index[sz]];
+
+            if ((use >> sz & 1) && t->kind == DMT_KIND_GTEA &&
+                (t->resolution != DMT_RESOLUTION_OK || !rule_gtea_within(t, s->addr)))
+                return end_gtea(w, k, s->addr, index[sz]);
+        }
+        s->by = NULL;
+        if (chain) {
+            /* One bit of use is set: 1, 2, 4 for sizes 0, 1, 2. */
+            next = locate(w, k - 1, rule_tea_entry(&set[index[use >> 1]], s->addr), true, by);
+            if (next != GO_ON)
+                return next;
+            s->by = by;
+        }
+        next = fetch_sizes(w, s, use, index, d);
+        if (next != UNDECIDED)
+            return next;
+        next = NO_COUNT;
+        sizes &= (use & -use) - 1; /* the smaller ones */
+    }
+    return next;
+}
+
+/* ---- walk (specification 6) */
+
+/* The entry of level n that is about to be read was located by second stages: cache that table. */
+static void fill_located(struct walk *w, const struct slot *s, unsigned n)
+{
+    for (unsigned k = 0; k < 2; k++)
+        if (s->by->stage[k].s2 && !(s->by->stage[k].rights & 1))
+            return;
+    if (w->port->fill && !w->need && n + 1 <= 4)
+        w->port->fill(w->port->user, s->ref.stage, s->addr, (uint8_t)(n + 1), s->by->hpa & ~0xfffull,
+                      s->rights);
+}
+
+/* GO_ON: *s and *d are the leaf. s->s2, addr, kind and ref.stage are given. */
+static enum next walk(struct walk *w, struct slot *s, bool ask_cache, struct location *by,
+                      struct rule_entry *d)
 {
     const struct dmt_port *port = w->port;
-    bool need = false, all_accessed = true;
+    uint8_t stage = s->ref.stage, level;
+    bool lowest = is_lowest(w, stage, s->s2), at_root = false, direct = true;
     uint64_t table;
-    uint8_t level, rights;
 
-    if (!port->start || !port->start(port->user, w->stage, w->rq->va, &level, &table, &rights)) {
-        table = w->cr->cr3 & DMT_LEVEL_CR3_ROOT_MASK;
-        level = w->cr->cr4 & DMT_LEVEL_CR4_LA57_MASK ? 5 : 4;
-        rights = RIGHTS_ALL;
+    if (!ask_cache || !port->start || !port->start(port->user, stage, s->addr, &level, &table, &s->rights)) {
+        at_root = true;
+        direct = lowest;
+        if (s->s2) {
+            table = s->s2->root;
+            level = s->s2->five ? 5 : 4;
+            s->rights = RIGHTS_S2_ALL;
+        } else {
+            table = w->cr->cr3 & DMT_LEVEL_CR3_ROOT_MASK;
+            level = w->cr->cr4 & DMT_LEVEL_CR4_LA57_MASK ? 5 : 4;
+            s->rights = RIGHTS_ALL;
+        }
     }
 
     for (;; level--) {
-        struct dmt_ref ref = {
-            .addr = rule_entry_addr(table, level, w->rq->va),
-            .stage = w->stage,
-            .level = level,
-            .exclusive = exclusive,
-        };
-        struct rule_entry d;
-        uint64_t e, set;
-        uint32_t denied;
+        uint64_t addr = rule_entry_addr(table, level, s->addr), e;
+        enum dmt_resp resp;
+        enum next next;
 
-        if (!exclusive)
-            w->r->refs++;
-        for (;;) {
-            if (!read_entry(w, &ref, &e))
-                return false;
-            rule_ia32e(e, level, w->cr, w->state->maxpa, &d);
-            if (!d.present || d.reserved) {
-                end_fault(w, rule_fault(w->rq, w->cr, d.reserved));
-                return false;
-            }
-            denied = d.leaf ? rule_denied(w->rq, w->cr, rights & d.rights, d.pkey) : 0;
-            if (denied) {
-                end_fault(w, denied);
-                return false;
-            }
-            set = missing(w, &d);
-            if (!exclusive || !set)
-                break;
-            enum dmt_resp resp = write_entry(w, &ref, e | set);
-            if (resp == DMT_RESP_EXOKAY) {
-                rule_ia32e(e | set, level, w->cr, w->state->maxpa, &d);
-                break;
-            }
-            if (is_error(resp))
-                return false;
+        s->by = NULL;
+        if (!direct) {
+            next = locate(w, stage - 1u, addr, !at_root, by);
+            if (next != GO_ON)
+                return next;
+            addr = by->hpa;
+            s->by = by;
+            if (!at_root)
+                fill_located(w, s, level);
         }
-
-        rights &= d.rights;
-        if (d.leaf) {
-            if (!exclusive)
-                return end_first_pass(w, &d, rights, level - 1u, need || set);
-            rule_ok(w->rq, w->cr, &d, rights, level - 1u, w->r);
-            return false;
-        }
-        need |= !d.a;
-        all_accessed &= d.a;
-        table = d.frame;
-        if (port->fill && all_accessed && level <= 4)
-            port->fill(port->user, w->stage, w->rq->va, level, table, rights);
+        s->ref = (struct dmt_ref){.addr = addr, .stage = stage, .level = level};
+        w->r->refs += !w->second;
+        resp = read_entry(w, &s->ref, &e);
+        if (resp == DMT_RESP_STOP)
+            return ENDED;
+        if (is_error(resp))
+            return end_bus(w, &s->ref, resp, false);
+        next = settle(w, s, e, d);
+        if (next != GO_ON || d->leaf)
+            return next;
+        s->rights = d->rights;
+        table = d->frame;
+        at_root = false;
+        direct = lowest;
+        if (lowest && port->fill && !w->need && level <= 4)
+            port->fill(port->user, stage, s->addr, level, table, s->rights);
     }
 }
 
-/* ---- the whole (specification 2 and 3) */
+/* ---- composition (specification 3) */
+
+/* Translate address a of level k down to the hPA. ask_cache: a walk may start from a cached table; not so
+ * at the root of the stage above. */
+static enum next translate(struct walk *w, unsigned k, uint64_t a, enum rule_kind kind, bool ask_cache,
+                           struct location *out)
+{
+    const struct dmt_state *state = w->state;
+    bool second_stage = k < w->entering, shadow = second_stage && k == 1 && !state->full;
+    const struct dmt_s2 *tables = !second_stage ? NULL : shadow ? &state->shadow : &state->s2[k];
+    struct slot s = {
+        .ref = {.stage = (uint8_t)k, .tea = true},
+        .s2 = second_stage ? &state->s2[k] : NULL,
+        .addr = a,
+        .kind = kind,
+    };
+    struct location by;
+    struct rule_entry d;
+    enum next next;
+    uint64_t yield;
+
+    if (tables && rule_s2_wide(a, tables)) {
+        took_path(w, k, DMT_PATH_RADIX);
+        return end_s2(w, k, tables, a, kind, RULE_S2_ABSENT, 0);
+    }
+    next = fetch(w, &s, &by, &d);
+    if (next == NOT_COVERED || next == NO_COUNT) {
+        took_path(w, k, next == NO_COUNT ? DMT_PATH_RESTART : DMT_PATH_RADIX);
+        s.ref = (struct dmt_ref){.stage = (uint8_t)k};
+        s.s2 = tables;
+        next = walk(w, &s, ask_cache || next == NO_COUNT, &by, &d);
+    }
+    if (next != GO_ON)
+        return next;
+
+    if (kind == RULE_FINAL) {
+        w->final[k].s2 = s.s2;
+        w->final[k].leaf = d;
+        w->final[k].sz = s.ref.level - 1;
+        if (!second_stage)
+            w->user_page = d.rights & 2;
+    } else {
+        out->stage[k].s2 = s.s2;
+        out->stage[k].addr = a;
+        out->stage[k].rights = d.rights;
+    }
+    yield = d.frame | (a & ((1ull << (9 * s.ref.level + 3)) - 1));
+    if (!is_lowest(w, k, s.s2))
+        return translate(w, k - 1, yield, kind, true, out);
+    out->hpa = yield;
+    return GO_ON;
+}
 
 void dmt_arch_translate(const struct dmt_state *state, const struct dmt_request *request,
                         const struct dmt_port *port, struct dmt_result *result)
 {
+    unsigned entering = state->mode == DMT_MODE_OFF ? 0 : state->mode - DMT_MODE_NATIVE;
     struct walk w = {
-        .state = state, .rq = request, .port = port, .cr = &state->level[0], .r = result, .stage = 0,
+        .state = state,
+        .rq = request,
+        .port = port,
+        .cr = &state->level[entering],
+        .r = result,
+        .entering = entering,
     };
+    struct location end;
+    enum next next;
 
     memset(result, 0, sizeof *result);
-    if (state->mode > DMT_MODE_NATIVE)
-        abort();
     if (state->mode == DMT_MODE_OFF ? request->va >> state->maxpa != 0 : !rule_canonical(request->va, w.cr)) {
         result->status = DMT_STATUS_GP;
         result->addr = request->va;
@@ -312,11 +550,20 @@ void dmt_arch_translate(const struct dmt_state *state, const struct dmt_request 
         result->dirty = true;
         return;
     }
-    if (!tea_translate(&w) && radix_pass(&w, false))
-        radix_pass(&w, true);
+    next = translate(&w, entering, request->va, RULE_FINAL, true, &end);
+    if (next == SECOND_PASS) {
+        w.second = true;
+        w.need = false;
+        next = translate(&w, entering, request->va, RULE_FINAL, true, &end);
+    }
+    if (next == GO_ON)
+        end_ok(&w, end.hpa);
+    for (unsigned k = 0; k < DMT_SETS_MAX; k++)
+        if (result->path[k] != DMT_PATH_TEA)
+            result->index[k] = 0;
 }
 
-/* ---- registers (specification 4) */
+/* ---- registers (specification 4 and 12) */
 
 uint8_t dmt_tea_refusal(const struct dmt_tea *tea, unsigned set, bool word0_reserved, unsigned maxpa)
 {
@@ -343,17 +590,47 @@ uint8_t dmt_tea_refusal(const struct dmt_tea *tea, unsigned set, bool word0_rese
     return DMT_REFUSAL_NONE;
 }
 
+uint8_t dmt_gtea_resolve(const struct dmt_state *state, unsigned set, unsigned id,
+                         enum dmt_resp (*read)(void *user, uint64_t addr, uint64_t *data), void *user,
+                         uint64_t *base, uint64_t *pages)
+{
+    uint64_t frames = 1ull << (state->maxpa - 12), word[2], first, size;
+    bool failed = false;
+
+    *base = *pages = 0;
+    if (id >= state->gtea[set].entries)
+        return DMT_RESOLUTION_BAD_ID;
+    for (unsigned i = 0; i < 2; i++) {
+        enum dmt_resp resp = read(user, state->gtea[set].table + 16ull * id + 8 * i, &word[i]);
+
+        if (resp == DMT_RESP_STOP)
+            return DMT_RESOLUTION_BUS;
+        failed |= is_error(resp);
+    }
+    if (failed)
+        return DMT_RESOLUTION_BUS;
+    if (!(word[0] & 1))
+        return DMT_RESOLUTION_ABSENT;
+    first = word[0] >> 12 & ((1ull << 40) - 1);
+    size = word[1] & ((1ull << 52) - 1);
+    if (size == 0 || first + size > frames)
+        return DMT_RESOLUTION_WIDTH;
+    *base = first;
+    *pages = size;
+    return DMT_RESOLUTION_OK;
+}
+
 void dmt_tea_pack(const struct dmt_tea *tea, uint64_t word[3])
 {
-    word[0] = tea->base_vpn << DMT_TEA_WORD0_BASE_VPN_LSB
-            | (uint64_t)(tea->allow & 1) << DMT_TEA_WORD0_ALLOW_W_LSB
-            | (uint64_t)(tea->allow >> 1 & 1) << DMT_TEA_WORD0_ALLOW_U_LSB
-            | (uint64_t)(tea->allow >> 2 & 1) << DMT_TEA_WORD0_ALLOW_X_LSB
-            | ((uint64_t)tea->kind << DMT_TEA_WORD0_KIND_LSB & DMT_TEA_WORD0_KIND_MASK)
-            | ((uint64_t)tea->sz << DMT_TEA_WORD0_SZ_LSB & DMT_TEA_WORD0_SZ_MASK)
-            | (uint64_t)tea->valid << DMT_TEA_WORD0_P_LSB;
-    word[1] = tea->base_pfn << DMT_TEA_WORD1_BASE_PFN_LSB
-            | ((uint64_t)tea->gtea << DMT_TEA_WORD1_GTEA_ID_LSB & DMT_TEA_WORD1_GTEA_ID_MASK);
+    word[0] = tea->base_vpn << DMT_TEA_WORD0_BASE_VPN_LSB |
+              (uint64_t)(tea->allow & 1) << DMT_TEA_WORD0_ALLOW_W_LSB |
+              (uint64_t)(tea->allow >> 1 & 1) << DMT_TEA_WORD0_ALLOW_U_LSB |
+              (uint64_t)(tea->allow >> 2 & 1) << DMT_TEA_WORD0_ALLOW_X_LSB |
+              ((uint64_t)tea->kind << DMT_TEA_WORD0_KIND_LSB & DMT_TEA_WORD0_KIND_MASK) |
+              ((uint64_t)tea->sz << DMT_TEA_WORD0_SZ_LSB & DMT_TEA_WORD0_SZ_MASK) |
+              (uint64_t)tea->valid << DMT_TEA_WORD0_P_LSB;
+    word[1] = tea->base_pfn << DMT_TEA_WORD1_BASE_PFN_LSB |
+              ((uint64_t)tea->gtea << DMT_TEA_WORD1_GTEA_ID_LSB & DMT_TEA_WORD1_GTEA_ID_MASK);
     word[2] = tea->pages;
 }
 

@@ -10,12 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* IA-32e entry bits that the walker writes. */
-#define ENTRY_A (1ull << 5)
-#define ENTRY_D (1ull << 6)
-
-#define ALL_RIGHTS 7
 #define ALL_SIZES 7u
+
+/* Rights: W is bit 0 in every stage. */
+enum { RIGHT_W = 1, RIGHT_U = 2, RIGHT_X = 4, RIGHT_NR = 8, S2_R = 2, S2_X = 4, S2_XU = 8 };
+enum { ALL_RIGHTS = 7, ALL_S2_RIGHTS = 15 };
 
 #define AXI_BURST_INCR 1
 #define AXI_SIZE_8 3
@@ -23,155 +22,316 @@
 #define AXI_PROT 1
 
 /* What a walk step comes to (microarchitecture 3.2). */
-enum outcome { NO_STEP, WAIT, FETCH, AGAIN, START, UPDATE, RESULT };
+enum outcome { NO_STEP, WAIT, READ, AGAIN, MATCH, UPDATE, RESULT };
 
 /* Zero the outputs from one pin up to, not including, another. */
 #define CLEAR(o, first, end) \
     memset((char *)(o) + offsetof(struct dmt_out, first), 0, \
            offsetof(struct dmt_out, end) - offsetof(struct dmt_out, first))
 
-static const struct dmt_level *level0(const struct dmt_cycle *m)
-{
-    return &m->state.level[0];
-}
-
 static bool open_launch(const struct dmt_cycle *m)
 {
-    return m->launch.n - m->launch.pos <= 1;
+    return m->launch.kind == LAUNCH_READS && m->launch.n - m->launch.pos <= 1;
+}
+
+/* Control registers of the level of software that requests enter at. */
+static const struct dmt_level *entering_level(const struct dmt_cycle *m)
+{
+    return &m->state.level[m->entering];
+}
+
+/* Is what this stage does not cover walked on the shadow table? */
+static bool falls_to_shadow(const struct dmt_cycle *m, unsigned k)
+{
+    return k == 1 && m->entering == 2 && !m->state.full;
+}
+
+/* The tables of a second stage in this walk. */
+static const struct dmt_s2 *tables(const struct dmt_cycle *m, const struct walk *w, unsigned k)
+{
+    return w->frame[k].shadow ? &m->state.shadow : &m->state.s2[k];
+}
+
+static enum rule_kind kind_of(const struct frame *f)
+{
+    return f->owner == FINAL ? RULE_FINAL : RULE_TABLE;
+}
+
+/* Are the table entries of this frame at host physical addresses? */
+static bool is_direct(const struct frame *f, unsigned k)
+{
+    return k == 0 || f->shadow;
 }
 
 /* ------------------------------------------------------------ paging-structure caches */
 
-void cycle_flush(struct dmt_cycle *m, int pcid)
+/* The key of an address in cache c: bits 56:21, 56:30 or 56:39 and what else it is kept with. */
+static uint64_t cache_key(const struct dmt_cycle *m, unsigned k, unsigned c, uint64_t addr)
 {
-    for (unsigned c = 0; c < PWC_CACHES; c++) {
-        struct pwc *p = &m->pwc[c];
-
-        for (unsigned i = 0; i < p->n; i++)
-            if (pcid < 0 || (int)(p->key[i] >> 1 & 0xfff) == pcid)
-                p->key[i] = 0;
-    }
-}
-
-/* The key of va in cache c: address bits 56:21, 56:30 or 56:39, the PCID, and a valid bit. */
-static uint64_t pwc_key(const struct dmt_cycle *m, unsigned c, uint64_t va)
-{
-    const struct dmt_level *cr = level0(m);
-    uint64_t pcid = cr->cr4 & DMT_LEVEL_CR4_PCIDE_MASK ? cr->cr3 & DMT_LEVEL_CR3_PCID_MASK : 0;
-
-    return (va & ((1ull << 57) - 1)) >> (21 + 9 * c) << 13 | pcid << 1 | 1;
+    return (addr & ((1ull << 57) - 1)) >> (21 + 9 * c) << KEY_PREFIX_LSB | m->key[k];
 }
 
 static int pwc_find(const struct pwc *p, uint64_t key)
 {
     for (unsigned i = 0; i < p->n; i++)
-        if (p->key[i] == key)
+        if (p->key[i] == key && p->valid >> i & 1)
             return (int)i;
     return -1;
 }
 
-static void pwc_write(struct dmt_cycle *m, const struct fill *f)
+static void pwc_write(const struct fill *f)
 {
-    struct pwc *p = &m->pwc[f->cache];
+    struct pwc *p = f->cache;
     int i = pwc_find(p, f->key);
 
     if (i < 0) {
         i = (int)p->next;
         p->next = p->next + 1 == p->n ? 0 : p->next + 1;
     }
+    p->valid |= 1ull << i;
     p->key[i] = f->key;
     p->table[i] = f->table;
     p->rights[i] = f->rights;
 }
 
+/* The entry of `level` for the address of frame k leads to this table (3.9). */
+static void fill(struct dmt_cycle *m, const struct walk *w, unsigned k, unsigned level, uint64_t table)
+{
+    const struct frame *f = &w->frame[k];
+    struct pwc *p = k == m->entering ? m->pwc : m->npwc;
+
+    if (w->need || level > 4 || !p[level - 2].n)
+        return;
+    m->fill.cache = &p[level - 2];
+    m->fill.key = cache_key(m, k, level - 2, f->addr);
+    m->fill.table = table;
+    m->fill.rights = f->rights;
+}
+
 /* ------------------------------------------------------------ match and launch */
 
-static void launch(struct dmt_cycle *m, unsigned ctx, unsigned reads)
+/* Launch `reads` addresses of w->fetch, for an entry of stage k. */
+static void launch(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned reads, bool excl)
 {
-    m->walk[ctx].reads = (uint8_t)reads;
-    m->walk[ctx].got = 0;
-    m->walk[ctx].decided = false;
+    struct walk *w = &m->walk[ctx];
+
+    w->stage = (uint8_t)k;
+    w->reads = (uint8_t)reads;
+    w->got = w->slot = 0;
+    w->decided = false;
+    w->excl = excl;
     m->launch.ctx = (uint8_t)ctx;
     m->launch.pos = 0;
     m->launch.n = (uint8_t)reads;
 }
 
-/* Load the launch with the TEA entries of these sizes (a bit each). */
-static bool match_tea(struct dmt_cycle *m, unsigned ctx, unsigned sizes)
+static void launch_one(struct dmt_cycle *m, unsigned ctx, unsigned k, uint64_t addr, unsigned index)
 {
     struct walk *w = &m->walk[ctx];
-    bool multi = false;
-    unsigned reads = 0;
 
-    for (unsigned sz = SIZES; sz-- > 0;) {
-        const struct tea_list *l = &m->list[sz];
-        int i = -1;
+    w->fetch[0].addr = addr;
+    w->fetch[0].level = w->frame[k].level;
+    w->fetch[0].index = (uint8_t)index;
+    launch(m, ctx, k, 1, false);
+}
 
-        if (sizes >> sz & 1 && l->n)
-            i = rule_match(l->reg, l->n, sz, w->a.rq.va, &multi);
-        if (i >= 0) {
-            w->fetch[reads].addr = rule_tea_entry(&l->reg[i], w->a.rq.va);
-            w->fetch[reads].level = (uint8_t)(sz + 1);
-            w->fetch[reads++].index = l->index[i];
-        }
-    }
-    if (multi)
-        m->event[0] |= DMT_LEVEL_EVENT_MULTI_HIT_MASK;
-    if (!reads)
+static void launch_other(struct dmt_cycle *m, unsigned ctx, unsigned k, enum launch_kind kind)
+{
+    m->walk[ctx].stage = (uint8_t)k;
+    m->launch.kind = (uint8_t)kind;
+    m->launch.ctx = (uint8_t)ctx;
+    m->launch.pos = m->launch.n = 0;
+}
+
+static void note_path(struct walk *w, unsigned k, uint8_t path)
+{
+    if (w->path[k] < path)
+        w->path[k] = path;
+}
+
+/* The address of stage k that locates an entry of stage `owner`, or is a leaf's yield. */
+static void open_frame(struct walk *w, unsigned k, uint64_t addr, unsigned owner)
+{
+    w->frame[k].addr = addr;
+    w->frame[k].owner = (uint8_t)owner;
+}
+
+/* A register that is KIND GTEA and cannot be used for the address: launch its refusal. */
+static bool refuse_gtea(struct dmt_cycle *m, unsigned ctx, unsigned k, const struct dmt_tea *t, unsigned index)
+{
+    struct walk *w = &m->walk[ctx];
+    uint64_t addr = w->frame[k].addr;
+    bool unresolved = t->resolution != DMT_RESOLUTION_OK;
+
+    if (t->kind != DMT_KIND_GTEA || (!unresolved && rule_gtea_within(t, addr)))
         return false;
-    w->tea = true;
-    w->need = false;
-    w->rights = ALL_RIGHTS;
-    launch(m, ctx, reads);
+    w->index[k] = (uint8_t)index;
+    w->r = (struct dmt_result){
+        .status = DMT_STATUS_GTEA,
+        .addr = addr,
+        .stage = (uint8_t)k,
+        .error = t->gtea | (uint64_t)index << 12 | (uint64_t)unresolved << 18,
+    };
+    launch_other(m, ctx, k, LAUNCH_REFUSAL);
     return true;
 }
 
-static void match_x86(struct dmt_cycle *m, unsigned ctx)
+/* TEA match of frame k with these sizes (a bit each). False: no register covers the address. */
+static bool match_tea(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned sizes)
 {
-    static const uint8_t counter[PWC_CACHES] = { CNT_PWC2, CNT_PWC3, CNT_PWC4 };
-    const struct dmt_level *cr = level0(m);
     struct walk *w = &m->walk[ctx];
-    uint64_t table = cr->cr3 & DMT_LEVEL_CR3_ROOT_MASK;
-    unsigned level = cr->cr4 & DMT_LEVEL_CR4_LA57_MASK ? 5 : 4;
+    struct frame *f = &w->frame[k];
+    const struct dmt_tea *t[SIZES];
+    uint8_t index[SIZES];
+    unsigned n = 0;
+    bool by_size = false, multi[SIZES] = { false };
 
-    w->tea = false;
-    w->alla = true;
-    w->need = false;
-    w->rights = ALL_RIGHTS;
-    for (unsigned c = 0; c < PWC_CACHES; c++) {
-        const struct pwc *p = &m->pwc[c];
-        int i = p->n ? pwc_find(p, pwc_key(m, c, w->a.rq.va)) : -1;
+    for (unsigned sz = SIZES; sz-- > 0;) {
+        const struct tea_list *l = &m->list[k][sz];
+        int i = sizes >> sz & 1 && l->n ? rule_match(l->reg, l->n, sz, f->addr, &multi[n]) : -1;
 
-        if (i >= 0) {
-            level = c + 1;
-            table = p->table[i];
-            w->rights = p->rights[i];
-            m->count[counter[c]]++;
-            break;
-        }
+        if (i < 0)
+            continue;
+        t[n] = &l->reg[i];
+        index[n++] = l->index[i];
+        by_size |= k > 0 && l->reg[i].kind == DMT_KIND_PA;
     }
-    w->fetch[0].addr = rule_entry_addr(table, level, w->a.rq.va);
-    w->fetch[0].level = (uint8_t)level;
-    w->fetch[0].index = 0;
-    launch(m, ctx, 1);
+    if (!n)
+        return false;
+    if (by_size)
+        n = 1;
+    note_path(w, k, DMT_PATH_TEA);
+    if (multi[0] || (n > 1 && multi[1]) || (n > 2 && multi[2]))
+        m->event[k] |= DMT_LEVEL_EVENT_MULTI_HIT_MASK;
+    f->tea = true;
+    f->by_size = by_size;
+    f->shadow = false;
+    f->located = 0;
+    f->level = (uint8_t)(t[0]->sz + 1);
+    f->index = index[0];
+    if (k > 0 && t[0]->kind == DMT_KIND_PA) {
+        launch_other(m, ctx, k, LAUNCH_CHAIN);
+        return true;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (refuse_gtea(m, ctx, k, t[i], index[i]))
+            return true;
+        w->fetch[i].addr = rule_tea_entry(t[i], f->addr);
+        w->fetch[i].level = (uint8_t)(t[i]->sz + 1);
+        w->fetch[i].index = index[i];
+    }
+    launch(m, ctx, k, n, false);
+    return true;
 }
 
-/* The launch emits an address, and the bus may take one (microarchitecture 3.5). */
-static void emit(struct dmt_cycle *m, bool taken)
+/* Start the walk of frame k from a paging-structure cache. */
+static bool match_cache(struct dmt_cycle *m, unsigned ctx, unsigned k)
 {
-    bool queued = m->arq_n;
+    static const uint8_t counter[2][PWC_CACHES] = { { CNT_NPWC2, CNT_NPWC3, CNT_NPWC4 },
+                                                    { CNT_PWC2, CNT_PWC3, CNT_PWC4 } };
+    struct frame *f = &m->walk[ctx].frame[k];
+    bool entering = k == m->entering;
+    const struct pwc *cache = entering ? m->pwc : m->npwc;
 
+    for (unsigned c = 0; c < PWC_CACHES; c++) {
+        const struct pwc *p = &cache[c];
+        int i = p->valid ? pwc_find(p, cache_key(m, k, c, f->addr)) : -1;
+
+        if (i < 0)
+            continue;
+        f->level = (uint8_t)(c + 1);
+        f->rights = p->rights[i];
+        m->count[counter[entering][c]]++;
+        launch_one(m, ctx, k, rule_entry_addr(p->table[i], c + 1, f->addr), 0);
+        return true;
+    }
+    return false;
+}
+
+/* Match of frame k (microarchitecture 3.4), and of the roots below it. What a
+ * match of a root yields is looked up here when it is used: settle and drained
+ * writes see to it that `roots` holds the same. */
+static void match(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned sizes)
+{
+    struct walk *w = &m->walk[ctx];
+    bool root = false;
+
+    for (;;) {
+        struct frame *f = &w->frame[k];
+        bool entering = k == m->entering, shadow = falls_to_shadow(m, k), five;
+        const struct dmt_s2 *s2 = shadow ? &m->state.shadow : &m->state.s2[k];
+        uint64_t table;
+
+        if (!entering && rule_s2_wide(f->addr, s2)) {
+            note_path(w, k, DMT_PATH_RADIX);
+            w->r = (struct dmt_result){ .addr = f->addr, .stage = (uint8_t)k };
+            w->r.status = rule_s2_fault(s2, kind_of(f), RULE_S2_ABSENT, &w->a.rq, 0, &w->r.error);
+            launch_other(m, ctx, k, LAUNCH_REFUSAL);
+            return;
+        }
+        if (sizes && match_tea(m, ctx, k, sizes))
+            return;
+        note_path(w, k, sizes == ALL_SIZES ? DMT_PATH_RADIX : DMT_PATH_RESTART);
+        f->tea = f->by_size = false;
+        f->shadow = shadow;
+        f->located = 0;
+        if (!root && match_cache(m, ctx, k))
+            return;
+        if (entering) {
+            f->rights = ALL_RIGHTS;
+            table = entering_level(m)->cr3 & DMT_LEVEL_CR3_ROOT_MASK;
+            five = entering_level(m)->cr4 & DMT_LEVEL_CR4_LA57_MASK;
+        } else {
+            f->rights = ALL_S2_RIGHTS;
+            table = s2->root;
+            five = s2->five;
+        }
+        f->level = five ? 5 : 4;
+        table = rule_entry_addr(table, f->level, f->addr);
+        if (is_direct(f, k)) {
+            launch_one(m, ctx, k, table, 0);
+            return;
+        }
+        open_frame(w, k - 1, table, k);
+        k--;
+        sizes = ALL_SIZES;
+        root = true;
+    }
+}
+
+/* What emits an address in this cycle: launch or, active since before it, the loader. */
+static bool emission(const struct dmt_cycle *m, bool loading, uint64_t *addr, uint8_t *id, bool *lock)
+{
     if (m->launch.n) {
         const struct walk *w = &m->walk[m->launch.ctx];
 
+        *addr = w->fetch[m->launch.pos].addr;
+        *id = m->launch.ctx;
+        *lock = w->excl;
+        return true;
+    }
+    *addr = m->loader.addr;
+    *id = 0;
+    *lock = false;
+    return loading && (m->loader.phase == LOADER_FIRST || m->loader.phase == LOADER_SECOND);
+}
+
+/* The launch emits an address, and the bus may take one (microarchitecture 3.5). */
+static void emit(struct dmt_cycle *m, bool loading, bool taken)
+{
+    bool queued = m->arq_n, lock;
+    uint64_t addr;
+    uint8_t id;
+
+    if (emission(m, loading, &addr, &id, &lock)) {
         if (queued || !taken) {
             unsigned i = (m->arq_head + m->arq_n++) % ARQ_RING;
 
-            m->arq[i].addr = w->fetch[m->launch.pos].addr;
-            m->arq[i].id = m->launch.ctx;
-            m->arq[i].lock = w->excl;
+            m->arq[i].addr = addr;
+            m->arq[i].id = id;
+            m->arq[i].lock = lock;
         }
-        if (++m->launch.pos == m->launch.n)
+        if (m->launch.n && ++m->launch.pos == m->launch.n)
             m->launch.n = m->launch.pos = 0;
     }
     if (queued && taken) {
@@ -190,16 +350,27 @@ static void count_answer(struct dmt_cycle *m, const struct dmt_result *r)
         [DMT_PATH_RADIX] = CNT_RADIX,
         [DMT_PATH_RESTART] = CNT_RESTART,
     };
+    unsigned path = 0;
 
     switch (r->status) {
     case DMT_STATUS_OK:
-        m->count[by_path[r->path[0]]]++;
+        for (unsigned k = 0; k < DMT_SETS_MAX; k++)
+            path = r->path[k] > path ? r->path[k] : path;
+        m->count[by_path[path]]++;
         break;
     case DMT_STATUS_BUS:
         m->count[CNT_BUS]++;
         m->event[WINDOW_HOST] |= r->error == DMT_BUS_ERROR_NOT_EXCLUSIVE ? DMT_HOST_EVENT_NOT_EXCLUSIVE_MASK
                                                                          : DMT_HOST_EVENT_BUS_MASK;
         m->bus_addr = r->addr;
+        break;
+    case DMT_STATUS_GTEA:
+        m->count[CNT_GTEA]++;
+        m->event[WINDOW_HOST] |= DMT_HOST_EVENT_GTEA_MASK;
+        /* ID and register are where the error code has them. */
+        m->gtea_fault = (uint32_t)((r->error & (DMT_HOST_GTEA_FAULT_ID_MASK | DMT_HOST_GTEA_FAULT_INDEX_MASK))
+                                   | (uint64_t)r->stage << DMT_HOST_GTEA_FAULT_SET_LSB
+                                   | (r->error >> 18 & 1) << DMT_HOST_GTEA_FAULT_UNRESOLVED_LSB);
         break;
     case DMT_STATUS_RETRY:
         m->count[CNT_RETRY]++;
@@ -233,8 +404,8 @@ static void push_answer(struct dmt_cycle *m, const struct accepted *a, const str
     o->wt_end_error = r->error;
     o->wt_end_addr = r->addr;
     o->wt_end_stage = r->stage;
-    o->wt_end_path = r->path[0];
-    o->wt_end_index = r->index[0];
+    o->wt_end_path = r->path[0] | (unsigned)r->path[1] << 2 | (unsigned)r->path[2] << 4;
+    o->wt_end_index = r->index[0] | (unsigned)r->index[1] << 6 | (unsigned)r->index[2] << 12;
     o->wt_end_clocks = m->now + 1 - a->taken;
 }
 
@@ -243,9 +414,10 @@ static enum outcome finish(struct dmt_cycle *m, unsigned ctx, struct dmt_result 
 {
     const struct walk *w = &m->walk[ctx];
 
-    r->path[0] = w->path;
-    if (w->tea)
-        r->index[0] = w->fetch[w->slot].index;
+    for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
+        r->path[k] = w->path[k];
+        r->index[k] = w->path[k] == DMT_PATH_TEA ? w->index[k] : 0;
+    }
     push_answer(m, &w->a, r);
     m->busy &= ~(1ull << ctx);
     return RESULT;
@@ -253,80 +425,198 @@ static enum outcome finish(struct dmt_cycle *m, unsigned ctx, struct dmt_result 
 
 static enum outcome bus_error(struct dmt_cycle *m, unsigned ctx, uint64_t addr, unsigned error)
 {
-    struct dmt_result r = { .status = DMT_STATUS_BUS, .addr = addr, .error = error };
+    struct dmt_result r = {
+        .status = DMT_STATUS_BUS, .addr = addr, .error = error, .stage = m->walk[ctx].stage
+    };
 
     return finish(m, ctx, &r);
 }
 
 static enum outcome page_fault(struct dmt_cycle *m, unsigned ctx, uint32_t error)
 {
-    struct dmt_result r = { .status = DMT_STATUS_PF, .addr = m->walk[ctx].a.rq.va, .error = error };
+    struct dmt_result r = {
+        .status = DMT_STATUS_PF, .addr = m->walk[ctx].a.rq.va, .error = error, .stage = m->entering
+    };
 
     return finish(m, ctx, &r);
 }
 
-static enum outcome translated(struct dmt_cycle *m, unsigned ctx, const struct rule_entry *e, unsigned level,
-                               bool ad_needed)
+/* A fault of second stage k. */
+static enum outcome s2_fault(struct dmt_cycle *m, unsigned ctx, unsigned k, enum rule_kind kind,
+                             enum rule_s2_fault fault, uint8_t rights)
 {
     const struct walk *w = &m->walk[ctx];
-    struct dmt_result r = { .ad_needed = ad_needed };
+    struct dmt_result r = { .addr = w->frame[k].addr, .stage = (uint8_t)k };
 
-    rule_ok(&w->a.rq, level0(m), e, w->rights & e->rights, level - 1, &r);
+    r.status = rule_s2_fault(tables(m, w, k), kind, fault, &w->a.rq, rights, &r.error);
     return finish(m, ctx, &r);
 }
 
 /* ------------------------------------------------------------ walk step */
 
-static enum outcome update(struct dmt_cycle *m, unsigned ctx, uint64_t value)
+static void decode(const struct dmt_cycle *m, const struct walk *w, unsigned k, uint64_t data, unsigned level,
+                   struct rule_entry *e)
 {
-    m->walk[ctx].entry = value;
-    m->walk[ctx].writing = true;
-    m->wq[(m->wq_head + m->wq_n++) % CTX_MAX] = (uint8_t)ctx;
-    return UPDATE;
+    if (k == m->entering)
+        rule_ia32e(data, level, entering_level(m), m->state.maxpa, e);
+    else
+        rule_s2(data, level, tables(m, w, k), m->state.maxpa, e);
 }
 
-/* A leaf that maps the page and permits the access: rules A2 to A4. */
-static enum outcome leaf(struct dmt_cycle *m, unsigned ctx, const struct rule_entry *e, unsigned level,
-                         uint64_t data)
+/* Error code of a page fault on this leaf of the entering stage, else whether the second stage
+ * denies the access; 0: permitted. */
+static uint32_t denied(const struct dmt_cycle *m, const struct walk *w, unsigned k, const struct rule_entry *e,
+                       uint8_t rights)
+{
+    if (k == m->entering)
+        return rule_denied(&w->a.rq, entering_level(m), rights, e->pkey);
+    return !rule_s2_allows(tables(m, w, k), kind_of(&w->frame[k]), &w->a.rq, w->r.rights & RIGHT_U, rights);
+}
+
+/* The bits of section 9 that the entry lacks, where they are in it. */
+static uint64_t missing(const struct dmt_cycle *m, const struct walk *w, unsigned k, const struct rule_entry *e)
+{
+    const struct dmt_s2 *s2 = k == m->entering ? NULL : tables(m, w, k);
+    unsigned a = s2 && s2->format == DMT_FORMAT_EPT ? 8 : 5;
+    bool dirty = false;
+
+    if (e->leaf && !e->d)
+        dirty = s2 ? rule_s2_writes(s2, kind_of(&w->frame[k]), &w->a.rq) : w->a.rq.access == DMT_ACCESS_WRITE;
+    return (uint64_t)!e->a << a | (uint64_t)dirty << (a + 1);
+}
+
+/* Write the entry that was read exclusively, with these bits set besides, or
+ * read it so first. */
+static enum outcome update(struct dmt_cycle *m, unsigned ctx, uint64_t bits)
 {
     struct walk *w = &m->walk[ctx];
-    bool write = w->a.rq.access == DMT_ACCESS_WRITE;
-    bool missing = !e->a || (write && !e->d);
+    unsigned located = w->frame[w->stage].located;
+
+    if (w->excl) {
+        w->entry |= bits;
+        w->writing = true;
+        m->wq[(m->wq_head + m->wq_n++) % CTX_MAX] = (uint8_t)ctx;
+        return UPDATE;
+    }
+    for (unsigned k = w->stage; k-- > 0;)
+        if (located >> k & 1 && !(w->frame[k].rights & RIGHT_W))
+            return s2_fault(m, ctx, k, RULE_TABLE_WRITE, RULE_S2_RIGHTS, w->frame[k].rights);
+    w->fetch[0] = w->fetch[w->slot];
+    launch(m, ctx, w->stage, 1, true);
+    return AGAIN;
+}
+
+/* What the final second-stage leaves make of the entering stage's yield (specification 2). */
+static void combine(struct walk *w, const struct rule_entry *e, uint8_t rights, unsigned sz)
+{
+    struct dmt_result *r = &w->r;
+
+    if (!(rights & (r->rights & RIGHT_U ? S2_XU : S2_X)))
+        r->rights &= (uint8_t)~RIGHT_X;
+    if (!(rights & RIGHT_W))
+        r->rights &= (uint8_t)~RIGHT_W;
+    if (!(rights & S2_R))
+        r->rights |= RIGHT_NR;
+    if (sz < r->size)
+        r->size = (uint8_t)sz;
+    r->dirty &= e->d;
+    r->memtype = (uint8_t)((r->memtype & 7) | e->memtype << 3);
+}
+
+/* Read the entry of frame `owner` that frame k has located at pa. */
+static enum outcome read_located(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned owner, uint64_t pa)
+{
+    struct walk *w = &m->walk[ctx];
+    struct frame *o = &w->frame[owner];
+    uint8_t writable = RIGHT_W;
+
+    o->located = (uint8_t)((1u << owner) - (1u << k));
+    for (unsigned j = k; j < owner; j++)
+        writable &= w->frame[j].rights;
+    if (!o->tea && writable)
+        fill(m, w, owner, o->level + 1u, pa & ~0xfffull);
+    launch_one(m, ctx, owner, pa, o->tea ? o->index : 0);
+    return READ;
+}
+
+/* A leaf of the current stage whose checks have passed and whose bits are settled. */
+static enum outcome yield(struct dmt_cycle *m, unsigned ctx, const struct rule_entry *e, bool ad_needed)
+{
+    struct walk *w = &m->walk[ctx];
+    unsigned k = w->stage, level = w->fetch[w->slot].level, owner;
+    struct frame *f = &w->frame[k];
+    uint64_t pa = e->frame | (f->addr & ((1ull << (9 * level + 3)) - 1));
+
+    f->rights &= e->rights;
+    owner = f->owner;
+    if (k == m->entering) {
+        w->r = (struct dmt_result){ .status = DMT_STATUS_OK };
+        rule_ok(&w->a.rq, entering_level(m), e, f->rights, level - 1, &w->r);
+        w->r.addr = k > 0 ? pa : 0;
+    } else if (owner == FINAL) {
+        combine(w, e, f->rights, level - 1);
+    }
+    if (!is_direct(f, k)) {
+        open_frame(w, k - 1, pa, owner);
+        match(m, ctx, k - 1, ALL_SIZES);
+        return MATCH;
+    }
+    if (owner != FINAL)
+        return read_located(m, ctx, k, owner, pa);
+    w->r.pa = pa;
+    w->r.ad_needed = ad_needed;
+    return finish(m, ctx, &w->r);
+}
+
+/* A leaf that maps the page and permits the access: rules A2 to A6. */
+static enum outcome leaf(struct dmt_cycle *m, unsigned ctx, const struct rule_entry *e)
+{
+    struct walk *w = &m->walk[ctx];
+    const struct frame *f = &w->frame[w->stage];
+    uint64_t bits = missing(m, w, w->stage, e);
+    bool last = is_direct(f, w->stage) && f->owner == FINAL;
     struct dmt_result retry = { .status = DMT_STATUS_RETRY };
 
-    if (w->excl && missing)
-        return update(m, ctx, data | ENTRY_A | (write ? ENTRY_D : 0));
-    if (w->excl || (!missing && !w->need))
-        return translated(m, ctx, e, level, false);
+    if (w->second)
+        return bits ? update(m, ctx, bits) : yield(m, ctx, e, false);
+    if (!last) {
+        w->need |= bits != 0;
+        return yield(m, ctx, e, false);
+    }
+    if (!bits && !w->need)
+        return yield(m, ctx, e, false);
     if (!m->state.ad_update)
-        return translated(m, ctx, e, level, true);
+        return yield(m, ctx, e, true);
     if (!w->a.rq.nonspec)
         return finish(m, ctx, &retry);
-    w->excl = true;
-    if (!w->tea || !match_tea(m, ctx, 1u << (level - 1)))
-        match_x86(m, ctx);
-    return START;
+    if (!w->need)
+        return update(m, ctx, bits);
+    w->second = true;
+    w->need = false;
+    match(m, ctx, m->entering, ALL_SIZES);
+    return MATCH;
 }
 
-/* A non-leaf entry whose A bit needs no write: to the next table. */
-static enum outcome descend(struct dmt_cycle *m, unsigned ctx, const struct rule_entry *e, unsigned level)
+/* A table entry whose A bit needs no write: to the next table. */
+static enum outcome descend(struct dmt_cycle *m, unsigned ctx, const struct rule_entry *e)
 {
     struct walk *w = &m->walk[ctx];
+    unsigned k = w->stage;
+    struct frame *f = &w->frame[k];
+    uint64_t addr;
 
-    w->need |= !e->a;
-    w->alla &= e->a;
-    w->rights &= e->rights;
-    if (w->alla && level <= 4 && m->pwc[level - 2].n) {
-        m->fill.valid = true;
-        m->fill.cache = (uint8_t)(level - 2);
-        m->fill.key = pwc_key(m, level - 2, w->a.rq.va);
-        m->fill.table = e->frame;
-        m->fill.rights = w->rights;
+    f->rights &= e->rights;
+    f->level--;
+    addr = rule_entry_addr(e->frame, f->level, f->addr);
+    if (!is_direct(f, k)) {
+        open_frame(w, k - 1, addr, k);
+        match(m, ctx, k - 1, ALL_SIZES);
+        return MATCH;
     }
-    w->fetch[0].level = (uint8_t)(level - 1);
-    w->fetch[0].addr = rule_entry_addr(e->frame, level - 1, w->a.rq.va);
-    launch(m, ctx, 1);
-    return FETCH;
+    f->located = 0;
+    fill(m, w, k, f->level + 1u, e->frame);
+    launch_one(m, ctx, k, addr, 0);
+    return READ;
 }
 
 /* Does the answer of a read alone end the walk? */
@@ -338,37 +628,45 @@ static bool read_error(const struct walk *w, unsigned resp, unsigned *error)
     return resp >= DMT_RESP_SLVERR || (w->excl && resp == DMT_RESP_OKAY);
 }
 
-static enum outcome read_x86(struct dmt_cycle *m, unsigned ctx, uint64_t data, unsigned resp)
+static enum outcome read_table(struct dmt_cycle *m, unsigned ctx, uint64_t data, unsigned resp)
 {
     struct walk *w = &m->walk[ctx];
-    const struct dmt_level *cr = level0(m);
-    unsigned level = w->fetch[0].level, error;
-    uint32_t denied;
+    unsigned k = w->stage, error;
+    const struct frame *f = &w->frame[k];
+    bool entering = k == m->entering;
+    uint32_t code;
     struct rule_entry e;
 
     if (read_error(w, resp, &error))
         return bus_error(m, ctx, w->fetch[0].addr, error);
-    rule_ia32e(data, level, cr, m->state.maxpa, &e);
+    w->entry = data;
+    decode(m, w, k, data, f->level, &e);
     if (!e.present || e.reserved)
-        return page_fault(m, ctx, rule_fault(&w->a.rq, cr, e.present));
-    if (!e.leaf)
-        return w->excl && !e.a ? update(m, ctx, data | ENTRY_A) : descend(m, ctx, &e, level);
-    denied = rule_denied(&w->a.rq, cr, w->rights & e.rights, e.pkey);
-    if (denied)
-        return page_fault(m, ctx, denied);
-    return leaf(m, ctx, &e, level, data);
+        return entering ? page_fault(m, ctx, rule_fault(&w->a.rq, entering_level(m), e.present))
+                        : s2_fault(m, ctx, k, kind_of(f), e.present ? RULE_S2_RESERVED : RULE_S2_ABSENT, 0);
+    if (!e.leaf) {
+        if (!e.a && w->second)
+            return update(m, ctx, missing(m, w, k, &e));
+        w->need |= !e.a;
+        return descend(m, ctx, &e);
+    }
+    code = denied(m, w, k, &e, f->rights & e.rights);
+    if (code)
+        return entering ? page_fault(m, ctx, code)
+                        : s2_fault(m, ctx, k, kind_of(f), RULE_S2_RIGHTS, f->rights & e.rights);
+    return leaf(m, ctx, &e);
 }
 
 static enum outcome read_tea(struct dmt_cycle *m, unsigned ctx, uint64_t data, unsigned resp)
 {
     struct walk *w = &m->walk[ctx];
-    const struct dmt_level *cr = level0(m);
-    const struct fetch *f = &w->fetch[w->got];
-    unsigned error;
+    unsigned k = w->stage, error, smaller = 0;
+    struct frame *f = &w->frame[k];
+    const struct fetch *t = &w->fetch[w->got];
     struct rule_entry e;
 
     if (!w->decided) {
-        rule_ia32e(data, f->level, cr, m->state.maxpa, &e);
+        decode(m, w, k, data, t->level, &e);
         if (read_error(w, resp, &error) || (e.present && e.leaf)) {
             w->decided = true;
             w->slot = w->got;
@@ -376,21 +674,27 @@ static enum outcome read_tea(struct dmt_cycle *m, unsigned ctx, uint64_t data, u
             w->resp = (uint8_t)resp;
         }
     }
-    if (++w->got < w->reads)
+    if (w->got + 1 < w->reads) {
+        w->got++;
         return WAIT;
-    if (w->decided) {
-        f = &w->fetch[w->slot];
-        if (read_error(w, w->resp, &error))
-            return bus_error(m, ctx, f->addr, error);
-        rule_ia32e(w->entry, f->level, cr, m->state.maxpa, &e);
-        w->rights = m->state.tea[0][f->index].allow;
-        if (!e.reserved && !rule_denied(&w->a.rq, cr, w->rights & e.rights, e.pkey))
-            return leaf(m, ctx, &e, f->level, w->entry);
     }
-    w->path = DMT_PATH_RESTART;
-    w->excl = false;
-    match_x86(m, ctx);
-    return START;
+    if (w->decided) {
+        uint8_t allow;
+
+        t = &w->fetch[w->slot];
+        w->index[k] = t->index;
+        if (read_error(w, w->resp, &error))
+            return bus_error(m, ctx, t->addr, error);
+        decode(m, w, k, w->entry, t->level, &e);
+        allow = m->state.tea[k][t->index].allow;
+        f->rights = k == m->entering ? allow : rule_s2_allow_bits(allow);
+        if (!e.reserved && !denied(m, w, k, &e, f->rights & e.rights))
+            return leaf(m, ctx, &e);
+    } else if (f->by_size && !w->excl) {
+        smaller = (1u << (t->level - 1)) - 1;
+    }
+    match(m, ctx, k, smaller);
+    return MATCH;
 }
 
 static enum outcome step_read(struct dmt_cycle *m, const struct dmt_in *in, unsigned ctx)
@@ -399,18 +703,20 @@ static enum outcome step_read(struct dmt_cycle *m, const struct dmt_in *in, unsi
     const struct fetch *f = &w->fetch[w->got];
     struct dmt_out *o = &m->out;
     unsigned resp = in->m_rresp & 3;
+    bool tea = w->frame[w->stage].tea;
 
     m->count[CNT_READ]++;
     o->wt_ref_valid = 1;
     o->wt_ref_order = w->a.order;
+    o->wt_ref_stage = w->stage;
     o->wt_ref_level = f->level;
-    o->wt_ref_tea = w->tea;
+    o->wt_ref_tea = tea;
     o->wt_ref_index = f->index;
     o->wt_ref_lock = w->excl;
     o->wt_ref_addr = f->addr;
     o->wt_ref_data = in->m_rdata;
     o->wt_ref_resp = resp;
-    return w->tea ? read_tea(m, ctx, in->m_rdata, resp) : read_x86(m, ctx, in->m_rdata, resp);
+    return tea ? read_tea(m, ctx, in->m_rdata, resp) : read_table(m, ctx, in->m_rdata, resp);
 }
 
 static enum outcome step_write(struct dmt_cycle *m, unsigned ctx, unsigned resp)
@@ -423,22 +729,42 @@ static enum outcome step_write(struct dmt_cycle *m, unsigned ctx, unsigned resp)
     w->writing = false;
     o->wt_upd_valid = 1;
     o->wt_upd_order = w->a.order;
+    o->wt_upd_stage = w->stage;
     o->wt_upd_addr = f->addr;
     o->wt_upd_data = w->entry;
     o->wt_upd_resp = resp;
     switch (resp) {
     case DMT_RESP_EXOKAY:
         m->count[CNT_UPDATE]++;
-        rule_ia32e(w->entry, f->level, level0(m), m->state.maxpa, &e);
-        return e.leaf ? translated(m, ctx, &e, f->level, false) : descend(m, ctx, &e, f->level);
+        decode(m, w, w->stage, w->entry, f->level, &e);
+        return e.leaf ? yield(m, ctx, &e, false) : descend(m, ctx, &e);
     case DMT_RESP_OKAY:
         m->count[CNT_LOST]++;
-        launch(m, ctx, 1);
+        launch(m, ctx, w->stage, 1, true);
         return AGAIN;
     default:
         return bus_error(m, ctx, f->addr,
                          resp == DMT_RESP_SLVERR ? DMT_BUS_ERROR_WRITE_SLVERR : DMT_BUS_ERROR_WRITE_DECERR);
     }
+}
+
+/* The refusal or the chain in launch (an L step). */
+static enum outcome step_launch(struct dmt_cycle *m, bool room)
+{
+    unsigned ctx = m->launch.ctx;
+    struct walk *w = &m->walk[ctx];
+    unsigned k = w->stage;
+
+    if (m->launch.kind == LAUNCH_REFUSAL && !room)
+        return NO_STEP;
+    if (m->launch.kind == LAUNCH_REFUSAL) {
+        m->launch.kind = LAUNCH_READS;
+        return finish(m, ctx, &w->r);
+    }
+    m->launch.kind = LAUNCH_READS;
+    open_frame(w, k - 1, rule_tea_entry(&m->state.tea[k][w->frame[k].index], w->frame[k].addr), k);
+    match(m, ctx, k - 1, ALL_SIZES);
+    return MATCH;
 }
 
 /* Can this context use such a beat? Others break the contract of the bus and
@@ -448,11 +774,13 @@ static bool expects(const struct dmt_cycle *m, unsigned ctx, bool writing)
     return m->busy >> ctx & 1 && m->walk[ctx].writing == writing;
 }
 
-static enum outcome step(struct dmt_cycle *m, const struct dmt_in *in, bool step_ok)
+static enum outcome step(struct dmt_cycle *m, const struct dmt_in *in, bool room, bool open)
 {
     unsigned ctx;
 
-    if (!step_ok)
+    if (m->launch.kind != LAUNCH_READS)
+        return step_launch(m, room);
+    if (!room || !open)
         return NO_STEP;
     if (m->bq_n) {
         unsigned resp = m->bq[m->bq_head].resp;
@@ -510,7 +838,7 @@ static bool at_once(const struct dmt_cycle *m, struct dmt_result *r)
     uint64_t va = m->skid.rq.va;
     bool off = m->state.mode == DMT_MODE_OFF;
 
-    if (off ? va >> m->state.maxpa : !rule_canonical(va, level0(m)))
+    if (off ? va >> m->state.maxpa : !rule_canonical(va, entering_level(m)))
         *r = (struct dmt_result){ .status = DMT_STATUS_GP, .addr = va };
     else if (off)
         *r = (struct dmt_result){ .status = DMT_STATUS_OK, .pa = va, .rights = ALL_RIGHTS, .dirty = true };
@@ -533,19 +861,17 @@ static void front(struct dmt_cycle *m, enum outcome outcome, bool room, bool ope
         }
         return;
     }
-    if (!free_ctx || !open || outcome == FETCH || outcome == AGAIN || outcome == START)
+    if (!free_ctx || !open || outcome == READ || outcome == AGAIN || outcome == MATCH)
         return;
     ctx = (unsigned)__builtin_ctzll(free_ctx);
     w = &m->walk[ctx];
     w->a = m->skid;
-    w->excl = w->writing = false;
-    w->slot = 0;
-    w->path = DMT_PATH_TEA;
+    w->second = w->need = w->writing = false;
+    memset(w->path, 0, sizeof w->path);
+    memset(w->index, 0, sizeof w->index);
     m->busy |= 1ull << ctx;
-    if (!match_tea(m, ctx, ALL_SIZES)) {
-        w->path = DMT_PATH_RADIX;
-        match_x86(m, ctx);
-    }
+    open_frame(w, m->entering, w->a.rq.va, FINAL);
+    match(m, ctx, m->entering, ALL_SIZES);
     leave(m);
 }
 
@@ -554,19 +880,20 @@ static void front(struct dmt_cycle *m, enum outcome outcome, bool room, bool ope
 static void show_ar(struct dmt_cycle *m)
 {
     struct dmt_out *o = &m->out;
+    uint64_t addr;
+    uint8_t id;
+    bool lock;
 
     if (m->arq_n) {
         o->m_arvalid = 1;
         o->m_arid = m->arq[m->arq_head].id;
         o->m_araddr = m->arq[m->arq_head].addr;
         o->m_arlock = m->arq[m->arq_head].lock;
-    } else if (m->launch.n) {
-        const struct walk *w = &m->walk[m->launch.ctx];
-
+    } else if (emission(m, true, &addr, &id, &lock)) {
         o->m_arvalid = 1;
-        o->m_arid = m->launch.ctx;
-        o->m_araddr = w->fetch[m->launch.pos].addr;
-        o->m_arlock = w->excl;
+        o->m_arid = id;
+        o->m_araddr = addr;
+        o->m_arlock = lock;
     } else if (o->m_arvalid) {
         o->m_arvalid = o->m_arid = o->m_araddr = o->m_arlock = 0;
     }
@@ -615,8 +942,8 @@ static void show(struct dmt_cycle *m)
     struct dmt_out *o = &m->out;
     const uint8_t *e = m->event, *k = m->mask;
 
-    o->req_ready = !m->skid_valid && !m->drains;
-    o->m_rready = m->resp_n < 2 && open_launch(m) && !m->bq_n;
+    o->req_ready = !m->skid_valid && !m->drains && !m->loader.phase && !m->settle;
+    o->m_rready = (m->resp_n < 2 && open_launch(m) && !m->bq_n) || m->loader.phase;
     show_ar(m);
     if (m->wq_n || o->m_awvalid || o->m_wvalid)
         show_write(m);
@@ -641,6 +968,9 @@ static void reset(struct dmt_cycle *m)
     m->pwc[0].n = cfg.pwc2_n;
     m->pwc[1].n = cfg.pwc3_n;
     m->pwc[2].n = cfg.pwc4_n;
+    m->npwc[0].n = cfg.npwc2_n;
+    m->npwc[1].n = cfg.npwc3_n;
+    m->npwc[2].n = cfg.npwc4_n;
     cycle_csr_reset(m);
     m->out.m_arsize = m->out.m_awsize = AXI_SIZE_8;
     m->out.m_arburst = m->out.m_awburst = AXI_BURST_INCR;
@@ -657,7 +987,8 @@ struct dmt_cycle *dmt_cycle_new(const struct dmt_config *c)
 
     if (c->pa_w < 32 || c->pa_w > 52 || c->ctx_n < 1 || c->ctx_n > CTX_MAX || c->tea_n < 4
         || c->tea_n > DMT_TEA_MAX || c->sets < 1 || c->sets > DMT_SETS_MAX || c->pwc4_n > PWC_MAX
-        || c->pwc3_n > PWC_MAX || c->pwc2_n > PWC_MAX || c->tag_w < 1 || c->tag_w > 16 || c->cnt_w > 63)
+        || c->pwc3_n > PWC_MAX || c->pwc2_n > PWC_MAX || c->npwc4_n > PWC_MAX || c->npwc3_n > PWC_MAX
+        || c->npwc2_n > PWC_MAX || c->tag_w < 1 || c->tag_w > 16 || c->cnt_w > 63)
         return NULL;
     m = malloc(sizeof *m);
     if (!m)
@@ -678,9 +1009,9 @@ const struct dmt_out *dmt_cycle_out(const struct dmt_cycle *m)
 }
 
 /* Queues, launch and bus handshakes: everything in flight moves on. */
-static void advance(struct dmt_cycle *m, const struct dmt_in *in)
+static void advance(struct dmt_cycle *m, const struct dmt_in *in, bool loading)
 {
-    emit(m, m->out.m_arvalid && (in->m_arready & 1));
+    emit(m, loading, m->out.m_arvalid && (in->m_arready & 1));
     if (m->wq_n) {
         m->aw_done |= in->m_awready & 1;
         m->w_done |= in->m_wready & 1;
@@ -700,18 +1031,18 @@ static void advance(struct dmt_cycle *m, const struct dmt_in *in)
  * its start, before the queues moved on. */
 static void work(struct dmt_cycle *m, const struct dmt_in *in, bool room, bool open, uint64_t free_ctx)
 {
-    struct fill fill = m->fill;
+    const struct fill pending = m->fill;
     enum outcome outcome;
 
-    m->fill.valid = false;
-    outcome = step(m, in, room && open);
+    m->fill.cache = NULL;
+    outcome = step(m, in, room, open);
     if ((in->req_valid & 1) && m->out.req_ready)
         accept(m, in);
     if (m->skid_valid)
         front(m, outcome, room, open, free_ctx);
     /* After the matches: they see the caches as they were. */
-    if (fill.valid)
-        pwc_write(m, &fill);
+    if (pending.cache)
+        pwc_write(&pending);
     if (in->m_bvalid & 1) {
         unsigned i = (m->bq_head + m->bq_n++) % CTX_MAX;
 
@@ -729,11 +1060,17 @@ static void edge(struct dmt_cycle *m, const struct dmt_in *in)
     bool req_shown = o->wt_req_valid, ref_shown = o->wt_ref_valid;
     bool upd_shown = o->wt_upd_valid, end_shown = o->wt_end_valid;
     bool popped = o->resp_valid && (in->resp_ready & 1);
+    bool loading = m->loader.phase != LOADER_IDLE;
 
     o->wt_req_valid = o->wt_ref_valid = o->wt_upd_valid = o->wt_end_valid = 0;
+    if (m->settle)
+        m->settle--;
     cycle_csr_edge(m, in);
-    advance(m, in);
-    work(m, in, room, open, free_ctx);
+    advance(m, in, loading);
+    if (loading)
+        cycle_loader_edge(m, in);
+    else
+        work(m, in, room, open, free_ctx);
     m->count[CNT_BUSY] += busy != 0;
     if (m->count_clear) {
         memset(m->count, 0, sizeof m->count);
@@ -752,7 +1089,8 @@ static void edge(struct dmt_cycle *m, const struct dmt_in *in)
         CLEAR(o, wt_upd_valid, wt_end_valid);
     if (end_shown && !o->wt_end_valid)
         memset(&o->wt_end_valid, 0, sizeof *o - offsetof(struct dmt_out, wt_end_valid));
-    m->quiet = !m->busy && !m->resp_n && !m->skid_valid && !(m->aw_held && m->w_held)
+    m->quiet = !m->busy && !m->resp_n && !m->skid_valid && !(m->aw_held && m->w_held) && !m->settle
+               && !m->loader.phase
                && !(o->s_bvalid | o->s_rvalid | o->wt_req_valid | o->wt_ref_valid | o->wt_upd_valid
                     | o->wt_end_valid);
 }
@@ -770,6 +1108,10 @@ void dmt_cycle_edge(struct dmt_cycle *m, const struct dmt_in *in, bool rst)
 /* What the walk in context i waits for. */
 static const char *waits_for(const struct dmt_cycle *m, unsigned i)
 {
+    if (m->launch.kind == LAUNCH_REFUSAL && m->launch.ctx == i)
+        return "room for its refusal";
+    if (m->launch.kind == LAUNCH_CHAIN && m->launch.ctx == i)
+        return "chain";
     if (m->launch.n && m->launch.ctx == i)
         return "launch";
     for (unsigned k = 0; k < m->arq_n; k++)
@@ -788,19 +1130,24 @@ int dmt_cycle_describe(const struct dmt_cycle *m, unsigned i, char *buf, unsigne
     static const char *const path[] = { "not used", "TEA", "radix", "restart" };
     static const char *const access[] = { "read", "write", "execute", "access 3" };
     const struct walk *w;
-    const struct fetch *f;
+    const struct frame *f;
+    const struct fetch *t;
+    char paths[40] = "";
 
     if (i >= m->cfg.ctx_n)
         return snprintf(buf, size, "context %u: not built", i);
     if (!(m->busy >> i & 1))
         return snprintf(buf, size, "context %u: free", i);
     w = &m->walk[i];
-    f = &w->fetch[w->got];
+    f = &w->frame[w->stage];
+    t = &w->fetch[w->got];
+    for (unsigned k = m->entering + 1u, n = 0; k-- > 0;)
+        n += (unsigned)snprintf(paths + n, sizeof paths - n, "%s%s", n ? "/" : "", path[w->path[k]]);
     return snprintf(buf, size,
                     "context %u: order %" PRIu32 " tag 0x%x %s va 0x%016" PRIx64 " path %s, %s pass,"
-                    " read %u of %u: level %u at 0x%013" PRIx64 " register %u, rights %c%c%c, waits for %s",
-                    i, w->a.order, w->a.tag, access[w->a.rq.access], w->a.rq.va, path[w->path],
-                    w->excl ? "second" : "first", w->got + 1u, w->reads, f->level, f->addr, f->index,
-                    w->rights & 1 ? 'W' : '-', w->rights & 2 ? 'U' : '-', w->rights & 4 ? 'X' : '-',
-                    waits_for(m, i));
+                    " stage %u address 0x%013" PRIx64 "%s read %u of %u: level %u at 0x%013" PRIx64
+                    " register %u, rights 0x%x, waits for %s",
+                    i, w->a.order, w->a.tag, access[w->a.rq.access], w->a.rq.va, paths,
+                    w->second ? "second" : "first", w->stage, f->addr, w->excl ? " exclusive" : "",
+                    w->got + 1u, w->reads, t->level, t->addr, t->index, f->rights, waits_for(m, i));
 }

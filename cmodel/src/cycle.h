@@ -12,17 +12,19 @@
 enum {
     CTX_MAX = 64,
     PWC_MAX = 64,
-    PWC_CACHES = 3, /* [0] PD entries, [1] PDPT entries, [2] PML4 entries */
+    PWC_CACHES = 3, /* [0] entries of level 2, [1] of level 3, [2] of level 4 */
     SIZES = 3,
     ARQ_RING = 256, /* power of two that holds 3 * CTX_MAX */
     WINDOW_HOST = 3,
     WINDOWS = 4,
+    FINAL = DMT_SETS_MAX, /* owner of a frame that translates a leaf's yield for the access itself */
 };
 
 /* Index of a counter; the register of counter i is at DMT_HOST_CNT_REQUEST + 8 * i. */
 enum counter {
     CNT_REQUEST, CNT_TEA, CNT_RADIX, CNT_RESTART, CNT_PASS, CNT_FAULT, CNT_BUS, CNT_RETRY,
-    CNT_READ, CNT_UPDATE, CNT_LOST, CNT_PWC4, CNT_PWC3, CNT_PWC2, CNT_BUSY, COUNTERS
+    CNT_READ, CNT_UPDATE, CNT_LOST, CNT_PWC4, CNT_PWC3, CNT_PWC2, CNT_BUSY, CNT_GTEA,
+    CNT_NPWC4, CNT_NPWC3, CNT_NPWC2, COUNTERS
 };
 
 /* A request that was taken from the port. */
@@ -39,23 +41,38 @@ struct fetch {
     uint8_t index; /* TEA register */
 };
 
+/* What one stage of a walk is about: V, S1 and S0 of the page are the frames of
+ * the entering stage and of those below it. */
+struct frame {
+    uint64_t addr;   /* that this stage translates */
+    uint8_t level;   /* of the entry it waits for */
+    uint8_t rights;  /* so far: of the entries above (TEA: the allow bits), and of the leaf once it was used */
+    uint8_t owner;   /* stage whose entry this one locates, or FINAL */
+    uint8_t located; /* second stages that located the entry it waits for, a bit each */
+    uint8_t index;   /* TEA register of a chain */
+    bool tea;        /* the entry is a TEA's */
+    bool by_size;    /* rule T1': smaller sizes are left */
+    bool shadow;     /* on the shadow table */
+};
+
 /* A walk context. */
 struct walk {
     struct accepted a;
+    struct frame frame[DMT_SETS_MAX]; /* by stage */
     struct fetch fetch[SIZES];
     uint64_t entry;  /* the entry that decided a TEA fetch, then the value to write */
     uint8_t resp;    /* its answer */
     uint8_t reads;   /* reads of the current launch */
     uint8_t got;     /* answered so far */
     uint8_t slot;    /* which of them decided */
-    uint8_t rights;  /* of everything above the current entry */
-    uint8_t path;    /* DMT_PATH_* */
-    bool tea;        /* TEA fetch, else x86 walk */
-    bool excl;       /* second pass */
-    bool alla;       /* every entry so far had A=1 */
-    bool need;       /* an entry so far lacked A */
+    uint8_t stage;   /* whose entry they read */
+    uint8_t path[DMT_SETS_MAX], index[DMT_SETS_MAX]; /* microarchitecture 6 */
+    bool second;     /* second pass */
+    bool need;       /* an entry so far lacked A or D */
+    bool excl;       /* the current launch is an exclusive read */
     bool decided;    /* rule T2 found an entry */
     bool writing;    /* exclusive write in the write queue or on the bus */
+    struct dmt_result r; /* what the leaves yielded so far, or the refusal in launch */
 };
 
 struct answer {
@@ -63,16 +80,23 @@ struct answer {
     struct dmt_result r;
 };
 
-/* One paging-structure cache. key holds {prefix, PCID, valid}; 0 is invalid. */
+/* One paging-structure cache. A key is {prefix, PCID or second stage, TAG1, TAG0}. */
 struct pwc {
     unsigned n, next;
+    uint64_t valid; /* a bit each */
     uint64_t key[PWC_MAX];
     uint64_t table[PWC_MAX];
     uint8_t rights[PWC_MAX];
 };
 
-/* The valid registers of one size of stage 0's set in index order, so that a
- * match looks at nothing else. */
+/* Fields of a key. */
+#define KEY_TAG0 0xffull
+#define KEY_TAG1 0xff00ull
+#define KEY_PCID 0xfff0000ull /* virtual kind: PCID; physical kind: stage */
+enum { KEY_TAG1_LSB = 8, KEY_PCID_LSB = 16, KEY_PREFIX_LSB = 28 };
+
+/* The valid registers of one size of a set in index order, so that a match
+ * looks at nothing else. */
 struct tea_list {
     unsigned n;
     struct dmt_tea reg[DMT_TEA_MAX];
@@ -81,9 +105,22 @@ struct tea_list {
 
 /* An entry on its way into a paging-structure cache. */
 struct fill {
-    bool valid;
-    uint8_t cache, rights;
+    struct pwc *cache; /* NULL: none */
+    uint8_t rights;
     uint64_t key, table;
+};
+
+/* What launch holds. */
+enum launch_kind { LAUNCH_READS, LAUNCH_REFUSAL, LAUNCH_CHAIN };
+
+/* What the loader does in this cycle (microarchitecture 5). */
+enum loader_phase {
+    LOADER_IDLE,
+    LOADER_SKIP,   /* not a register that is to be resolved */
+    LOADER_BAD_ID,
+    LOADER_FIRST,  /* emits the address of word 0 of the entry */
+    LOADER_SECOND, /* .. of word 1 */
+    LOADER_WAIT
 };
 
 struct dmt_cycle {
@@ -99,7 +136,7 @@ struct dmt_cycle {
     uint64_t busy; /* bit i: context i holds a walk */
     struct walk walk[CTX_MAX];
     struct {
-        uint8_t ctx, pos, n; /* n = 0: empty */
+        uint8_t kind, ctx, pos, n; /* LAUNCH_READS with n = 0: empty */
     } launch;
     struct {
         uint64_t addr;
@@ -116,7 +153,7 @@ struct dmt_cycle {
     unsigned bq_head, bq_n;
     struct answer respq[2];
     unsigned resp_head, resp_n;
-    struct pwc pwc[PWC_CACHES];
+    struct pwc pwc[PWC_CACHES], npwc[PWC_CACHES]; /* virtual and physical kind */
     struct fill fill;
 
     /* CSR port and registers */
@@ -129,9 +166,25 @@ struct dmt_cycle {
     uint8_t refusal[DMT_SETS_MAX][DMT_TEA_MAX];
     uint8_t event[WINDOWS], mask[WINDOWS];
     uint64_t bus_addr;
+    uint32_t gtea_fault;
     uint64_t count[COUNTERS];
     bool count_clear; /* CNT_CLEAR executes in this cycle */
-    struct tea_list list[SIZES];
+    uint8_t settle;
+    struct {
+        enum loader_phase phase;
+        uint8_t set, reg, last; /* register looked at, and the last one */
+        bool by_id;             /* only registers of gTEA id */
+        uint16_t id;
+        uint64_t addr;          /* emitted in FIRST and SECOND */
+        uint64_t base;          /* word 0 */
+        uint8_t got;
+        bool error;
+    } loader;
+
+    /* Functions of the registers above, kept because every match asks for them. */
+    struct tea_list list[DMT_SETS_MAX][SIZES];
+    uint8_t entering;                /* stage */
+    uint64_t key[DMT_SETS_MAX];      /* of its cached entries, without prefix, per stage */
 };
 
 /* Registers of the CSR port to their reset values. Everything is zero before. */
@@ -141,7 +194,7 @@ void cycle_csr_reset(struct dmt_cycle *m);
  * Sets the s_* outputs; the caller sets the others. */
 void cycle_csr_edge(struct dmt_cycle *m, const struct dmt_in *in);
 
-/* Drop paging-structure entries: of one PCID, or all when pcid is negative. */
-void cycle_flush(struct dmt_cycle *m, int pcid);
+/* One clock of the loader, active since before this cycle. */
+void cycle_loader_edge(struct dmt_cycle *m, const struct dmt_in *in);
 
 #endif

@@ -92,7 +92,7 @@ struct blocks {
 
 struct survey {
     unsigned levels, maxpa;
-    bool nxe, no_memory;
+    bool nxe, ept, mbec, no_memory;
     uint8_t allow[6]; /* [level]: rights of the entry of that level and all above */
     bool bad[6];      /* [level]: some entry from there up has a reserved bit */
     struct blocks size[SIZES];
@@ -127,10 +127,17 @@ static bool survey_entry(void *user, unsigned level, uint64_t va, uint64_t addr,
         }
         return true;
     }
-    uint8_t allow = (uint8_t)(((entry & DMT_PTE_W) != 0) | ((entry & DMT_PTE_U) != 0) << 1 |
-                              ((entry & DMT_PTE_XD) == 0 || !s->nxe) << 2);
-    bool bad = (entry & DMT_PTE_FRAME) >> s->maxpa != 0 || ((entry & DMT_PTE_XD) != 0 && !s->nxe) ||
-               (level >= 4 && (entry & DMT_PTE_PS) != 0);
+    uint8_t allow;
+    bool bad = (entry & DMT_PTE_FRAME) >> s->maxpa != 0;
+    if (s->ept) { /* readable, or it would not be visited; X (bit 2) and XU (bit 10) share one allow bit */
+        allow = (uint8_t)((entry >> 1 & 1) | 2 | (entry & 4));
+        bad = bad || (entry & (level >= 4 ? 0xf8 : 0x78)) != 0 ||
+              (s->mbec && (entry >> 10 & 1) != (entry >> 2 & 1));
+    } else {
+        allow = (uint8_t)(((entry & DMT_PTE_W) != 0) | ((entry & DMT_PTE_U) != 0) << 1 |
+                          ((entry & DMT_PTE_XD) == 0 || !s->nxe) << 2);
+        bad = bad || ((entry & DMT_PTE_XD) != 0 && !s->nxe) || (level >= 4 && (entry & DMT_PTE_PS) != 0);
+    }
     if (level < s->levels) {
         allow &= s->allow[level + 1];
         bad = bad || s->bad[level + 1];
@@ -455,7 +462,8 @@ enum dmt_tea_status dmt_tea_layout(struct dmt_table *t, const struct dmt_vma *ar
                                    const struct dmt_tea_options *o, struct dmt_tea *tea,
                                    struct dmt_tea_report *report)
 {
-    struct survey survey = {.levels = t->levels, .maxpa = o->maxpa, .nxe = o->nxe};
+    struct survey survey = {
+        .levels = t->levels, .maxpa = o->maxpa, .nxe = o->nxe, .ept = o->ept, .mbec = o->mbec};
     struct plan plan = {.vmas = n, .survey = &survey};
     struct cluster *c = NULL;
     enum dmt_tea_status status = DMT_TEA_NO_MEMORY;

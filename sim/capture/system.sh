@@ -36,6 +36,7 @@ here=$(dirname "$(readlink -f "$0")")
 for tool in qemu-system-x86_64 busybox valgrind cpio zstd dpkg; do
     command -v $tool > /dev/null || { echo "system.sh: $tool is not installed" >&2; exit 2; }
 done
+. "$here/monitor.sh"
 mkdir -p "$out"
 work=$(mktemp -d)
 qemu=
@@ -90,23 +91,6 @@ qemu-system-x86_64 -accel "${ACCEL:-tcg}" -cpu "$cpu" -smp 1 -m "$mem" -nodefaul
     -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" &
 qemu=$!
 exec 3> "$work/qmp.in" 4< "$work/qmp.out"
-answer() { # next reply of the monitor that is not an event
-    local line
-    while read -r line <&4; do
-        case $line in
-            *'"event"'* | *'"QMP"'*) ;;
-            *'"error"'*) echo "system.sh: monitor: $line" >&2; return 1 ;;
-            *) printf '%s\n' "$line"; return ;;
-        esac
-    done
-    echo "system.sh: QEMU has ended" >&2
-    return 1
-}
-qmp() { echo "$1" >&3; answer; }
-monitor() { # a human monitor command, its text on stdout
-    qmp '{"execute":"human-monitor-command","arguments":{"command-line":"'"$1"'"}}' |
-        sed -e 's/^{"return": "//' -e 's/"}\r*$//' -e 's/\\r\\n/\n/g'
-}
 qmp '{"execute":"qmp_capabilities"}' > /dev/null
 
 echo "system.sh: guest is running, waiting for $records records"
@@ -128,8 +112,7 @@ for try in $(seq 200); do
     sleep 0.1$((try % 10))
 done
 monitor "info registers" > "$out/registers.txt"
-qmp '{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:'"$work/core"'"}}' \
-    > /dev/null
+dump "$work/core"
 
 # ---- QEMU's own translations: the first page of every area and every 61st page after it
 awk '{ split($1, r, "-"); print r[1], r[2] }' "$out/maps" | while read -r from to; do

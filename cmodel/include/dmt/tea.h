@@ -21,7 +21,8 @@ struct dmt_tea_options {
     unsigned
         bubble_percent; /**< areas are clustered while at most so much of the TEA serves no area (paper: 2) */
     unsigned maxpa;     /**< MAXPHYADDR in bits, as in dmt_state */
-    bool nxe;           /**< EFER.NXE */
+    bool nxe;           /**< EFER.NXE; true for NPT */
+    bool ept, mbec;     /**< the table is EPT, with mode-based execute control */
     struct dmt_frames frames; /**< where TEAs come from */
 };
 
@@ -43,7 +44,9 @@ enum dmt_tea_status {
     DMT_TEA_NO_MEMORY
 };
 
-/** Lay the leaf tables of the areas into TEAs.
+/** Lay the leaf tables of the areas into TEAs. The table may be a second
+ * stage: areas are then ranges of the addresses it translates. In EPT, entries
+ * that cannot be read (execute-only) count as absent.
  *
  * Areas are taken in units of leaf tables (2 MiB), joined while bubbles allow,
  * and served largest first; each gets a register for every page size that has
