@@ -311,7 +311,7 @@ module dmt_walk_step #(
     wire [51:0] yield = leaf ? base | in_page : base | {40'd0, slot, 3'd0};
 
     wire [2:0]  left = is_v ? walk_i[`DMT_WALK_V_LEFT] : is_s1 ? walk_i[`DMT_WALK_S1_LEFT] : 3'd0;
-    wire        next_size = no_count && undecided && |left;
+    wire        next_size = no_count && undecided && !excl && |left;
     wire        restart   = no_count && !next_size;
 
     assign wait_o   = valid_i && tea && !last_i && !b_i;

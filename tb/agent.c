@@ -53,13 +53,14 @@ void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t 
     struct dmt_mem *mem = a->mem;
     const struct dmt_mem *pristine = a->pristine;
     const uint64_t *ept = a->ept;
-    unsigned disturb = a->disturb, ept_n = a->ept_n;
+    unsigned disturb = a->disturb, heal = a->heal, ept_n = a->ept_n;
     uint64_t max_pfn = a->max_pfn, pokes = a->pokes;
 
     memset(a, 0, sizeof(*a));
     a->mem = mem;
     a->pristine = pristine;
     a->disturb = disturb;
+    a->heal = heal;
     a->ept = ept;
     a->ept_n = ept_n;
     a->max_pfn = max_pfn;
@@ -69,10 +70,12 @@ void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t 
     rng_seed(&a->rng, seed, 0xa9e);
 }
 
-static unsigned latency(struct agent *a)
+static unsigned latency(struct agent *a, uint64_t addr)
 {
     const struct agent_profile *p = &a->profile;
 
+    if (a->clocks)
+        return a->clocks(a->clocks_user, addr);
     switch (p->latency) {
     case AGENT_UNIFORM:
         return p->lo + (unsigned)rng_below(&a->rng, p->hi - p->lo + 1);
@@ -118,13 +121,27 @@ static bool is_ept(const struct agent *a, uint64_t addr)
     return false;
 }
 
+/* Put an entry back: the one broken first, or this one. */
+static void heal(struct agent *a, uint64_t addr)
+{
+    uint64_t was;
+
+    if (a->broken_n) {
+        addr = a->broken_entry[0];
+        a->broken_n--;
+        memmove(&a->broken_entry[0], &a->broken_entry[1], a->broken_n * sizeof(addr));
+    }
+    if (a->pristine && dmt_mem_read(a->pristine, addr, &was))
+        agent_poke(a, addr, was);
+}
+
 /* Another processor changes an entry, mostly one that a walk has just read:
  * the accessed, dirty and present bits, the rights, the frame, or back to
  * what it was so that the tables do not decay. */
 static void disturb(struct agent *a)
 {
     uint64_t r = rng_next(&a->rng);
-    uint64_t addr = a->recent[r & 15], value, was;
+    uint64_t addr = a->recent[r & 15], value;
     unsigned what = r >> 8 & 31, accessed;
 
     if (!addr || !dmt_mem_read(a->mem, addr, &value))
@@ -134,28 +151,33 @@ static void disturb(struct agent *a)
         if (!dmt_mem_read(a->mem, addr, &value))
             return;
     }
+    if (what < a->heal) {
+        heal(a, addr);
+        return;
+    }
     accessed = is_ept(a, addr) ? 8 : 5;
-    if (what < 12) {
-        if (a->pristine && dmt_mem_read(a->pristine, addr, &was))
-            value = was;
-    } else if (what < 17) {
+    what = (unsigned)rng_below(&a->rng, 20);
+    if (what < 5) {
         value ^= 1ull << accessed;
-    } else if (what < 21) {
+    } else if (what < 9) {
         value ^= 2ull << accessed;
-    } else if (what < 24) {
+    } else if (what < 12) {
         value &= ~(3ull << accessed);
-    } else if (what < 26) {
-        value ^= 1;
-    } else if (what < 28) {
-        value ^= 1ull << (r >> 20 & 1 ? 1 : 2);
-    } else if (what < 29) {
-        value ^= 1ull << 7;
-    } else if (what < 30) {
-        value ^= 1ull << 63;
-    } else if (what < 31) {
-        value ^= 1ull << (r >> 20 & 63);
     } else {
-        value = (value & ~0x000ffffffffff000ull) | rng_below(&a->rng, a->max_pfn ? a->max_pfn : 1) << 12;
+        if (what < 14)
+            value ^= 1;
+        else if (what < 16)
+            value ^= 1ull << (r >> 20 & 1 ? 1 : 2);
+        else if (what < 17)
+            value ^= 1ull << 7;
+        else if (what < 18)
+            value ^= 1ull << 63;
+        else if (what < 19)
+            value ^= 1ull << (r >> 20 & 63);
+        else
+            value = (value & ~0x000ffffffffff000ull) | rng_below(&a->rng, a->max_pfn ? a->max_pfn : 1) << 12;
+        if (a->broken_n < 16)
+            a->broken_entry[a->broken_n++] = addr;
     }
     agent_poke(a, addr, value);
 }
@@ -294,7 +316,7 @@ void agent_edge(struct agent *a, const struct dmt_out *out, const struct dmt_in 
 
             rd->addr = out->m_araddr & ~7ull;
             rd->lock = out->m_arlock;
-            rd->due = a->now + latency(a);
+            rd->due = a->now + latency(a, rd->addr);
             a->count[id]++;
             a->waiting |= 1ull << id;
             if (!a->profile.reorder) {
@@ -317,7 +339,7 @@ void agent_edge(struct agent *a, const struct dmt_out *out, const struct dmt_in 
         w->addr = a->aw[a->aw_head].addr;
         w->id = a->aw[a->aw_head].id;
         w->data = a->wdata[a->w_head];
-        w->due = a->now + latency(a);
+        w->due = a->now + latency(a, w->addr);
         a->aw_head = (a->aw_head + 1) % AGENT_IDS;
         a->w_head = (a->w_head + 1) % AGENT_IDS;
         a->aw_count--;

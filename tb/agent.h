@@ -59,9 +59,12 @@ struct agent {
     struct rng rng;
     uint64_t now;                    /**< cycles driven since agent_reset() */
     unsigned disturb;                /**< a cycle has a store of the concurrent writer, out of 65536 */
+    unsigned heal;                   /**< that many of 32 stores put back what others have broken */
     const uint64_t *ept;             /**< frames of EPT tables, which the concurrent writer changes as such */
     unsigned ept_n;
     uint64_t max_pfn;                /**< the concurrent writer puts frames below this into entries */
+    unsigned (*clocks)(void *user, uint64_t addr); /**< latency of an access, in place of the profile's; may be NULL */
+    void *clocks_user;
     uint64_t pokes;                  /**< words stored by others than the block */
     const char *broken;              /**< a promise that the block broke, or NULL */
 
@@ -90,11 +93,13 @@ struct agent {
     uint64_t reservation[AGENT_IDS];
     uint64_t recent[16]; /* addresses read last */
     unsigned recent_next;
+    uint64_t broken_entry[16]; /* entries that the concurrent writer broke, oldest first */
+    unsigned broken_n;
     int stopped; /* channel that is starved, or -1 */
     uint64_t stop_until;
 };
 
-/** Start over: nothing outstanding, cycle 0. Keeps mem, pristine, disturb, ept and max_pfn. */
+/** Start over: nothing outstanding, cycle 0. Keeps mem, pristine, disturb, heal, ept and max_pfn. */
 void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t seed);
 
 /** Set the PTE port's inputs of this cycle. */

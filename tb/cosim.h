@@ -205,7 +205,10 @@ struct cosim_options {
     uint64_t cycles;                 /**< stop after this many clocks; 0: no limit */
     uint64_t epoch_cycles;           /**< random runs: clocks until reset with a new scenario; 0: 20000 */
     const char *profile;             /**< cosim_profiles[] name; NULL: random runs mix, replay fixed-20 */
-    uint8_t mode;                    /**< random runs: DMT_MODE_NATIVE, _VIRT, _NESTED; 0: all that the sets allow */
+    uint8_t mode;                    /**< random runs: DMT_MODE_NATIVE .. _NESTED; 0: those the sets allow */
+    /** May be NULL: clocks until an access to this hPA is answered, at least 1, in place of the profile's. */
+    unsigned (*latency)(void *user, uint64_t addr);
+    void *latency_user;
     bool changes;                    /**< random runs: live CSR writes, INV, concurrent memory writer */
     struct cosim_source *source;     /**< NULL: random stimuli */
     unsigned outstanding;            /**< replay: requests in flight; 0: as many as the block takes */

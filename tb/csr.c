@@ -187,8 +187,9 @@ static void program_tea(struct csr *c, const struct dmt_config *config, unsigned
                 h->resolution = DMT_RESOLUTION_NOT_TRIED;
         }
         if (h->valid && h->kind == DMT_KIND_GTEA && !same_resolution(h, w)) {
-            push_gtea(c, w->resolution == DMT_RESOLUTION_REVOKED ? DMT_GTEA_OP_REVOKE : DMT_GTEA_OP_RESOLVE, k,
-                      w->gtea);
+            push_gtea(c,
+                      w->resolution == DMT_RESOLUTION_REVOKED ? DMT_GTEA_OP_REVOKE : DMT_GTEA_OP_RESOLVE,
+                      k, w->gtea);
             *h = *w;
         }
     }
@@ -222,8 +223,8 @@ const char *csr_program(struct csr *c, const struct dmt_config *config, struct d
         have->shadow.root = 0;
     }
     if (config->sets == 3)
-        program_s2(c, DMT_HOST_BASE + DMT_HOST_SHADOW_CTL, DMT_HOST_BASE + DMT_HOST_SHADOW_ROOT, &have->shadow,
-                   &want->shadow);
+        program_s2(c, DMT_HOST_BASE + DMT_HOST_SHADOW_CTL, DMT_HOST_BASE + DMT_HOST_SHADOW_ROOT,
+                   &have->shadow, &want->shadow);
     for (unsigned k = 0; k < config->sets; k++) {
         program_level(c, k, &have->level[k], &want->level[k]);
         if (k + 1 < config->sets)

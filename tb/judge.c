@@ -131,6 +131,78 @@ static void erase(struct judge *j, int slot)
     j->spare[j->spare_n++] = (int16_t)slot;
 }
 
+/* ------------------------------------------------------------ isolation
+ * From the bus and the registers alone, not from the model. */
+
+/* Is it an entry that the host wrote: of stage 0, or of the shadow table? */
+static bool of_host(const struct dmt_state *state, const struct judge_event *e)
+{
+    return e->stage == 0 || (e->stage == 1 && !e->tea && state->mode == DMT_MODE_NESTED && !state->full);
+}
+
+/* Has an entry that the host wrote, among the first n that this walk has read, named this frame? */
+static bool named_by_host(const struct judge *j, const struct judge_walk *w, unsigned n, uint64_t frame)
+{
+    while (n--) {
+        const struct judge_event *e = &w->event[n];
+        uint64_t mask = E_FRAME;
+
+        if (e->write || e->resp >= DMT_RESP_SLVERR || !of_host(&j->shadow.state, e))
+            continue;
+        if (e->level == 1 || (e->level <= 3 && (e->data & E_PS)))
+            mask = E_FRAME << 9 * (e->level - 1) & E_FRAME;
+        if (((e->data ^ frame) & mask) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* May a fetch of register t of this stage read here? In the range of a
+ * register of set 0, or inside the gTEA that a register has resolved. */
+static bool tea_granted(const struct dmt_tea *t, const struct judge_event *e)
+{
+    if (!t->valid)
+        return false;
+    if (t->kind == DMT_KIND_GTEA)
+        return t->resolution == DMT_RESOLUTION_OK && e->addr >> 12 >= t->gtea_base &&
+               (e->addr >> 12) - t->gtea_base < t->gtea_pages;
+    return e->addr >= t->base_pfn << 12 &&
+           (e->addr - (t->base_pfn << 12)) / 8 <= (t->pages - 1) >> 9 * t->sz;
+}
+
+/* May the walk have made its last read? Of a TEA as its register says, when
+ * it lies in host memory; else at a root of the host's, where an entry of the
+ * host's led in this walk, in a table cached when the walk came here, and in
+ * an exclusive read where it has read before. */
+static bool granted(const struct judge *j, const struct judge_walk *w)
+{
+    const struct dmt_state *state = &j->shadow.state;
+    const struct judge_event *e = &w->event[w->n - 1];
+    const struct dmt_tea *t = &state->tea[e->stage][e->index];
+    uint64_t frame = e->addr & E_FRAME;
+
+    if (e->tea && (!e->stage || t->kind == DMT_KIND_GTEA))
+        return tea_granted(t, e);
+    if (!e->tea && of_host(state, e) &&
+        frame == (e->stage                         ? state->shadow.root
+                  : state->mode == DMT_MODE_NATIVE ? state->level[0].cr3 & E_FRAME
+                                                   : state->s2[0].root))
+        return true;
+    for (unsigned i = 0; i < w->n - 1 && e->lock; i++) {
+        if (!w->event[i].write && w->event[i].addr == e->addr)
+            return true;
+    }
+    for (unsigned i = 0; i < w->matches[1] && !e->tea && e->level <= 3; i++) {
+        const struct judge_match *m = &w->match[1][i];
+
+        for (unsigned k = 0; k < m->n[e->level - 1]; k++) {
+            if (m->stage == e->stage && m->version[e->level - 1][k].table == frame)
+                return true;
+        }
+    }
+    return named_by_host(j, w, w->n - 1, frame);
+}
+
 /* ------------------------------------------------------------ replay through the architectural model */
 
 struct replay {
@@ -156,68 +228,9 @@ static void differ(struct replay *r, const char *signal, uint64_t expected, uint
     snprintf(r->text, sizeof(r->text), "%s (event %u of the walk)", text, r->at);
 }
 
-/* ---- isolation: from the bus and the registers alone, not from the model */
-
-/* Is it an entry that the host wrote: of stage 0, or of the shadow table? */
-static bool of_host(const struct dmt_state *state, const struct judge_event *e)
-{
-    return e->stage == 0 || (e->stage == 1 && !e->tea && state->mode == DMT_MODE_NESTED && !state->full);
-}
-
-/* Has an entry that the host wrote, and that this walk has read, named this frame of host memory? */
-static bool named_by_host(const struct replay *r, uint64_t frame)
-{
-    for (unsigned i = r->at; i--;) {
-        const struct judge_event *e = &r->walk->event[i];
-        bool leaf = e->level == 1 || (e->level <= 3 && (e->data & E_PS));
-        uint64_t mask = leaf ? E_FRAME << 9 * (e->level - 1) & E_FRAME : E_FRAME;
-
-        if (!e->write && of_host(&r->j->shadow.state, e) && ((e->data ^ frame) & mask) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* May a TEA fetch read here? In the range of a register of set 0, or inside
- * the gTEA that a register has resolved. Where a KIND PA register of a set
- * above lies, the host's entries say, as for a walk. */
-static bool tea_granted(const struct dmt_state *state, const struct judge_event *e)
-{
-    const struct dmt_tea *t = &state->tea[e->stage][e->index];
-
-    if (!t->valid)
-        return false;
-    if (t->kind == DMT_KIND_GTEA)
-        return t->resolution == DMT_RESOLUTION_OK && e->addr >> 12 >= t->gtea_base &&
-               (e->addr >> 12) - t->gtea_base < t->gtea_pages;
-    return e->stage || (e->addr >= t->base_pfn << 12 &&
-                        (e->addr - (t->base_pfn << 12)) / 8 <= (t->pages - 1) >> 9 * t->sz);
-}
-
-/* May a walk read here? At a root of the host's; where an entry of the host's
- * led in this walk; in a cached table of which that was checked. */
-static bool granted(const struct replay *r, const struct judge_event *e)
-{
-    const struct dmt_state *state = &r->j->shadow.state;
-    uint64_t frame = e->addr & E_FRAME;
-
-    if (e->tea && (!e->stage || state->tea[e->stage][e->index].kind == DMT_KIND_GTEA))
-        return true; /* checked when it was read */
-    if (!e->tea && of_host(state, e) &&
-        frame == (e->stage                         ? state->shadow.root
-                  : state->mode == DMT_MODE_NATIVE ? state->level[0].cr3 & E_FRAME
-                                                   : state->s2[0].root))
-        return true;
-    for (unsigned i = 0; i < r->starts; i++) {
-        if (r->walk->start[i].level && r->walk->start[i].table == frame)
-            return true;
-    }
-    return named_by_host(r, frame);
-}
-
 static const struct judge_event *pop(struct replay *r, const struct dmt_ref *ref, bool write)
 {
-    const struct judge_event *e = &r->walk->event[r->at];
+    const struct judge_event *e;
 
     if (r->wrong || (r->so_far && r->at >= r->walk->n))
         return NULL;
@@ -226,6 +239,7 @@ static const struct judge_event *pop(struct replay *r, const struct dmt_ref *ref
                write ? "an A/D write is missing" : "a read is missing");
         return NULL;
     }
+    e = &r->walk->event[r->at];
     if (e->write != write) {
         differ(r, write ? "wt_upd_addr" : "wt_ref_addr", ref->addr, e->addr,
                write ? "a read where an A/D write is due" : "an A/D write where a read is due");
@@ -243,8 +257,6 @@ static const struct judge_event *pop(struct replay *r, const struct dmt_ref *ref
         differ(r, "wt_ref_index", ref->index, e->index, "wrong TEA register");
     else if (!write && e->lock != ref->exclusive)
         differ(r, "wt_ref_lock", ref->exclusive, e->lock, "wrong exclusivity");
-    else if (!write && !granted(r, e))
-        differ(r, "m_araddr", 0, e->addr, "a read of memory that the host has not granted");
     r->at++;
     return r->wrong ? NULL : e;
 }
@@ -267,20 +279,19 @@ static enum dmt_resp replay_write(void *user, const struct dmt_ref *ref, uint64_
     return e && !r->wrong ? e->resp : DMT_RESP_STOP;
 }
 
-/* An array of structures with room for one more, or false. */
-static bool grow(void **array, unsigned *room, unsigned n, size_t size)
+/* The array of n structures, grown when there is no room for one more; NULL: out of memory, and the array
+ * is as it was. */
+static void *grow(void *array, unsigned *room, unsigned n, size_t size)
 {
     unsigned more = *room ? 2 * *room : 64;
     void *bigger;
 
     if (n < *room)
-        return true;
-    bigger = realloc(*array, more * size);
-    if (!bigger)
-        return false;
-    *array = bigger;
-    *room = more;
-    return true;
+        return array;
+    bigger = realloc(array, more * size);
+    if (bigger)
+        *room = more;
+    return bigger;
 }
 
 /* What caches hold, while it does not show yet where the walk begins. */
@@ -339,7 +350,7 @@ static bool replay_start(void *user, uint8_t stage, uint64_t va, uint8_t *level,
     if (r->wrong)
         return false;
     if (r->starts == w->starts) {
-        struct judge_start start;
+        struct judge_start start, *all;
 
         if (r->at >= w->n) {
             if (r->so_far)
@@ -351,10 +362,12 @@ static bool replay_start(void *user, uint8_t stage, uint64_t va, uint8_t *level,
                    "the walk starts below the root where no cached entry may send it");
             return false;
         }
-        if (!grow((void **)&w->start, &w->start_room, w->starts, sizeof(*w->start))) {
+        all = grow(w->start, &w->start_room, w->starts, sizeof(*all));
+        if (!all) {
             r->memory = true;
             return false;
         }
+        w->start = all;
         w->start[w->starts++] = start;
     }
     s = &w->start[r->starts++];
@@ -371,7 +384,7 @@ static void replay_fill(void *user, uint8_t stage, uint64_t va, uint8_t level, u
 
     if (r->wrong || !r->so_far || r->at != r->walk->n)
         return;
-    if (!named_by_host(r, table & E_FRAME))
+    if (!named_by_host(r->j, r->walk, r->at, table & E_FRAME))
         differ(r, "m_araddr", 0, table, "a table to be cached lies in memory that the host has not granted");
     else if (!shadow_fill(&r->j->shadow, stage, va, level, table & E_FRAME, rights, r->j->now))
         r->memory = true;
@@ -500,22 +513,26 @@ static bool trace_request(struct judge *j, const struct dmt_out *out)
 static struct judge_walk *event_walk(struct judge *j, uint64_t order, const char *signal)
 {
     int slot = find(j, (uint32_t)order);
+    struct judge_event *event;
+    struct judge_walk *w;
 
     j->order = (uint32_t)order;
     if (slot < 0 || !j->walk[slot].left) {
         fail(j, signal, 0, order, "no such walk is in flight");
         return NULL;
     }
-    if (j->walk[slot].n == JUDGE_EVENTS) {
+    w = &j->walk[slot];
+    if (w->n == JUDGE_EVENTS) {
         fail(j, signal, JUDGE_EVENTS, JUDGE_EVENTS + 1, "the walk does not come to an end");
         return NULL;
     }
-    if (!grow((void **)&j->walk[slot].event, &j->walk[slot].room, j->walk[slot].n,
-              sizeof(struct judge_event))) {
+    event = grow(w->event, &w->room, w->n, sizeof(*event));
+    if (!event) {
         fail(j, "", 0, 0, "out of memory");
         return NULL;
     }
-    return &j->walk[slot];
+    w->event = event;
+    return w;
 }
 
 static bool trace_ref(struct judge *j, const struct dmt_out *out)
@@ -554,10 +571,10 @@ static bool trace_ref(struct judge *j, const struct dmt_out *out)
                                .lock = (uint8_t)out->wt_ref_lock };
     j->shadow.counter[CNT_READ]++;
     j->stats->reads++;
-    if (e->stage >= j->shadow.config.sets)
-        return fail(j, "wt_ref_stage", 0, e->stage, "no such stage");
-    if (e->tea && !tea_granted(&j->shadow.state, e))
-        return fail(j, "m_araddr", 0, e->addr, "a TEA fetch outside of what its register may reach");
+    if (e->stage >= j->shadow.config.sets || e->level < 1 || e->level > (e->tea ? 3 : 5))
+        return fail(j, "wt_ref_level", 0, e->level, "no such entry of stage %u", e->stage);
+    if (!granted(j, w))
+        return fail(j, "m_araddr", 0, e->addr, "a read of memory that was not granted to the walk");
     return step(j, w, out);
 }
 
@@ -982,8 +999,6 @@ static bool request(struct judge *j, const struct dmt_in *in)
         return fail(j, "req_ready", 0, 1, "more requests taken than the block has room for");
     slot = j->spare[--j->spare_n];
     w = &j->walk[slot];
-    if (!grow((void **)&w->event, &w->room, 0, sizeof(*w->event)))
-        return fail(j, "", 0, 0, "out of memory");
     w->order = j->next_order++;
     w->left = false;
     w->id = -1;

@@ -171,7 +171,9 @@ static void print_event(FILE *f, const struct event *e)
                 (unsigned)(e->c >> 2), e->a, e->b, resp_names[e->c & 3]);
         break;
     case K_END:
-        fprintf(f, "walk %" PRIu32 " answers %s %s 0x%013" PRIx64 " error 0x%" PRIx64 " stage %u paths %s %s %s\n",
+        fprintf(f,
+                "walk %" PRIu32 " answers %s %s 0x%013" PRIx64 " error 0x%" PRIx64
+                " stage %u paths %s %s %s\n",
                 e->order, name_of(e->a & 15, status_names, sizeof(status_names) / sizeof(*status_names)),
                 (e->a & 15) == DMT_STATUS_OK ? "pa" : "addr", e->b, e->c, (unsigned)(e->a >> 4 & 3),
                 path_names[e->a >> 6 & 3], path_names[e->a >> 8 & 3], path_names[e->a >> 10 & 3]);
@@ -515,10 +517,12 @@ static bool begin_epoch(struct run *r, struct rng *rng)
     r->agent.ept = r->stimulus.ept;
     r->agent.ept_n = r->stimulus.ept_n;
     /* The more entries a translation rests on, the fewer are changed under it. */
-    r->agent.disturb =
-        o->changes && !o->source ? rates[rng_below(rng, 4)] >> 2 * r->stimulus.entering : 0;
+    r->agent.disturb = o->changes && !o->source ? rates[rng_below(rng, 4)] >> r->stimulus.entering : 0;
+    r->agent.heal = r->stimulus.entering ? 20 : 12;
     r->agent.pokes = pokes;
     agent_reset(&r->agent, &profile, seed);
+    r->agent.clocks = o->latency;
+    r->agent.clocks_user = o->latency_user;
     if (r->judge) {
         r->judge->source = o->source;
         if (!judge_reset(r->judge, &r->config, &r->stats))

@@ -116,8 +116,8 @@ static bool has_cache(const struct shadow *s, unsigned stage, unsigned level)
     return level >= 2 && level <= 4 && entries[stage + 1u != s->state.mode][level - 2];
 }
 
-bool shadow_fill(struct shadow *s, unsigned stage, uint64_t va, unsigned level, uint64_t table, uint8_t rights,
-                 uint64_t now)
+bool shadow_fill(struct shadow *s, unsigned stage, uint64_t va, unsigned level, uint64_t table,
+                 uint8_t rights, uint64_t now)
 {
     struct fact key, *f;
 

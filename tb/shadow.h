@@ -85,8 +85,8 @@ bool shadow_read(const struct shadow *s, unsigned addr, uint64_t *data, enum dmt
 /** The entry of `level` (4..2) for va of this stage leads to table with these
  * rights, and is cached, by a step that the trace port shows in cycle now.
  * False: out of memory. */
-bool shadow_fill(struct shadow *s, unsigned stage, uint64_t va, unsigned level, uint64_t table, uint8_t rights,
-                 uint64_t now);
+bool shadow_fill(struct shadow *s, unsigned stage, uint64_t va, unsigned level, uint64_t table,
+                 uint8_t rights, uint64_t now);
 
 /** What a cache may send va of this stage to after its entry of `level`, in a
  * match that the trace port shows in cycle now: the first one, or a later one

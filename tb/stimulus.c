@@ -276,8 +276,8 @@ static uint64_t random_pointer(struct stimulus *s, const struct tables *t, unsig
 /* Fill a table: the first entries point to its children (child frames are
  * consecutive), some more point to them again, the rest are leaves, holes, and
  * pointers to frames that do not exist. */
-static bool fill_table(struct stimulus *s, const struct tables *t, uint64_t pfn, unsigned level, uint64_t child,
-                       unsigned child_n)
+static bool fill_table(struct stimulus *s, const struct tables *t, uint64_t pfn, unsigned level,
+                       uint64_t child, unsigned child_n)
 {
     unsigned aliases = !child_n ? 0 : level == 2 ? ALIASES_2 : ALIASES_3;
     uint8_t *frame = dmt_mem_add(s->mem, host_frame(s, t, pfn));
@@ -542,10 +542,10 @@ static bool build_gteas(struct stimulus *s, unsigned set)
     for (unsigned i = 0; i < s->block_n[set - 1]; i++) {
         struct block *b = &s->block[set - 1][i];
 
-        b->id = 1 + i + 7 * (unsigned)rng_below(r, (entries - 1) / 8);
+        b->id = 1 + i + STIMULUS_BLOCKS * (unsigned)rng_below(r, (entries - 1) / STIMULUS_BLOCKS);
         dmt_mem_write(s->mem, g->table + 16 * b->id, b->host << 12 | 1);
         dmt_mem_write(s->mem, g->table + 16 * b->id + 8,
-                      odds(r, 3, 4) ? STIMULUS_BLOCK_FRAMES : 1 + rng_below(r, STIMULUS_BLOCK_FRAMES));
+                      odds(r, 7, 8) ? STIMULUS_BLOCK_FRAMES : 1 + rng_below(r, STIMULUS_BLOCK_FRAMES));
     }
     return true;
 }
@@ -579,7 +579,8 @@ static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
         t->pages = (1ull << 52) - t->base_vpn;
     if (odds(r, 1, 3))
         t->pages = 1 + rng_next(r) % t->pages;
-    switch (rng_below(r, 48)) {
+    /* Every translation rests on the lower sets, so these are mostly sound. */
+    switch (rng_below(r, set < s->entering ? 400 : 48)) {
     case 0: /* the first page is not on a table boundary */
         t->base_vpn += rng_below(r, 512);
         break;
@@ -842,16 +843,19 @@ static void random_gtea(struct stimulus *s)
         csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_GTEA_ENTRIES1 + step, g->entries);
         break;
     case 3:
-        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_GTEA_TABLE1 + step, rng_next(r) >> rng_below(r, 40));
+        /* Anything, or so near the end of memory that the table passes it. */
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_GTEA_TABLE1 + step,
+                 odds(r, 1, 2) ? rng_next(r) >> rng_below(r, 40)
+                               : (1ull << s->base.maxpa) - 4096 * (1 + rng_below(r, 4)));
         if (odds(r, 1, 2))
             push_gtea(s, DMT_GTEA_OP_RESOLVE, set, id);
         csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_GTEA_TABLE1 + step, g->table);
         break;
     case 4: /* the table's memory: seen by registers that are resolved from now on */
-    case 5:
         if (id < g->entries)
             agent_poke(s->agent, addr, random_gtea_word(s, addr >> 3 & 1));
         break;
+    case 5:
     case 6:
     case 7:
         if (id < g->entries && dmt_mem_read(s->pristine, addr & ~8ull, &was)) {
@@ -864,7 +868,7 @@ static void random_gtea(struct stimulus *s)
     case 8:
     case 9:
         push_gtea(s, DMT_GTEA_OP_REVOKE, set, id);
-        if (odds(r, 1, 2))
+        if (odds(r, 3, 4))
             push_gtea(s, DMT_GTEA_OP_RESOLVE, set, id);
         return;
     default:
@@ -897,8 +901,8 @@ static void random_second(struct stimulus *s)
         if (wild)
             csr_push(&s->csr, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2CTL, rng_next(r));
         csr_push(&s->csr, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2CTL,
-                 s2ctl_of(t) ^ (odds(r, 1, 2) ? (rng_next(r) & (DMT_LEVEL_S2CTL_AD_MASK | DMT_LEVEL_S2CTL_MBEC_MASK))
-                                              : 0));
+                 s2ctl_of(t) ^ (rng_next(r) & rng_next(r) &
+                                (DMT_LEVEL_S2CTL_AD_MASK | DMT_LEVEL_S2CTL_MBEC_MASK)));
         break;
     case 4:
         if (wild)

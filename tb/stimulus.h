@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What requester and software do to the block: random scenarios (page tables
  * of every stage in the address spaces below, TEA registers laid over them,
- * gTEAs, requests with locality, live register changes) or a replayed list of requests with software's stores and register changes
- * in between. Drives the request, response and CSR ports. */
+ * gTEAs, requests with locality, live register changes) or a replayed list of
+ * requests with software's stores and register changes in between. Drives the
+ * request, response and CSR ports.
+ */
 #ifndef TB_STIMULUS_H
 #define TB_STIMULUS_H
 

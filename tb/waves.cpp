@@ -49,7 +49,7 @@ std::vector<codes> tables()
     TABLE("path", DMT_PATH_LIST)
 #undef TABLE
 #undef ROW
-    /* Three stages of two bits; in this release stage 0 alone is used. */
+    /* Three stages of two bits. */
     std::string all;
     const char *const name[] = { "-", "TEA", "RADIX", "RESTART" };
     for (unsigned v = 0; v < 64; v++)
@@ -57,7 +57,11 @@ std::vector<codes> tables()
     t.push_back({ "paths", all });
     t.push_back({ "level", "0 -\n1 PTE\n2 PDE\n3 PDPTE\n4 PML4E\n5 PML5E\n" });
     t.push_back({ "resp", "0 OKAY\n1 EXOKAY\n2 SLVERR\n3 DECERR\n" });
-    t.push_back({ "rights", "0 ---\n1 --W\n2 -U-\n3 -UW\n4 X--\n5 X-W\n6 XU-\n7 XUW\n" });
+    std::string rights;
+    for (unsigned v = 0; v < 16; v++)
+        rights += hex(v, 1) + (v & 8 ? " NR" : " ") + (v & 4 ? "X" : "-") + (v & 2 ? "U" : "-") +
+                  (v & 1 ? "W" : "-") + "\n";
+    t.push_back({ "rights", rights });
     return t;
 }
 
@@ -76,8 +80,7 @@ const char *table_of(const std::string &leaf)
         { "_access_o", "access" }, { "_access", "access" }, { "_size_o", "size" },
         { "_path_o", "paths" },    { "_level_o", "level" }, { "_level", "level" },
         { "resp_i", "resp" },      { "resp_o", "resp" },    { "_rights_o", "rights" },
-        { "_rights", "rights" },   { "_mode", "mode" },     { "_mode_o", "mode" },
-        { "_mode_i", "mode" },
+        { "_mode", "mode" },       { "_mode_o", "mode" },   { "_mode_i", "mode" },
     };
 
     if (ends(leaf, "arsize_o") || ends(leaf, "awsize_o"))

@@ -449,7 +449,8 @@ static void expect_legal(const struct drive *d, const struct drive_walk *w)
 
 const struct dmt_result *drive_translate(struct drive *d, const struct dmt_request *request)
 {
-    struct dmt_port port = {d, arch_read, arch_write, arch_start, arch_fill};
+    bool caches = d->config.pwc2_n != 0;
+    struct dmt_port port = {d, arch_read, arch_write, caches ? arch_start : NULL, caches ? arch_fill : NULL};
     struct drive_walk *w;
 
     drive_clear(d);

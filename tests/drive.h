@@ -155,7 +155,8 @@ struct drive {
 /** An engine in reset state with empty memory. The RTL is configuration
  * "default" and the cycle model has its parameters. */
 struct drive *drive_new(enum drive_engine engine, unsigned latency);
-/** The same for a named configuration of the RTL (DRIVE_RTL, DRIVE_CYCLE). */
+/** The same for a named configuration of the RTL. Of it the architectural
+ * model takes the address width, and whether there are caches. */
 struct drive *drive_new_config(enum drive_engine engine, const char *config, unsigned latency);
 void drive_free(struct drive *d);
 

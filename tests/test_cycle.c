@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The cycle model against docs/microarchitecture.md: exact latencies,
- * throughput, bus rules, the CSR port, draining, caches, events, counters.
+ * throughput, bus rules, the CSR port, draining, the loader, caches, events,
+ * counters; one stage first, then several.
  * Every clock of every test also checks the rules that always hold: zero
  * payload while valid is low, stable payload until it is taken, pin widths. */
 #include "dmt/arch.h"
@@ -1377,6 +1378,11 @@ Test(cycle, csr_sets)
             cr_assert_eq(resp, expect, "%#x with %u sets", c[i].addr, sets);
             cr_assert_eq(csr_write(t, c[i].addr, 0, 0xff, NULL), expect);
         }
+        /* settle: two clocks more without requests. */
+        cr_assert_eq(csr_write(t, DMT_LEVEL_CR0, 0, 0xff, NULL), DMT_RESP_OKAY);
+        cr_assert_eq(t->o->req_ready, sets == 1);
+        tick(t);
+        cr_assert_eq(t->o->req_ready, 1);
         set(t, HOST(EVENT), 15);
         /* The last of these writes leaves the mode that the level's commands below are for. */
         for (unsigned mode = DMT_MODE_OFF; mode <= DMT_MODE_NESTED; mode++) {
@@ -2058,6 +2064,14 @@ static void cover(struct bench *t, struct machine *m, unsigned k, unsigned i, un
     load_tea(t, m, k, i);
 }
 
+/* The same over all of memory as level k + 1 sees it, in second stage k. */
+static void cover_memory(struct bench *t, struct machine *m, unsigned k, unsigned i, unsigned kind)
+{
+    uint64_t first = space[k + 1] << 12;
+
+    cover(t, m, k, i, kind, first, 512, entry_in(t, k ? &m->s1 : &m->s0, first, 1), 0);
+}
+
 static const struct dmt_config *uncached(void)
 {
     static struct dmt_config cfg;
@@ -2100,9 +2114,9 @@ static void latencies(unsigned mode, bool full, unsigned L)
 
                 plain_machine(t, &m, mode, full, va);
                 if (s0)
-                    cover(t, &m, 0, 1, DMT_KIND_PA, space[1] << 12, 512, entry_in(t, &m.s0, space[1] << 12, 1), 0);
+                    cover_memory(t, &m, 0, 1, DMT_KIND_PA);
                 if (s1)
-                    cover(t, &m, 1, 2, s1 - 1, space[2] << 12, 512, entry_in(t, &m.s1, space[2] << 12, 1), 0);
+                    cover_memory(t, &m, 1, 2, s1 - 1);
                 if (v)
                     cover(t, &m, e, 3, v - 1, va & ~0x1fffffull, 512, entry_in(t, &m.v, va, 1), 0);
                 if (nested && !full && !s1)
@@ -2115,8 +2129,8 @@ static void latencies(unsigned mode, bool full, unsigned L)
                                  (v ? DMT_PATH_TEA : DMT_PATH_RADIX) << 2 * e
                                      | (nested && !full && !s1 ? 0 : s0 ? DMT_PATH_TEA : DMT_PATH_RADIX)
                                      | (!nested ? 0 : s1 ? DMT_PATH_TEA : DMT_PATH_RADIX) << 2),
-                             refs * (L + 1) + 1 + chains, "covered %u %u %u: %u references, %u chains", v, s1, s0,
-                             refs, chains);
+                             refs * (L + 1) + 1 + chains, "covered %u %u %u: %u references, %u chains", v, s1,
+                             s0, refs, chains);
                 cr_assert_eq(t->last.wt_end_index >> 6 * e & 63, v ? 3 : 0);
                 cr_assert_eq(get(t, HOST(CNT_READ)), refs);
                 cr_assert_eq(get(t, v && (s1 || !nested) && s0 ? HOST(CNT_TEA) : HOST(CNT_RADIX)), 1);
@@ -2148,12 +2162,14 @@ Test(cycle, sizes_of_a_guest)
             unsigned k = 3;
 
             plain_machine(t, &m, DMT_MODE_VIRT, false, va);
-            cover(t, &m, 0, 1, DMT_KIND_PA, space[1] << 12, 512, entry_in(t, &m.s0, space[1] << 12, 1), 0);
+            cover_memory(t, &m, 0, 1, DMT_KIND_PA);
             for (unsigned sz = 0; sz < 3; sz++)
-                cover(t, &m, 1, sz, pa ? DMT_KIND_PA : DMT_KIND_GTEA, va, 512, entry_in(t, &m.v, va, sz + 1), sz);
-            /* The smallest decides: all are read at once; or each size takes a chain, its location and itself. */
+                cover(t, &m, 1, sz, pa ? DMT_KIND_PA : DMT_KIND_GTEA, va, 512, entry_in(t, &m.v, va, sz + 1),
+                      sz);
+            /* The smallest decides: all are read at once; or each takes a chain, its location and itself. */
             cr_assert_eq(hit(t, va, 7 << 12, DMT_PATH_TEA << 2 | DMT_PATH_TEA),
-                         pa ? 3 * (1 + 2 * (L + 1)) + (L + 1) + 1 : 2 * (L + 1) + 1 + (k - 1) + crowded(L, k));
+                         pa ? k * (1 + 2 * (L + 1)) + (L + 1) + 1
+                            : 2 * (L + 1) + 1 + (k - 1) + crowded(L, k));
             cr_assert_eq(get(t, HOST(CNT_READ)), pa ? 7 : 4);
             free_bench(t);
         }
@@ -2190,11 +2206,10 @@ Test(cycle, throughput_of_guests)
         cfg.ctx_n = 32;
         t = new_bench(&cfg, 8);
         plain_machine(t, &m, mode, false, va);
-        cover(t, &m, 0, 0, DMT_KIND_PA, space[1] << 12, 512, entry_in(t, &m.s0, space[1] << 12, 1), 0);
-        cover(t, &m, 1, 0, DMT_KIND_GTEA, e == 2 ? space[2] << 12 : va, 512,
-              entry_in(t, e == 2 ? &m.s1 : &m.v, e == 2 ? space[2] << 12 : va, 1), 0);
+        cover_memory(t, &m, 0, 0, DMT_KIND_PA);
+        cover(t, &m, e, 0, DMT_KIND_GTEA, va, 512, entry_in(t, &m.v, va, 1), 0);
         if (e == 2)
-            cover(t, &m, 2, 0, DMT_KIND_GTEA, va, 512, entry_in(t, &m.v, va, 1), 0);
+            cover_memory(t, &m, 1, 0, DMT_KIND_GTEA);
         t->in.resp_ready = 1;
         drive_request(t, &q, 0);
         ticks(t, 200);
@@ -2262,7 +2277,9 @@ Test(cycle, refusals)
     cr_assert_eq(t->o->resp_stage, 0);
     cr_assert_eq(t->o->wt_end_path, DMT_PATH_RADIX << 2 | DMT_PATH_RADIX);
     take(t);
-    m.s.tea[1][9] = (struct dmt_tea){ .base_vpn = q.va >> 12, .pages = 1, .base_pfn = 1ull << 36, .allow = 7 };
+    m.s.tea[1][9] = (struct dmt_tea){
+        .base_vpn = q.va >> 12, .pages = 1, .base_pfn = 1ull << 36, .allow = 7,
+    };
     load_tea(t, &m, 1, 9);
     cr_assert_eq(translate(t, &q), 3);
     cr_assert_eq(t->o->resp_addr, 1ull << 48);
@@ -2319,10 +2336,11 @@ static uint64_t word3(struct bench *t, unsigned k, unsigned i)
 static unsigned resolve(struct bench *t, unsigned id, unsigned resolution)
 {
     unsigned base = DMT_LEVEL_BASE(1), clocks;
+    uint64_t word0 = 0x5000 | TEA_FLAGS(0) | DMT_KIND_GTEA << DMT_TEA_WORD0_KIND_LSB;
 
     set(t, base + DMT_LEVEL_TEA_WORD1(2), id);
     set(t, base + DMT_LEVEL_TEA_WORD2(2), 1);
-    cr_assert_eq(csr_write(t, base + DMT_LEVEL_TEA_WORD0(2), 0x5000 | TEA_FLAGS(0) | 1 << 3, 0xff, &clocks), 0);
+    cr_assert_eq(csr_write(t, base + DMT_LEVEL_TEA_WORD0(2), word0, 0xff, &clocks), DMT_RESP_OKAY);
     cr_assert_eq(t->o->req_ready, 0, "settle");
     tick(t);
     cr_assert_eq(t->o->req_ready, 1);
@@ -2643,7 +2661,8 @@ Test(cycle, flush_table, .timeout = 60)
             write_tags(t, &m, 0x11, 0x22);
             set(t, REG(e, CR3), 1ull << 63 | m.v.root | 5);
             dropped = kinds & ~cached(t, mode);
-            cr_assert_eq(dropped, e == 2 ? c[i].nested : c[i].virt, "row %u, mode %u: dropped %u", i, mode, dropped);
+            cr_assert_eq(dropped, e == 2 ? c[i].nested : c[i].virt, "row %u, mode %u: dropped %u", i, mode,
+                         dropped);
             free_bench(t);
         }
 #undef INV
@@ -2663,31 +2682,56 @@ Test(cycle, fills_of_both_kinds)
 
     for (unsigned i = 0; i < 3; i++) {
         struct bench *t = new_bench(&standard, L);
-        unsigned e = c[i].mode - DMT_MODE_NATIVE, path = DMT_PATH_RADIX << 2 * e | DMT_PATH_RADIX << 2 * (e - 1);
+        unsigned e = c[i].mode - DMT_MODE_NATIVE, path = DMT_PATH_RADIX << 2 * e;
+        unsigned warm = c[i].warm * (L + 1) + 1;
         struct machine m;
 
+        path |= DMT_PATH_RADIX << 2 * (e - 1) | (c[i].full ? DMT_PATH_RADIX : 0);
         plain_machine(t, &m, c[i].mode, c[i].full, PAGE_V);
         *entry_in(t, &m.v, PAGE_V + (1 << 21), 1) = (space[e] + 8) << 12 | E_LEAF;
-        hit(t, PAGE_V, 7 << 12, path | (c[i].full ? DMT_PATH_RADIX : 0));
+        hit(t, PAGE_V, 7 << 12, path);
         set(t, HOST(CNT_CLEAR), 0);
-        cr_assert_eq(hit(t, PAGE_V, 7 << 12, path | (c[i].full ? DMT_PATH_RADIX : 0)), c[i].warm * (L + 1) + 1);
+        cr_assert_eq(hit(t, PAGE_V, 7 << 12, path), warm);
         cr_assert_eq(get(t, HOST(CNT_PWC2)), 1);
         cr_assert_eq(get(t, HOST(CNT_NPWC2)), c[i].warm - 1);
         /* Another PD entry: its PTE is located through the second stages, whose caches know the way. */
-        cr_assert_eq(hit(t, PAGE_V + (1 << 21), 8 << 12, path | (c[i].full ? DMT_PATH_RADIX : 0)),
-                     (2 * c[i].warm) * (L + 1) + 1);
+        cr_assert_eq(hit(t, PAGE_V + (1 << 21), 8 << 12, path), (2 * c[i].warm) * (L + 1) + 1);
         cr_assert_eq(get(t, HOST(CNT_PWC3)), 1);
         cr_assert_eq(get(t, HOST(CNT_PWC4)) + get(t, HOST(CNT_NPWC3)) + get(t, HOST(CNT_NPWC4)), 0);
+        if (e == 1) {
+            /* The root's location is not looked up in the caches, all others are. */
+            set(t, DMT_LEVEL_BASE(1) + DMT_LEVEL_INV, (uint64_t)DMT_INV_ALL << 60);
+            cr_assert_eq(hit(t, PAGE_V, 7 << 12, path), (4 + 1 + 3 * (1 + 1) + 1) * (L + 1) + 1);
+        }
         /* Other tags miss, and find their own again. */
         write_tags(t, &m, 1, 0);
-        cr_assert_gt(hit(t, PAGE_V, 7 << 12, path | (c[i].full ? DMT_PATH_RADIX : 0)), c[i].warm * (L + 1) + 1);
+        cr_assert_gt(hit(t, PAGE_V, 7 << 12, path), warm);
         write_tags(t, &m, 0, 1);
-        cr_assert_eq(hit(t, PAGE_V, 7 << 12, path | (c[i].full ? DMT_PATH_RADIX : 0)) == c[i].warm * (L + 1) + 1,
-                     e == 1);
+        cr_assert_eq(hit(t, PAGE_V, 7 << 12, path) == warm, e == 1);
         write_tags(t, &m, 0, 0);
-        cr_assert_eq(hit(t, PAGE_V, 7 << 12, path | (c[i].full ? DMT_PATH_RADIX : 0)), c[i].warm * (L + 1) + 1);
+        cr_assert_eq(hit(t, PAGE_V, 7 << 12, path), warm);
         free_bench(t);
     }
+}
+
+/* What is cached of stage 0 does not depend on the tag of stage 1. */
+Test(cycle, stage_0_has_one_tag)
+{
+    struct bench *t = new_bench(&standard, 4);
+    struct machine m;
+    unsigned level[3];
+
+    cache_machine(t, &m, DMT_MODE_NESTED, true);
+    cached(t, DMT_MODE_NESTED);
+    write_tags(t, &m, 0, 0x88);
+    first_levels(t, PAGE_S0, level);
+    cr_assert_eq(level[0], 1);
+    first_levels(t, PAGE_S1, level);
+    cr_assert_eq(level[1], 4);
+    write_tags(t, &m, 0x88, 0);
+    first_levels(t, PAGE_S0, level);
+    cr_assert_eq(level[0], 4);
+    free_bench(t);
 }
 
 /* A table that the second stage does not let be written is not cached (specification 6), and nothing is
@@ -2754,6 +2798,133 @@ Test(cycle, table_write_is_checked)
     free_bench(t);
 }
 
+/* The same with two second stages: stage 1 is looked at first. */
+Test(cycle, table_write_is_checked_in_both_stages)
+{
+    for (unsigned denies = 1; denies <= 3; denies++) {
+        struct bench *t = new_bench(uncached(), 4);
+        struct dmt_request q = user_read(PAGE_V);
+        unsigned stage = denies & 2 ? 1 : 0;
+        uint64_t frame, *pd;
+        struct machine m;
+
+        q.nonspec = true;
+        plain_machine(t, &m, DMT_MODE_NESTED, true, PAGE_V);
+        set(t, HOST(CTL), DMT_MODE_NESTED | 4 | 8);
+        pd = entry_in(t, &m.v, PAGE_V, 2);
+        frame = frame_of(t, pd);
+        *pd &= ~E_A;
+        if (denies & 1)
+            *entry_in(t, &m.s0, (space[1] + frame) << 12, 1) &= ~2ull;
+        if (denies & 2)
+            *entry_in(t, &m.s1, (space[2] + frame) << 12, 1) &= ~2ull;
+        translate(t, &q);
+        cr_assert_eq(t->o->resp_status, DMT_STATUS_EPT_VIOLATION);
+        cr_assert_eq(t->o->resp_stage, stage);
+        cr_assert_eq(t->o->resp_addr, (space[stage + 1] << 12) + (uint64_t)(pd - t->word) * 8);
+        take(t);
+        free_bench(t);
+    }
+}
+
+/* An entry that no second stage located in this pass (a paging-structure cache or a gTEA did) may be
+ * written, whatever the second stage says of addresses met before. */
+Test(cycle, table_write_of_an_entry_not_located)
+{
+    for (unsigned gtea = 0; gtea < 2; gtea++) {
+        struct bench *t = new_bench(&standard, 4);
+        struct dmt_request q = user_read(PAGE_V);
+        struct machine m;
+        uint64_t *pte;
+
+        q.nonspec = true;
+        plain_machine(t, &m, DMT_MODE_VIRT, false, PAGE_V);
+        set(t, HOST(CTL), DMT_MODE_VIRT | 4);
+        pte = entry_in(t, &m.v, PAGE_V, 1);
+        *entry_in(t, &m.v, PAGE_S1, 1) = (space[1] + 9) << 12 | E_LEAF;
+        hit(t, PAGE_S1, 9 << 12, DMT_PATH_RADIX << 2 | DMT_PATH_RADIX);
+        *pte &= ~E_A;
+        cover_memory(t, &m, 0, 0, DMT_KIND_PA);
+        m.s.tea[0][0].allow = 6;
+        load_tea(t, &m, 0, 0);
+        if (gtea)
+            cover(t, &m, 1, 0, DMT_KIND_GTEA, PAGE_V & ~0x1fffff, 512, pte, 0);
+        translate(t, &q);
+        cr_assert_eq(t->o->resp_status, DMT_STATUS_OK, "%lu", t->o->resp_status);
+        take(t);
+        cr_assert(*pte & E_A);
+        free_bench(t);
+    }
+}
+
+/* Memory in which an entry goes away before its exclusive read. */
+static enum dmt_resp vanishing_read(void *user, const struct dmt_ref *ref, uint64_t *data)
+{
+    if (ref->exclusive)
+        ((struct bench *)user)->word[ref->addr / 8] = 0;
+    return plain_read(user, ref, data);
+}
+
+/* A6: of a fetch by sizes, too, the exclusive read is of the deciding size alone; when that does not
+ * count any more, the walk starts. */
+Test(cycle, size_that_stops_to_decide)
+{
+    const uint64_t va = 0x40000000;
+    struct bench *t = new_bench(uncached(), 4);
+    struct dmt_request q = user_read(va);
+    struct machine m;
+    uint64_t large = t->frames++ * 512;
+    struct dmt_port port = { .user = t, .read = vanishing_read, .write = plain_write };
+    struct dmt_result e;
+
+    q.nonspec = true;
+    plain_machine(t, &m, DMT_MODE_VIRT, false, va);
+    set(t, HOST(CTL), DMT_MODE_VIRT | 4);
+    cover(t, &m, 1, 0, DMT_KIND_PA, va, 512, entry_in(t, &m.v, va, 1), 0);
+    cover(t, &m, 1, 1, DMT_KIND_PA, va, 512, &t->word[large], 1);
+    t->word[large] = space[1] << 12 | (leaf_flags(false, 2) & ~E_A);
+    dmt_arch_translate(&m.s, &q, &port, &e);
+    t->word[large] = space[1] << 12 | (leaf_flags(false, 2) & ~E_A);
+    drive_request(t, &q, 1);
+    t->in.resp_ready = 0;
+    while (!t->o->resp_valid) {
+        if (t->o->m_arvalid && t->o->m_arlock)
+            t->word[large] = 0;
+        tick(t);
+        t->in.req_valid = 0;
+    }
+    cr_assert_eq(t->o->resp_status, DMT_STATUS_OK);
+    cr_assert_eq(t->o->resp_pa, 7 << 12);
+    cr_assert_eq(t->o->wt_end_path, DMT_PATH_RESTART << 2 | DMT_PATH_RADIX);
+    cr_assert(e.status == DMT_STATUS_OK && e.pa == 7 << 12 && e.path[1] == DMT_PATH_RESTART);
+    free_bench(t);
+}
+
+/* MULTI_HIT tells of the sizes that are used: with rule T1' of one after another. */
+Test(cycle, multi_hit_of_the_sizes_used)
+{
+    const uint64_t va = 0x40000000;
+
+    for (unsigned chained = 0; chained < 2; chained++)
+        for (unsigned twice = 0; twice < 3; twice++) {
+            struct bench *t = new_bench(uncached(), 4);
+            unsigned event = DMT_LEVEL_BASE(1) + DMT_LEVEL_EVENT;
+            unsigned kind = chained ? DMT_KIND_PA : DMT_KIND_GTEA;
+            uint64_t two = t->frames++ * 512;
+            struct machine m;
+
+            plain_machine(t, &m, DMT_MODE_VIRT, false, va);
+            cover(t, &m, 1, 0, kind, va, 512, entry_in(t, &m.v, va, 1), 0);
+            cover(t, &m, 1, 1, kind, va, 512, &t->word[two], 1);
+            cover(t, &m, 1, 2, kind, va, 512, entry_in(t, &m.v, va, 3), 2);
+            cover(t, &m, 1, 3, kind, va, 512, &t->word[two], twice);
+            t->word[two] = space[1] << 12 | leaf_flags(false, 2); /* decides */
+            hit(t, va, 0, DMT_PATH_TEA << 2 | DMT_PATH_RADIX);
+            cr_assert_eq(get(t, event), !chained || twice > 0, "chained %u, size %u", chained, twice);
+            free_bench(t);
+        }
+}
+
 /* Only the last leaf lacks a bit: no second pass, in whatever stage it is. */
 Test(cycle, last_leaf_alone)
 {
@@ -2800,7 +2971,8 @@ static void random_registers(struct bench *t, struct machine *m)
             struct dmt_tea *r = &m->s.tea[k][i];
 
             *r = (struct dmt_tea){
-                .sz = (uint8_t)(level - 1), .allow = rnd(t) % 3 ? 7 : rnd(t) & 7, .pages = 512ull << 9 * (level - 1),
+                .sz = (uint8_t)(level - 1), .allow = rnd(t) % 3 ? 7 : rnd(t) & 7,
+                .pages = 512ull << 9 * (level - 1),
                 .base_vpn = va >> (9 * level + 12) << 9 * level, .base_pfn = space[k] + frame,
                 .kind = k > 0 && rnd(t) % 2,
             };
@@ -2847,9 +3019,14 @@ static void random_machine(struct bench *t, struct machine *m, unsigned mode)
     for (unsigned i = 0; i < 3; i++)
         random_second_stage(t, &s2[i]);
     new_machine(t, m, mode, r & 1, s2[0], s2[1], s2[2], r >> 1 & 3 ? 1 : 2);
+    if ((r >> 14 & 3) == 0) {
+        m->v = new_tables(t, e, 5, false);
+        m->s.level[e].cr3 = m->v.root;
+        m->s.level[e].cr4 = DMT_LEVEL_CR4_LA57_MASK;
+    }
     m->s.ad_update = r >> 4 & 3;
     m->s.level[e].cr0 = r >> 6 & 1 ? DMT_LEVEL_CR0_WP_MASK : 0;
-    m->s.level[e].cr4 = r >> 7 & 1 ? DMT_LEVEL_CR4_SMEP_MASK | DMT_LEVEL_CR4_PGE_MASK : 0;
+    m->s.level[e].cr4 |= r >> 7 & 1 ? DMT_LEVEL_CR4_SMEP_MASK | DMT_LEVEL_CR4_PGE_MASK : 0;
     for (unsigned i = 0; i < 512; i++) {
         uint64_t n = i, va = (n >> 8 & 1) << 39 | (n >> 7 & 1) << 30 | (n >> 5 & 3) << 21 | (n & 31) << 12;
         uint64_t *pd = entry_in(t, &m->v, va, 2);
@@ -3012,7 +3189,8 @@ static void random_run(const struct dmt_config *cfg, unsigned mode, uint64_t see
     cr_assert_eq(get(t, HOST(CNT_RESTART)), path[DMT_PATH_RESTART]);
     cr_assert_eq(get(t, HOST(CNT_FAULT)), status[DMT_STATUS_GP] + status[DMT_STATUS_PF]
                                               + status[DMT_STATUS_EPT_VIOLATION]
-                                              + status[DMT_STATUS_EPT_MISCONFIG] + status[DMT_STATUS_NPT_FAULT]);
+                                              + status[DMT_STATUS_EPT_MISCONFIG]
+                                              + status[DMT_STATUS_NPT_FAULT]);
     cr_assert_eq(get(t, HOST(CNT_BUS)), status[DMT_STATUS_BUS]);
     cr_assert_eq(get(t, HOST(CNT_GTEA)), status[DMT_STATUS_GTEA]);
     cr_assert_eq(get(t, HOST(CNT_READ)), t->beats_r);
@@ -3043,8 +3221,8 @@ Test(cycle, random_traffic, .timeout = 120)
                 cfg.pwc2_n = seed % 2 ? 32 : 1;
                 cfg.npwc2_n = seed % 2 ? 1 : 32;
                 /* Other walks' updates change what a guest's table writes meet, so none there. */
-                random_run(&cfg, mode, seed, 1 + 5 * (seed % 4), pressure[p], seed % 2 && mode == DMT_MODE_NATIVE,
-                           path);
+                random_run(&cfg, mode, seed, 1 + 5 * (seed % 4), pressure[p],
+                           seed % 2 && mode == DMT_MODE_NATIVE, path);
             }
         for (unsigned i = 1; i < 4; i++)
             cr_assert_gt(path[i], 100, "path %u was used %u times in mode %u", i, path[i], mode);

@@ -66,8 +66,8 @@ static void remove_files(const char *record)
 static void same_hash(const char *config, uint8_t mode, uint64_t cycles, bool spoil)
 {
     const struct dut_ops *rtl = dut_rtl_find(config);
-    struct cosim_options o = { .dut = rtl, .judge = true, .changes = true, .mode = mode, .seed = 5, .cycles = cycles,
-                               .epoch_cycles = cycles / 3, .waves_dir = "" };
+    struct cosim_options o = { .dut = rtl, .judge = true, .changes = true, .mode = mode, .seed = 5,
+                               .cycles = cycles, .epoch_cycles = cycles / 3, .waves_dir = "" };
     struct cosim_stats s;
     struct replayed got;
     char record[128];

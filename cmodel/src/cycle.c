@@ -157,7 +157,8 @@ static void open_frame(struct walk *w, unsigned k, uint64_t addr, unsigned owner
 }
 
 /* A register that is KIND GTEA and cannot be used for the address: launch its refusal. */
-static bool refuse_gtea(struct dmt_cycle *m, unsigned ctx, unsigned k, const struct dmt_tea *t, unsigned index)
+static bool refuse_gtea(struct dmt_cycle *m, unsigned ctx, unsigned k, const struct dmt_tea *t,
+                        unsigned index)
 {
     struct walk *w = &m->walk[ctx];
     uint64_t addr = w->frame[k].addr;
@@ -465,8 +466,8 @@ static void decode(const struct dmt_cycle *m, const struct walk *w, unsigned k, 
 
 /* Error code of a page fault on this leaf of the entering stage, else whether the second stage
  * denies the access; 0: permitted. */
-static uint32_t denied(const struct dmt_cycle *m, const struct walk *w, unsigned k, const struct rule_entry *e,
-                       uint8_t rights)
+static uint32_t denied(const struct dmt_cycle *m, const struct walk *w, unsigned k,
+                       const struct rule_entry *e, uint8_t rights)
 {
     if (k == m->entering)
         return rule_denied(&w->a.rq, entering_level(m), rights, e->pkey);
@@ -474,7 +475,8 @@ static uint32_t denied(const struct dmt_cycle *m, const struct walk *w, unsigned
 }
 
 /* The bits of section 9 that the entry lacks, where they are in it. */
-static uint64_t missing(const struct dmt_cycle *m, const struct walk *w, unsigned k, const struct rule_entry *e)
+static uint64_t missing(const struct dmt_cycle *m, const struct walk *w, unsigned k,
+                        const struct rule_entry *e)
 {
     const struct dmt_s2 *s2 = k == m->entering ? NULL : tables(m, w, k);
     unsigned a = s2 && s2->format == DMT_FORMAT_EPT ? 8 : 5;
@@ -613,7 +615,6 @@ static enum outcome descend(struct dmt_cycle *m, unsigned ctx, const struct rule
         match(m, ctx, k - 1, ALL_SIZES);
         return MATCH;
     }
-    f->located = 0;
     fill(m, w, k, f->level + 1u, e->frame);
     launch_one(m, ctx, k, addr, 0);
     return READ;
@@ -943,7 +944,8 @@ static void show(struct dmt_cycle *m)
     const uint8_t *e = m->event, *k = m->mask;
 
     o->req_ready = !m->skid_valid && !m->drains && !m->loader.phase && !m->settle;
-    o->m_rready = (m->resp_n < 2 && open_launch(m) && !m->bq_n) || m->loader.phase;
+    /* The loader begins with nothing under way, so this is high for it, too. */
+    o->m_rready = m->resp_n < 2 && open_launch(m) && !m->bq_n;
     show_ar(m);
     if (m->wq_n || o->m_awvalid || o->m_wvalid)
         show_write(m);

@@ -46,7 +46,7 @@ struct fetch {
 struct frame {
     uint64_t addr;   /* that this stage translates */
     uint8_t level;   /* of the entry it waits for */
-    uint8_t rights;  /* so far: of the entries above (TEA: the allow bits), and of the leaf once it was used */
+    uint8_t rights;  /* so far: of the entries above (TEA: the allow bits), and of the leaf once used */
     uint8_t owner;   /* stage whose entry this one locates, or FINAL */
     uint8_t located; /* second stages that located the entry it waits for, a bit each */
     uint8_t index;   /* TEA register of a chain */

@@ -1,0 +1,1636 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bugs that shipped page walkers had with two stages of translation, and those
+ * that gTEAs make possible, as tests. The number leads to the public reports,
+ * which docs/pitfalls.md lists. */
+#include "cells.h"
+#include "dmt/regs.h"
+#include "drive.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* Entries: IA-32e and NPT, EPT. */
+#define P     DMT_PTE_P
+#define W     DMT_PTE_W
+#define U     DMT_PTE_U
+#define A     DMT_PTE_A
+#define D     DMT_PTE_D
+#define PS    DMT_PTE_PS
+#define XD    DMT_PTE_XD
+#define FRAME DMT_PTE_FRAME
+#define ER    1ull
+#define EW    2ull
+#define EX    4ull
+#define EA    0x100ull
+#define ED    0x200ull
+#define EXU   0x400ull
+
+/* Exit qualification and EXITINFO1. */
+enum { Q_READ = 1, Q_WRITE = 2, Q_FETCH = 4, Q_LINEAR = 128, Q_FINAL = 256 };
+#define I_P     1ull
+#define I_WRITE 2ull
+#define I_USER  4ull
+#define I_RSV   8ull
+#define I_FETCH 16ull
+#define I_FINAL (1ull << 32)
+#define I_TABLE (1ull << 33)
+
+#define INV(kind) ((uint64_t)DMT_INV_##kind << DMT_LEVEL_INV_KIND_LSB)
+#define MAXPA     51 /* bit 51 is reserved, 48 to 50 are addresses that four levels do not reach */
+
+/* For what is said of every reference: caches leave some out. */
+static const char *const configs[] = {"default", "uncached"};
+
+static unsigned events_of(const struct drive *d, unsigned kinds)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < d->events; i++)
+        n += (d->event[i].kind & kinds) != 0;
+    return n;
+}
+
+/* ---------------------------------------------------------------- one page under any stack of stages */
+
+/* A cell (cells.h) in a driver's memory, and its reads in order. */
+struct scene {
+    struct cell_world w;
+    struct cell_read read[CELL_READS_MAX];
+    uint64_t entry[CELL_READS_MAX]; /* as it was built */
+    unsigned reads;
+};
+
+/* Cells of four levels and 4K pages, covers from stage 0 up: w walk, p KIND PA, g KIND GTEA. */
+static struct cell plain(uint8_t mode, bool full, uint8_t format, const char *cover)
+{
+    struct cell c = {.mode = mode, .full = full, .format = format};
+
+    for (unsigned k = 0; cover[k]; k++) {
+        c.stage[k].levels = 4;
+        c.stage[k].cover = cover[k] == 'w' ? CELL_WALK : cover[k] == 'p' ? CELL_PA : CELL_GTEA;
+    }
+    return c;
+}
+
+static bool is_ept(const struct scene *s, unsigned stage)
+{
+    return stage < s->w.entering && s->w.cell.format == DMT_FORMAT_EPT;
+}
+
+static uint64_t bit_a(const struct scene *s, unsigned stage)
+{
+    return is_ept(s, stage) ? EA : A;
+}
+
+/* Has the stage A/D bits? */
+static bool has_ad(const struct scene *s, unsigned stage)
+{
+    return !is_ept(s, stage) || s->w.state.s2[0].ad;
+}
+
+/* Load the scene's registers as they are now; nothing is cached afterwards. */
+static void load(struct drive *d, const struct scene *s)
+{
+    drive_load(d, &s->w.state);
+    drive_invalidate(d);
+}
+
+/* Build the cell and make it the driver's memory. ad: of EPT. */
+static void enter(struct drive *d, struct scene *s, const struct cell *c, bool ad)
+{
+    must(cell_build(&s->w, c, d->config.pa_w < MAXPA ? d->config.pa_w : MAXPA));
+    dmt_mem_free(d->mem);
+    d->mem = d->pool.mem = s->w.mem;
+    s->w.mem = NULL;
+    d->faults = 0;
+    if (c->format == DMT_FORMAT_EPT)
+        s->w.state.s2[0].ad = s->w.state.s2[1].ad = s->w.state.shadow.ad = ad;
+    s->reads = cell_reads(&s->w, s->read);
+    for (unsigned i = 0; i < s->reads; i++)
+        s->entry[i] = drive_peek(d, s->read[i].addr);
+    load(d, s);
+}
+
+static void restore(struct drive *d, const struct scene *s)
+{
+    for (unsigned i = 0; i < s->reads; i++)
+        drive_poke(d, s->read[i].addr, s->entry[i]);
+}
+
+/* Store the scene's entries with A and D clear, from now on. */
+static void clear_ad(struct drive *d, struct scene *s)
+{
+    for (unsigned i = 0; i < s->reads; i++)
+        s->entry[i] &= ~(3 * bit_a(s, s->read[i].stage));
+    restore(d, s);
+}
+
+/* Is read i the first of its entry? */
+static bool is_first(const struct scene *s, unsigned i)
+{
+    for (unsigned j = 0; j < i; j++)
+        if (s->read[j].addr == s->read[i].addr)
+            return false;
+    return true;
+}
+
+/* One request alone, nothing cached. */
+static const struct dmt_result *cold(struct drive *d, const struct dmt_request *q)
+{
+    drive_invalidate(d);
+    return drive_translate(d, q);
+}
+
+/* The addresses on the bus are those of the first n reads of the rule, all ordinary. Caches may have left
+ * some out, but not the last one. */
+static void expect_reads(const struct drive *d, const struct scene *s, unsigned n)
+{
+    const char *cell = cell_text(&s->w.cell);
+    unsigned at = 0;
+
+    must(d->config.pwc2_n ? d->events <= n && !d->events == !n : d->events == n,
+         "%s: %u accesses, expected %u", cell, d->events, n);
+    for (unsigned i = 0; i < d->events; i++) {
+        while (at < n && s->read[at].addr != d->event[i].addr)
+            at++;
+        must(at++ < n && d->event[i].kind == DRIVE_READ, "%s: access %u at %" PRIx64, cell, i,
+             d->event[i].addr);
+    }
+    must(n == 0 || d->event[d->events - 1].addr == s->read[n - 1].addr, "%s: the last read is at %" PRIx64,
+         cell, d->event[d->events - 1].addr);
+}
+
+enum why { ABSENT, RESERVED, DENIED, WHYS };
+
+/* The answer of a fault at a read: specification 8 and 11. rights {X, W, R} of EPT that are left. */
+static struct dmt_result fault_of(const struct scene *s, const struct cell_read *x, enum why why,
+                                  const struct dmt_request *q, unsigned rights)
+{
+    struct dmt_result r = {.stage = x->stage, .addr = x->a};
+    bool user = q->cpl == 3 && !q->implicit;
+    bool write = x->final ? q->access == DMT_ACCESS_WRITE : has_ad(s, x->stage);
+    bool fetch = x->final && q->access == DMT_ACCESS_EXECUTE;
+
+    if (x->stage == s->w.entering) {
+        r.status = DMT_STATUS_PF;
+        r.addr = q->va;
+        r.error = (why == ABSENT ? 0 : 1) | (q->access == DMT_ACCESS_WRITE ? 2 : 0) | (user ? 4 : 0) |
+                  (why == RESERVED ? 8 : 0) | (q->access == DMT_ACCESS_EXECUTE ? 16 : 0);
+    } else if (!is_ept(s, x->stage)) {
+        r.status = DMT_STATUS_NPT_FAULT;
+        r.error = (why == ABSENT ? 0 : I_P) | (write ? I_WRITE : 0) | I_USER | (why == RESERVED ? I_RSV : 0) |
+                  (fetch ? I_FETCH : 0) | (x->final ? I_FINAL : I_TABLE);
+    } else if (why == RESERVED) {
+        r.status = DMT_STATUS_EPT_MISCONFIG;
+    } else {
+        r.status = DMT_STATUS_EPT_VIOLATION;
+        r.error = (!x->final || q->access == DMT_ACCESS_READ ? Q_READ : 0) | (write ? Q_WRITE : 0) |
+                  (fetch ? Q_FETCH : 0) | Q_LINEAR | (x->final ? Q_FINAL : 0) |
+                  (why == DENIED ? rights << 3 : 0);
+    }
+    return r;
+}
+
+static struct dmt_result fault_at(const struct scene *s, unsigned i, enum why why,
+                                  const struct dmt_request *q, unsigned rights)
+{
+    return fault_of(s, &s->read[i], why, q, rights);
+}
+
+/* A value of the entry at read i that ends the translation there, for a user's access. */
+static uint64_t spoilt(const struct scene *s, unsigned i, enum why why, const struct dmt_request *q,
+                       unsigned *rights)
+{
+    const struct cell_read *x = &s->read[i];
+    uint64_t e = s->entry[i];
+    bool ept = is_ept(s, x->stage), fetch = x->final && q->access == DMT_ACCESS_EXECUTE;
+
+    *rights = fetch ? ER : EX;
+    switch (why) {
+    case ABSENT:
+        return ept ? e & ~(ER | EW | EX) : e & ~P;
+    case RESERVED:
+        return e | 1ull << 51;
+    default:
+        return !ept ? e & ~U : fetch ? e & ~(EW | EX) : e & ~(ER | EW);
+    }
+}
+
+static struct dmt_result bus(uint64_t addr, unsigned error, unsigned stage)
+{
+    return (struct dmt_result){
+        .status = DMT_STATUS_BUS, .addr = addr, .error = error, .stage = (uint8_t)stage};
+}
+
+static unsigned stage_of(const struct scene *s, uint64_t addr)
+{
+    for (unsigned i = 0; i < s->reads; i++)
+        if (s->read[i].addr == addr)
+            return s->read[i].stage;
+    cr_assert_fail("%s: an access at %" PRIx64 ", where no entry of the way is", cell_text(&s->w.cell), addr);
+    return 0;
+}
+
+/* Stacks that tests go through, and whether EPT has A/D flags. */
+struct shape {
+    uint8_t mode;
+    bool full;
+    uint8_t format;
+    bool ad;
+    const char *cover;
+};
+
+#define VIRT(format, ad, cover)         {DMT_MODE_VIRT, false, DMT_FORMAT_##format, ad, cover}
+#define NESTED(full, format, ad, cover) {DMT_MODE_NESTED, full, DMT_FORMAT_##format, ad, cover}
+
+/* Walked everywhere. */
+static const struct shape walked[] = {
+    VIRT(EPT, false, "ww"),          VIRT(EPT, true, "ww"),           VIRT(NPT, true, "ww"),
+    NESTED(true, EPT, false, "www"), NESTED(true, EPT, true, "www"),  NESTED(true, NPT, true, "www"),
+    NESTED(false, EPT, true, "www"), NESTED(false, NPT, true, "www"),
+};
+
+/* With registers of every kind at every stage. */
+static const struct shape covered[] = {
+    VIRT(EPT, true, "wp"),           VIRT(NPT, true, "wg"),          VIRT(EPT, false, "pw"),
+    VIRT(EPT, true, "pp"),           VIRT(NPT, true, "pg"),          NESTED(true, EPT, true, "wpw"),
+    NESTED(true, NPT, true, "wgp"),  NESTED(true, EPT, true, "pwg"), NESTED(true, EPT, false, "ppp"),
+    NESTED(true, NPT, true, "pgg"),  NESTED(true, EPT, true, "pgw"), NESTED(false, EPT, true, "wgw"),
+    NESTED(false, NPT, true, "ppw"), NESTED(false, EPT, true, "wwg"),
+};
+
+#define LENGTH(array) (sizeof(array) / sizeof(array)[0])
+
+static void enter_shape(struct drive *d, struct scene *s, const struct shape *h)
+{
+    struct cell c = plain(h->mode, h->full, h->format, h->cover);
+
+    enter(d, s, &c, h->ad);
+}
+
+static const struct shape *shape_of(unsigned i)
+{
+    return i < LENGTH(walked) ? &walked[i] : i < LENGTH(walked) + LENGTH(covered) ? &covered[i - LENGTH(walked)] : NULL;
+}
+
+/* ---------------------------------------------------------------- bus errors */
+
+/* Bus errors taken for faults of a stage, hidden by a walk, or that hang: an error at each access of each
+ * stack (each of the 24 references of VIRT, each of the 124 of NESTED, each fetch through a register, each
+ * exclusive read and each A/D write), beside data that would mean something else. */
+static void bus_errors(enum drive_engine engine, const char *config)
+{
+    static struct drive_event clean[DRIVE_LOG];
+    static struct scene s;
+    struct drive *d = drive_new_config(engine, config, 1);
+    const struct shape *h;
+    unsigned injected = 0;
+
+    for (unsigned n = 0; (h = shape_of(n / 2)); n++) {
+        struct dmt_result ok;
+        unsigned count;
+
+        enter_shape(d, &s, h);
+        if (n & 1) {
+            clear_ad(d, &s);
+            s.w.request.access = DMT_ACCESS_WRITE;
+        }
+        ok = *cold(d, &s.w.request);
+        must(ok.status == DMT_STATUS_OK && (ok.updates > 0) == (n & 1), "%s: %s", cell_text(&s.w.cell),
+             drive_text(&ok));
+        count = d->events;
+        memcpy(clean, d->event, count * sizeof clean[0]);
+        for (unsigned at = 0; at < count; at++) {
+            uint64_t poison[] = {0, ~0ull, 1ull << 51 | 7, s.entry[s.reads - 1] | 0x360};
+            unsigned resp = (at + n / 2) & 1 ? DMT_RESP_DECERR : DMT_RESP_SLVERR;
+            bool write = clean[at].kind == DRIVE_WRITE;
+            struct dmt_result want = bus(clean[at].addr, resp + (write ? 4 : 0), stage_of(&s, clean[at].addr));
+            const struct dmt_result *r;
+
+            restore(d, &s);
+            drive_invalidate(d);
+            d->faults = 0;
+            drive_fault(d, (struct drive_fault){DRIVE_ANY, DRIVE_ALL, at, 1, (uint8_t)resp,
+                                                poison[(at + n) / 2 & 3]});
+            r = drive_translate(d, &s.w.request);
+            must(drive_same(r, &want), "%s access %u: %s, expected %s", cell_text(&s.w.cell), at,
+                 drive_text(r), drive_text(&want));
+            must(d->events == at + 1, "%s access %u: %u accesses", cell_text(&s.w.cell), at, d->events);
+            if (engine != DRIVE_ARCH) {
+                must(drive_read(d, DMT_HOST_BASE + DMT_HOST_BUS_ADDR) == clean[at].addr);
+                must(drive_read(d, DMT_HOST_BASE + DMT_HOST_EVENT) == DMT_HOST_EVENT_BUS_MASK);
+                drive_write(d, DMT_HOST_BASE + DMT_HOST_EVENT, ~0ull);
+                drive_run(d);
+            }
+            /* Nothing of it stays. */
+            d->faults = 0;
+            restore(d, &s);
+            r = drive_translate(d, &s.w.request);
+            must(drive_same(r, &ok), "%s after an error at %u: %s", cell_text(&s.w.cell), at, drive_text(r));
+            injected++;
+        }
+    }
+    must(injected > 1400, "%u", injected);
+    drive_free(d);
+}
+
+ON_EVERY_ENGINE(P17_P23_bus_error_at_every_access)
+{
+    for (unsigned i = 0; i < LENGTH(configs); i++)
+        bus_errors(engine, configs[i]);
+}
+
+/* ---------------------------------------------------------------- checks of table reads */
+
+/* Table reads checked as if they were the access that caused them, or the reverse: a request that reads, with
+ * one bit of one leaf of a second stage taken away. For a table access that counts as a write (EPT with A/D
+ * flags, NPT) W must be there and D is set; for one that counts as a read (EPT without) R must be there. The
+ * page of the access itself is read, and its D stays clear. */
+ON_EVERY_ENGINE(P21_host_mapping_of_guest_tables)
+{
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+    unsigned dirtied = 0, denied = 0;
+
+    for (unsigned n = 0; n < LENGTH(walked); n++) {
+        enter_shape(d, &s, &walked[n]);
+        for (unsigned i = 0; i < s.reads; i++) {
+            const struct cell_read *x = &s.read[i];
+            bool ept = is_ept(&s, x->stage), counts = !x->final && has_ad(&s, x->stage);
+            uint64_t dirty = 2 * bit_a(&s, x->stage);
+            const struct dmt_result *r;
+            struct dmt_result want;
+
+            if (x->stage == s.w.entering || !x->leaf || !is_first(&s, i))
+                continue;
+
+            drive_poke(d, x->addr, s.entry[i] & ~dirty);
+            r = cold(d, &s.w.request);
+            must(r->status == DMT_STATUS_OK && r->updates == counts &&
+                     r->dirty == (!x->final || !has_ad(&s, x->stage)),
+                 "%s read %u: %s", cell_text(&s.w.cell), i, drive_text(r));
+            for (unsigned j = 0; j < s.reads; j++)
+                must(drive_peek(d, s.read[j].addr) ==
+                         (s.read[j].addr == x->addr && !counts ? s.entry[i] & ~dirty : s.entry[j]),
+                     "%s, without D at read %u: entry %u became %" PRIx64, cell_text(&s.w.cell), i, j,
+                     drive_peek(d, s.read[j].addr));
+            dirtied += counts;
+
+            for (unsigned v = 0; v < 3; v++) { /* W; R (EPT) or U; no fetch */
+                uint64_t without = v == 0 ? W : v == 2 ? ept ? EX | EXU : 0 : ept ? ER | EW : U;
+                bool bad = v == 0 ? counts : v == 1;
+
+                drive_poke(d, x->addr, (s.entry[i] & ~without) | (v == 2 && !ept ? XD : 0));
+                want = fault_at(&s, i, DENIED, &s.w.request, 7 & ~without);
+                r = cold(d, &s.w.request);
+                if (bad)
+                    must(drive_same(r, &want) && d->event[d->events - 1].addr == x->addr,
+                         "%s read %u without %u: %s, expected %s",
+                         cell_text(&s.w.cell), i, v, drive_text(r), drive_text(&want));
+                else
+                    must(r->status == DMT_STATUS_OK && events_of(d, DRIVE_EXREAD | DRIVE_WRITE) == 0,
+                         "%s read %u without %u: %s", cell_text(&s.w.cell), i, v, drive_text(r));
+                denied += bad;
+            }
+            restore(d, &s);
+        }
+    }
+    must(dirtied > 30 && denied > 60, "%u, %u", dirtied, denied);
+    drive_free(d);
+}
+
+/* A/D bits of guest tables are stores: where table reads count as reads, a guest entry that lacks A is found
+ * through a mapping without W, and the store is what is refused, before it is made (rule A5). */
+ON_EVERY_ENGINE(P21_update_of_a_guest_table_is_a_store)
+{
+    static const struct shape stacks[] = {VIRT(EPT, false, "ww"), NESTED(true, EPT, false, "www")};
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+    unsigned refused = 0;
+
+    for (unsigned n = 0; n < LENGTH(stacks); n++) {
+        enter_shape(d, &s, &stacks[n]);
+        for (unsigned i = 0; i < s.reads; i++) {
+            unsigned leaf = i - 1;
+            struct dmt_result want;
+            const struct dmt_result *r;
+
+            /* Read i is located by the leaf just before it. */
+            if (s.read[i].stage != s.w.entering)
+                continue;
+            must(s.read[leaf].leaf && s.read[leaf].stage == 0);
+            for (unsigned lacks = 0; lacks < 2; lacks++) {
+                drive_poke(d, s.read[leaf].addr, s.entry[leaf] & ~EW);
+                drive_poke(d, s.read[i].addr, s.entry[i] & ~(lacks ? A : 0));
+                r = cold(d, &s.w.request);
+                if (!lacks) {
+                    must(r->status == DMT_STATUS_OK, "%s", drive_text(r));
+                    continue;
+                }
+                want = fault_at(&s, leaf, DENIED, &s.w.request, ER | EX);
+                want.error |= Q_WRITE;
+                must(drive_same(r, &want), "%s read %u: %s, expected %s", cell_text(&s.w.cell), i,
+                     drive_text(r), drive_text(&want));
+                must(events_of(d, DRIVE_EXREAD | DRIVE_WRITE) == 0 &&
+                     drive_peek(d, s.read[i].addr) == (s.entry[i] & ~A));
+                refused++;
+            }
+            restore(d, &s);
+        }
+    }
+    must(refused == 8);
+    drive_free(d);
+}
+
+/* A fault met on a table read that carries the type of the access, or the reverse; the guest-physical address
+ * of the page instead of the entry's, or of an earlier fault; the other stage's fault; reads that go on: each
+ * way to fail at each reference of each stack, for each access. The code, the exact address, the stage, the
+ * table or final bit, and the list of addresses on the bus. */
+static void faults_everywhere(enum drive_engine engine, const char *config)
+{
+    static struct scene s;
+    struct drive *d = drive_new_config(engine, config, 1);
+    const struct shape *h;
+    unsigned faults[3] = {0};
+
+    for (unsigned n = 0; (h = shape_of(n)); n++) {
+        enter_shape(d, &s, h);
+        s.w.request.cpl = 3;
+        for (unsigned i = 0; i < s.reads; i++) {
+            if (s.read[i].tea || !is_first(&s, i))
+                continue;
+            for (unsigned why = 0; why < (s.read[i].leaf ? WHYS : DENIED); why++) {
+                for (unsigned access = DMT_ACCESS_READ; access <= DMT_ACCESS_EXECUTE; access++) {
+                    struct dmt_result want;
+                    const struct dmt_result *r;
+                    unsigned rights;
+
+                    s.w.request.access = (uint8_t)access;
+                    drive_poke(d, s.read[i].addr, spoilt(&s, i, why, &s.w.request, &rights));
+                    want = fault_at(&s, i, why, &s.w.request, rights);
+                    r = cold(d, &s.w.request);
+                    must(drive_same(r, &want), "%s read %u why %u access %u: %s, expected %s",
+                         cell_text(&s.w.cell), i, why, access, drive_text(r), drive_text(&want));
+                    expect_reads(d, &s, i + 1);
+                    faults[s.read[i].stage]++;
+                }
+            }
+            drive_poke(d, s.read[i].addr, s.entry[i]);
+        }
+    }
+    must(faults[0] > 600 && faults[1] > 400 && faults[2] > 200, "%u %u %u", faults[0], faults[1], faults[2]);
+    drive_free(d);
+}
+
+ON_EVERY_ENGINE(P22_P31_P32_P34_fault_at_every_reference)
+{
+    for (unsigned i = 0; i < LENGTH(configs); i++)
+        faults_everywhere(engine, configs[i]);
+}
+
+/* Two faults on one way: the one that comes first happens, whatever stage the other is of. */
+ON_EVERY_ENGINE(P18_first_fault_of_all_stages)
+{
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+    struct rng rng;
+
+    rng_seed(&rng, 18, 2);
+    for (unsigned n = 0; n < LENGTH(walked); n++) {
+        enter_shape(d, &s, &walked[n]);
+        s.w.request.cpl = 3;
+        for (unsigned v = 0; v < 60; v++) {
+            struct dmt_result want[2];
+            unsigned at[2], rights, first;
+            const struct dmt_result *r;
+
+            for (unsigned i = 0; i < 2; i++) {
+                do
+                    at[i] = (unsigned)rng_below(&rng, s.reads);
+                while (!is_first(&s, at[i]));
+                unsigned why = (unsigned)rng_below(&rng, s.read[at[i]].leaf ? WHYS : DENIED);
+
+                drive_poke(d, s.read[at[i]].addr, spoilt(&s, at[i], why, &s.w.request, &rights));
+                want[i] = fault_at(&s, at[i], why, &s.w.request, rights);
+            }
+            first = at[0] < at[1] ? 0 : 1;
+            r = cold(d, &s.w.request);
+            must(drive_same(r, &want[first]), "%s reads %u and %u: %s, expected %s", cell_text(&s.w.cell),
+                 at[0], at[1], drive_text(r), drive_text(&want[first]));
+            expect_reads(d, &s, at[first] + 1);
+            restore(d, &s);
+        }
+    }
+    drive_free(d);
+}
+
+/* Registers of stages that are not in use hold nonsense, and nobody looks at them or is blamed: each mode
+ * with the tables, roots and registers of the other modes spoilt, and a fault of each stage that is. */
+ON_EVERY_ENGINE(P34_stages_not_in_use)
+{
+    static const struct shape stacks[] = {
+        {DMT_MODE_NATIVE, false, DMT_FORMAT_EPT, true, "w"}, VIRT(EPT, true, "ww"), VIRT(NPT, true, "ww"),
+        NESTED(true, EPT, true, "www"),                      NESTED(false, NPT, true, "www"),
+    };
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+
+    for (unsigned n = 0; n < LENGTH(stacks); n++) {
+        struct dmt_state *st;
+        struct dmt_result want;
+        unsigned rights;
+
+        enter_shape(d, &s, &stacks[n]);
+        s.w.request.cpl = 3;
+        st = &s.w.state;
+        for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
+            struct dmt_s2 junk = {.root = 0x7f0000000000 + (k << 12),
+                                  .format = !stacks[n].format,
+                                  .five = true,
+                                  .ad = true,
+                                  .mbec = true,
+                                  .tag = 0x77};
+
+            if (k != s.w.entering)
+                st->level[k] = (struct dmt_level){
+                    .cr3 = 0x7e0000000000,
+                    .cr4 = DMT_LEVEL_CR4_LA57_MASK | DMT_LEVEL_CR4_SMAP_MASK | DMT_LEVEL_CR4_PKE_MASK,
+                    .pkru = ~0u};
+            if (k >= s.w.entering && k < 2)
+                st->s2[k] = junk;
+            if (k > s.w.entering)
+                for (unsigned i = 0; i < 3; i++)
+                    st->tea[k][i] = (struct dmt_tea){
+                        .pages = 1ull << 52, .base_pfn = 0x7d0000000, .sz = 2, .valid = true};
+            if (k == 2 && !s.w.shadow)
+                st->shadow = junk, st->shadow.tag = 0;
+        }
+        /* With SHADOW the tables of stages 1 and 0 have no part. */
+        if (s.w.shadow)
+            st->s2[0].root = st->s2[1].root = 0x7c0000000000;
+        load(d, &s);
+        want = cell_answer(&s.w);
+        must(drive_same(cold(d, &s.w.request), &want), "%s: %s, expected %s", cell_text(&s.w.cell),
+             drive_text(&d->walk[0].result), drive_text(&want));
+        for (unsigned i = 0; i < s.reads; i++) {
+            if (!is_first(&s, i))
+                continue;
+            for (unsigned why = 0; why < DENIED; why++) {
+                drive_poke(d, s.read[i].addr, spoilt(&s, i, why, &s.w.request, &rights));
+                want = fault_at(&s, i, why, &s.w.request, rights);
+                must(drive_same(cold(d, &s.w.request), &want), "%s read %u: %s, expected %s",
+                     cell_text(&s.w.cell), i, drive_text(&d->walk[0].result), drive_text(&want));
+            }
+            drive_poke(d, s.read[i].addr, s.entry[i]);
+        }
+    }
+    drive_free(d);
+}
+
+/* A fetch's right to execute asked of the pages that hold tables: each leaf of each second stage without each
+ * right to execute, with and without mode-based control; it matters to the page that is fetched from alone. */
+ON_EVERY_ENGINE(P35_tables_need_no_execute_right)
+{
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+    unsigned ok = 0, denied = 0;
+
+    for (unsigned n = 0; n < 2 * LENGTH(walked); n++) {
+        enter_shape(d, &s, &walked[n / 2]);
+        s.w.state.s2[0].mbec = s.w.state.s2[1].mbec = s.w.state.shadow.mbec = n & 1;
+        load(d, &s);
+        s.w.request.access = DMT_ACCESS_EXECUTE;
+        for (unsigned i = 0; i < s.reads; i++) {
+            bool ept = is_ept(&s, s.read[i].stage);
+
+            if (s.read[i].stage == s.w.entering || !s.read[i].leaf || !is_first(&s, i))
+                continue;
+            for (unsigned v = 1; v < (ept ? 4 : 2); v++) { /* X, XU, both; XD */
+                uint64_t without = ept ? (v & 1 ? EX : 0) | (v & 2 ? EXU : 0) : 0;
+                /* It is a user page, so with mode-based control XU decides. */
+                bool bad = s.read[i].final && (!ept || without & (n & 1 ? EXU : EX));
+                struct dmt_result want = fault_at(&s, i, DENIED, &s.w.request, 7 & ~without);
+                const struct dmt_result *r;
+
+                want.error |= ept && n & 1 && !(without & EXU) ? 64 : 0;
+                drive_poke(d, s.read[i].addr, (s.entry[i] & ~without) | (ept ? 0 : XD));
+                r = cold(d, &s.w.request);
+                must(bad ? drive_same(r, &want) : r->status == DMT_STATUS_OK, "%s read %u: %s",
+                     cell_text(&s.w.cell), i, drive_text(r));
+                must(bad || !s.read[i].final || !ept || (r->rights & 4), "%s", drive_text(r));
+                ok += !bad;
+                denied += bad;
+            }
+            drive_poke(d, s.read[i].addr, s.entry[i]);
+        }
+    }
+    must(ok > 100 && denied > 10, "%u, %u", ok, denied);
+    drive_free(d);
+}
+
+/* A term missing in the check of second-stage rights: every set of rights of a leaf under every one of the
+ * entry above it, every access, user pages and others, A/D flags and mode-based execute on and off. */
+ON_EVERY_ENGINE(P28_second_stage_rights)
+{
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+    unsigned granted = 0, denied = 0;
+
+    for (unsigned n = 0; n < 8; n++) {
+        bool ept = n < 4, mbec = ept && n & 1, user_page = n & 2;
+        struct shape h = VIRT(EPT, false, "wg");
+        uint64_t gpa, upper, leaf, guest;
+
+        h.format = ept ? DMT_FORMAT_EPT : DMT_FORMAT_NPT;
+        if (!ept && n & 1)
+            continue; /* NPT has no mode-based control */
+        enter_shape(d, &s, &h);
+        s.w.state.s2[0].mbec = mbec;
+        load(d, &s);
+        gpa = cell_final(&s.w, 0);
+        upper = cell_entry_hpa(&s.w, 0, 3, gpa);
+        leaf = cell_entry_hpa(&s.w, 0, 1, gpa);
+        guest = cell_entry_hpa(&s.w, 1, 1, s.w.request.va);
+        drive_poke(d, guest, (drive_peek(d, guest) & ~U) | (user_page ? U : 0));
+        for (unsigned v = 0; v < 256 * 3; v++) { /* R or U, W, X, XU */
+            unsigned both[2] = {v & 15, v >> 4 & 15}, rights = 15, access = v >> 8, asked;
+            uint64_t at[2] = {upper, leaf};
+            uint8_t status = DMT_STATUS_OK;
+            const struct dmt_result *r;
+
+            if (!ept && ((both[0] ^ both[0] >> 1) | (both[1] ^ both[1] >> 1)) & 4)
+                continue; /* NPT has one right to execute */
+            for (unsigned i = 0; i < 2; i++) {
+                uint64_t e = drive_peek(d, at[i]);
+
+                if (ept)
+                    e = (e & ~(ER | EW | EX | EXU)) | (both[i] & 7) | (both[i] & 8 ? EXU : 0);
+                else
+                    e = (e & ~(U | W | XD)) | (both[i] & 1 ? U : 0) | (both[i] & 2 ? W : 0) |
+                        (both[i] & 4 ? 0 : XD);
+                drive_poke(d, at[i], e);
+                if (status == DMT_STATUS_OK && ept && !(both[i] & (mbec ? 15 : 7)))
+                    status = DMT_STATUS_EPT_VIOLATION;
+                if (status == DMT_STATUS_OK && ept && (both[i] & 3) == 2)
+                    status = DMT_STATUS_EPT_MISCONFIG;
+                rights &= both[i];
+            }
+            if (!mbec)
+                rights = (rights & 7) | (rights & 4) << 1;
+            asked = access == DMT_ACCESS_READ ? 1 : access == DMT_ACCESS_WRITE ? 2 : user_page ? 8 : 4;
+            if (!ept)
+                asked |= 1;
+            if (status == DMT_STATUS_OK && (rights & asked) != asked)
+                status = ept ? DMT_STATUS_EPT_VIOLATION : DMT_STATUS_NPT_FAULT;
+            s.w.request.access = (uint8_t)access;
+            r = cold(d, &s.w.request);
+            must(r->status == status, "case %u %u: %s, expected %u", n, v, drive_text(r), status);
+            if (status == DMT_STATUS_OK)
+                must(r->rights == ((rights >> 1 & 1) | (user_page ? 2 : 0) |
+                                   (rights >> (user_page ? 3 : 2) & 1) << 2 | (rights & 1 ? 0 : 8)),
+                     "case %u %u: %s", n, v, drive_text(r));
+            else
+                must(r->addr == gpa && r->stage == 0, "case %u %u: %s", n, v, drive_text(r));
+            granted += status == DMT_STATUS_OK;
+            denied += status != DMT_STATUS_OK;
+        }
+    }
+    must(granted > 300 && denied > 2000, "%u, %u", granted, denied);
+    drive_free(d);
+}
+
+/* Reserved bits and misconfigurations that pass, or bits that software may use that do not: every bit of
+ * every entry of a second stage alone, EPT and NPT, leaf and not. */
+ON_EVERY_ENGINE(P13_every_bit_of_a_second_stage_entry)
+{
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+    unsigned broken = 0;
+
+    for (unsigned n = 0; n < 2 * 8; n++) {
+        /* Leaves of three sizes, then tables of five levels to two. */
+        unsigned kind = n / 2, level = kind < 3 ? kind + 1 : 8 - (kind - 3) - 3;
+        bool ept = !(n & 1), leaf = kind < 3;
+        struct cell c = plain(DMT_MODE_VIRT, false, ept ? DMT_FORMAT_EPT : DMT_FORMAT_NPT, "wg");
+        uint64_t gpa, pa, e;
+
+        if (!leaf && level < 2)
+            continue;
+        c.stage[0].levels = 5;
+        c.stage[0].size = leaf ? (uint8_t)(level - 1) : DMT_SIZE_4K;
+        enter(d, &s, &c, true);
+        gpa = cell_final(&s.w, 0);
+        pa = cell_entry_hpa(&s.w, 0, level, gpa);
+        e = drive_peek(d, pa);
+        for (unsigned bit = 0; bit < 64; bit++) {
+            uint64_t v = e ^ 1ull << bit, reserved = 1ull << 51, sized = (1ull << (9 * level + 3)) - 0x1000;
+            unsigned type = v >> 3 & 7;
+            const struct dmt_result *r;
+            bool wrong, found;
+
+            if (bit == 7 && (level == 2 || level == 3))
+                continue; /* leaf or not: with sense of its own */
+            if (ept) {
+                reserved |= level >= 4 ? 0xf8 : !leaf ? 0x78 : level > 1 ? sized : 0;
+                wrong = v & reserved || (v & 3) == 2 || (leaf && (type == 2 || type == 3 || type == 7));
+            } else {
+                reserved |= level >= 4 ? PS : leaf && level > 1 ? sized & ~0x1000ull : 0;
+                wrong = (v & 1) && v & reserved;
+            }
+            drive_poke(d, pa, v);
+            r = cold(d, &s.w.request);
+            found = ept ? r->status == DMT_STATUS_EPT_MISCONFIG
+                        : r->status == DMT_STATUS_NPT_FAULT && (r->error & I_RSV);
+            found &= r->reads == 1 + 5 - level + 1; /* at this entry, not below it */
+            must(found == wrong, "%s level %u %s bit %u: %s", ept ? "EPT" : "NPT", level,
+                 leaf ? "leaf" : "table", bit, drive_text(r));
+            if (wrong)
+                must(r->addr == gpa && r->stage == 0 && (ept || r->error == (I_P | I_USER | I_RSV | I_FINAL)));
+            broken += wrong;
+        }
+    }
+    must(broken > 60, "%u", broken);
+    drive_free(d);
+}
+
+/* ---------------------------------------------------------------- A/D */
+
+/* A or D written, in whatever stage, although a check of another stage fails later: nothing is accessed or
+ * dirty anywhere, and something ends the translation at each reference; then a speculative request, and one
+ * with updates off. In the end, all checks have been made before the first exclusive read. */
+static void no_early_write(enum drive_engine engine, const char *config)
+{
+    static struct scene s;
+    struct drive *d = drive_new_config(engine, config, 1);
+    const struct shape *h;
+
+    for (unsigned n = 0; (h = shape_of(n)); n++) {
+        unsigned before = 0;
+        const struct dmt_result *r;
+
+        enter_shape(d, &s, h);
+        s.w.request.cpl = 3;
+        s.w.request.access = n & 1 ? DMT_ACCESS_WRITE : DMT_ACCESS_READ;
+        clear_ad(d, &s);
+        for (unsigned i = 0; i < s.reads; i++) {
+            if (s.read[i].tea || !is_first(&s, i))
+                continue;
+            for (unsigned why = 0; why < (s.read[i].leaf ? WHYS : DENIED); why++) {
+                unsigned rights;
+                uint64_t e = spoilt(&s, i, why, &s.w.request, &rights);
+                struct dmt_result want = fault_at(&s, i, why, &s.w.request, rights);
+
+                drive_poke(d, s.read[i].addr, e);
+                r = cold(d, &s.w.request);
+                must(drive_same(r, &want), "%s read %u: %s, expected %s", cell_text(&s.w.cell), i,
+                     drive_text(r), drive_text(&want));
+                expect_reads(d, &s, i + 1);
+                for (unsigned j = 0; j < s.reads; j++)
+                    must(drive_peek(d, s.read[j].addr) ==
+                         (s.read[j].addr == s.read[i].addr ? e : s.entry[j]));
+            }
+            drive_poke(d, s.read[i].addr, s.entry[i]);
+        }
+        for (unsigned v = 0; v < 2; v++) {
+            s.w.request.nonspec = v;
+            s.w.state.ad_update = !v;
+            load(d, &s);
+            r = cold(d, &s.w.request);
+            must(r->status == (v ? DMT_STATUS_OK : DMT_STATUS_RETRY) && r->ad_needed == v, "%s: %s",
+                 cell_text(&s.w.cell), drive_text(r));
+            expect_reads(d, &s, s.reads);
+            for (unsigned j = 0; j < s.reads; j++)
+                must(drive_peek(d, s.read[j].addr) == s.entry[j]);
+        }
+        s.w.state.ad_update = true;
+        load(d, &s);
+        r = cold(d, &s.w.request);
+        must(r->status == DMT_STATUS_OK && r->updates > 0, "%s", drive_text(r));
+        while (before < d->events && d->event[before].kind == DRIVE_READ &&
+               d->event[before].addr != s.read[s.reads - 1].addr)
+            before++;
+        must(d->event[before].kind == DRIVE_READ, "%s: an update after %u of %u reads", cell_text(&s.w.cell),
+             before, s.reads);
+        for (unsigned j = 0; j < s.reads; j++) {
+            const struct cell_read *x = &s.read[j];
+            uint64_t a = bit_a(&s, x->stage);
+            bool dirty = x->leaf && (x->final ? s.w.request.access == DMT_ACCESS_WRITE
+                                              : has_ad(&s, x->stage));
+
+            must(drive_peek(d, x->addr) == (s.entry[j] | (has_ad(&s, x->stage) ? a | (dirty ? 2 * a : 0) : 0)),
+                 "%s read %u: %" PRIx64, cell_text(&s.w.cell), j, drive_peek(d, x->addr));
+        }
+    }
+    drive_free(d);
+}
+
+ON_EVERY_ENGINE(P24_nothing_written_before_every_check)
+{
+    for (unsigned i = 0; i < LENGTH(configs); i++)
+        no_early_write(engine, configs[i]);
+}
+
+/* Exclusive writes that lose, in whatever stage: read again and repeated; without a monitor an error. */
+ON_EVERY_ENGINE(P25_lost_writes_of_every_stage)
+{
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+
+    for (unsigned n = 0; n < LENGTH(walked); n++) {
+        struct dmt_result ok;
+        unsigned writes;
+
+        enter_shape(d, &s, &walked[n]);
+        s.w.request.access = DMT_ACCESS_WRITE;
+        clear_ad(d, &s);
+        ok = *cold(d, &s.w.request);
+        writes = events_of(d, DRIVE_WRITE);
+        must(ok.status == DMT_STATUS_OK && writes == ok.updates && writes >= 4);
+        for (unsigned skip = 0; skip < writes; skip++) {
+            const struct dmt_result *r;
+
+            restore(d, &s);
+            d->faults = 0;
+            drive_fault(d, (struct drive_fault){DRIVE_ANY, DRIVE_WRITE, skip, 3, DMT_RESP_OKAY, 0});
+            r = cold(d, &s.w.request);
+            must(drive_same(r, &ok) && r->updates == writes && events_of(d, DRIVE_WRITE) == writes + 3 &&
+                     events_of(d, DRIVE_EXREAD) == writes + 3,
+                 "%s write %u: %s", cell_text(&s.w.cell), skip, drive_text(r));
+            restore(d, &s);
+            d->faults = 0;
+            drive_fault(d, (struct drive_fault){DRIVE_ANY, DRIVE_EXREAD, skip, 1, DMT_RESP_OKAY, 7});
+            r = cold(d, &s.w.request);
+            must(r->status == DMT_STATUS_BUS && r->error == DMT_BUS_ERROR_NOT_EXCLUSIVE &&
+                     r->addr == d->event[d->events - 1].addr && r->stage == stage_of(&s, r->addr) &&
+                     r->updates == skip,
+                 "%s", drive_text(r));
+        }
+    }
+    drive_free(d);
+}
+
+/* ---------------------------------------------------------------- composition */
+
+/* Each way to stack stages: the answer, and every address on the bus in order, cold; warm, what is read is
+ * part of that, in that order. All of NATIVE and VIRT, and a sample of NESTED. */
+static void reads_of_every_cell(enum drive_engine engine, const char *config)
+{
+    static struct scene s;
+    struct drive *d = drive_new_config(engine, config, 1);
+    unsigned n = 0, done = 0, skipped = 0;
+    struct cell c;
+
+    cell_first(&c);
+    do {
+        struct dmt_result want;
+        const struct dmt_result *r;
+
+        if (c.mode == DMT_MODE_NESTED && n++ % 53)
+            continue;
+        enter(d, &s, &c, c.stage[0].size & 1);
+        want = cell_answer(&s.w);
+        r = drive_translate(d, &s.w.request);
+        must(drive_same(r, &want), "%s: %s, expected %s", cell_text(&c), drive_text(r), drive_text(&want));
+        for (unsigned k = 0; k < DMT_SETS_MAX; k++)
+            must(r->path[k] == want.path[k] && r->index[k] == want.index[k], "%s: %s", cell_text(&c),
+                 drive_text(r));
+        expect_reads(d, &s, s.reads);
+        r = drive_translate(d, &s.w.request);
+        must(drive_same(r, &want), "%s warm: %s", cell_text(&c), drive_text(r));
+        expect_reads(d, &s, s.reads);
+        skipped += s.reads - d->events;
+        done++;
+    } while (cell_next(&c));
+    must(done > 500 && (d->config.pwc2_n ? skipped > 3000 : skipped == 0), "%u, %u", done, skipped);
+    drive_free(d);
+}
+
+ON_EVERY_ENGINE(P32_reads_are_those_of_the_rule)
+{
+    for (unsigned i = 0; i < LENGTH(configs); i++)
+        reads_of_every_cell(engine, configs[i]);
+}
+
+/* PDPTEs of a guest with PAE paging are loaded with CR3, and a walker that reads them again sees changes it
+ * must not. The modes that there are: tables of four and five levels in every stage, each level read in every
+ * walk, and nothing read when CR3 or the mode is written; modes that the instance cannot do are refused. */
+ON_PINS(P37_every_level_is_read_by_the_walk)
+{
+    static struct scene s;
+    struct drive *d = drive_new_config(engine, "uncached", 1);
+
+    for (unsigned n = 0; n < 32; n++) {
+        bool nested = n & 8;
+        struct cell c =
+            plain(nested ? DMT_MODE_NESTED : DMT_MODE_VIRT, true, n >> 4, nested ? "www" : "ww");
+        unsigned g = 0;
+
+        for (unsigned k = 0; k <= 1u + nested; k++)
+            c.stage[k].levels = n >> k & 1 ? 5 : 4;
+        enter(d, &s, &c, true);
+        drive_write(d, DMT_LEVEL_BASE(s.w.entering) + DMT_LEVEL_CR3, s.w.state.level[s.w.entering].cr3);
+        drive_write(d, DMT_HOST_BASE + DMT_HOST_CTL,
+                    c.mode | DMT_HOST_CTL_AD_UPDATE_MASK | DMT_HOST_CTL_FALLBACK_MASK);
+        drive_run(d);
+        must(d->events == 0, "a register write reads tables");
+        /* References of translating one address by stage 0, by 1 over 0, by 2 over 1. */
+        for (unsigned k = 0; k <= s.w.entering; k++)
+            g = c.stage[k].levels * (1 + g) + g;
+        must(drive_translate(d, &s.w.request)->reads == g && d->events == g, "%s: %u reads, expected %u",
+             cell_text(&c), d->events, g);
+    }
+    drive_free(d);
+
+    d = drive_new_config(engine, "smallest", 1);
+    for (unsigned mode = DMT_MODE_VIRT; mode <= DMT_MODE_NESTED; mode++) {
+        uint64_t old = drive_read(d, DMT_HOST_BASE + DMT_HOST_CTL);
+
+        drive_write(d, DMT_HOST_BASE + DMT_HOST_CTL, mode);
+        drive_run(d);
+        must(drive_read(d, DMT_HOST_BASE + DMT_HOST_CTL) == old, "mode %u without its register set", mode);
+        drive_clear(d);
+    }
+    drive_free(d);
+}
+
+/* Answers that depend on how a stage was translated: each stage through a register of either kind or walked,
+ * cold and warm, with the leaf of each stage's final access as it should be, absent, or denying. The entry
+ * that a register names is no better or worse than the same entry found by the walk. */
+ON_EVERY_ENGINE(P29_outcome_does_not_depend_on_the_cover)
+{
+    static const char kinds[] = "wpg";
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+    unsigned restarts = 0;
+
+    for (unsigned n = 0; n < 3 * 18; n++) {
+        unsigned which = n / 18;
+        char cover[4] = {kinds[n % 2], kinds[n / 2 % 3], kinds[n / 6 % 3], 0};
+
+        if (which == 0 && n >= 6)
+            continue;
+        if (which == 0)
+            cover[2] = 0;
+        for (unsigned format = 0; format < 2; format++) {
+            struct cell c = plain(which ? DMT_MODE_NESTED : DMT_MODE_VIRT, which == 1, (uint8_t)format, cover);
+            struct dmt_result ok;
+
+            enter(d, &s, &c, true);
+            s.w.request.cpl = 3;
+            ok = cell_answer(&s.w);
+            for (unsigned warm = 0; warm < 2; warm++) {
+                must(drive_same(drive_translate(d, &s.w.request), &ok), "%s", cell_text(&c));
+                for (unsigned i = 0; i < s.reads; i++) {
+                    if (!s.read[i].leaf || !s.read[i].final)
+                        continue;
+                    for (unsigned why = 0; why < WHYS; why++) {
+                        bool shadow = which == 2 && s.read[i].stage == 1 && s.read[i].tea;
+                        uint64_t leaf = cell_entry_hpa(&s.w, CELL_SHADOW, 1, s.read[i].a), was = 0, e;
+                        struct dmt_result want;
+                        const struct dmt_result *r;
+                        unsigned rights;
+
+                        e = spoilt(&s, i, why, &s.w.request, &rights);
+                        want = fault_at(&s, i, why, &s.w.request, rights);
+                        if (!warm)
+                            drive_invalidate(d);
+                        drive_poke(d, s.read[i].addr, e);
+                        /* The shadow table, which takes over from the register, has leaves of its own. */
+                        if (shadow) {
+                            was = drive_peek(d, leaf);
+                            drive_poke(d, leaf, e);
+                        }
+                        r = drive_translate(d, &s.w.request);
+                        must(drive_same(r, &want), "%s %s, leaf of stage %u: %s, expected %s", cell_text(&c),
+                             warm ? "warm" : "cold", s.read[i].stage, drive_text(r), drive_text(&want));
+                        must((r->path[s.read[i].stage] == DMT_PATH_RESTART) == s.read[i].tea, "%s",
+                             drive_text(r));
+                        restarts += s.read[i].tea;
+                        drive_poke(d, s.read[i].addr, s.entry[i]);
+                        if (shadow)
+                            drive_poke(d, leaf, was);
+                    }
+                }
+            }
+        }
+    }
+    must(restarts > 200, "%u", restarts);
+    drive_free(d);
+}
+
+/* ---------------------------------------------------------------- width */
+
+/* A guest-physical address that is wider than the tables of the stage that is to translate it, at every
+ * pointer: roots, each entry of each table, page or table, the TEA of a register. A fault of that stage, with
+ * nothing read for it, and no register of its set asked; tables of five levels look. */
+ON_EVERY_ENGINE(P30_too_wide_at_every_pointer)
+{
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+    unsigned faults = 0;
+
+    for (unsigned n = 0; n < 2 * LENGTH(walked); n++) {
+        const struct shape *h = &walked[n / 2];
+        bool five = n & 1;
+        struct cell c = plain(h->mode, h->full, h->format, h->cover);
+
+        for (unsigned below = h->mode == DMT_MODE_VIRT || h->full ? 0 : 1; below + 1 < h->mode; below++) {
+            const uint64_t far = five ? 1ull << 50 : 1ull << 48;
+            unsigned k = below + 1;
+
+            c.stage[0].levels = c.stage[1].levels = 4;
+            c.stage[below].levels = five ? 5 : 4;
+            enter(d, &s, &c, h->ad);
+            if (s.w.shadow) /* is what counts, not the table that it stands for */
+                s.w.state.s2[1].five = !five;
+            s.w.state.tea[below][9] = drive_cover(far, far >> 12, DMT_SIZE_1G, 0x1000);
+            load(d, &s);
+            for (unsigned i = 0; i <= s.reads; i++) {
+                unsigned at = i, level;
+                struct cell_read x = {.stage = (uint8_t)below};
+                struct dmt_result want;
+                const struct dmt_result *r;
+
+                if (i == s.reads) { /* the root of stage k, which its first read shows */
+                    uint64_t *root = k == s.w.entering ? &s.w.state.level[k].cr3 : &s.w.state.s2[k].root;
+
+                    for (at = 0; s.read[at].stage != k; at++) {
+                    }
+                    *root |= far;
+                    level = s.w.cell.stage[k].levels;
+                    x.a = *root + 8 * (s.read[at].a >> (9 * level + 3) & 511);
+                    load(d, &s);
+                } else if (s.read[i].stage != k || !is_first(&s, i)) {
+                    continue;
+                } else {
+                    x.a = s.entry[i] & FRAME;
+                    x.final = s.read[i].leaf && s.read[i].final;
+                    level = s.read[i].level - 1;
+                    x.a |= far | (s.read[i].leaf ? s.read[i].a & 0xfff
+                                                 : 8 * (s.read[i].a >> (9 * level + 3) & 511));
+                    drive_poke(d, s.read[i].addr, s.entry[i] | far);
+                }
+                want = fault_of(&s, &x, ABSENT, &s.w.request, 0);
+                r = cold(d, &s.w.request);
+                if (five) {
+                    /* The register is asked, and names an entry where nothing is. */
+                    x = (struct cell_read){.a = 0x1000 + 8 * ((x.a - far) >> 30)};
+                    want = below ? fault_of(&s, &x, ABSENT, &s.w.request, 0)
+                                 : bus(x.a, DMT_BUS_ERROR_READ_DECERR, 0);
+                    must(drive_same(r, &want), "%s pointer %u: %s, expected %s", cell_text(&c), i,
+                         drive_text(r), drive_text(&want));
+                } else {
+                    must(drive_same(r, &want) && r->path[below] == DMT_PATH_RADIX,
+                         "%s pointer %u: %s, expected %s", cell_text(&c), i, drive_text(r), drive_text(&want));
+                    expect_reads(d, &s, i == s.reads ? 0 : i + 1);
+                    faults++;
+                }
+                restore(d, &s);
+            }
+        }
+    }
+    must(faults > 60, "%u", faults);
+
+    /* The TEA of a register. */
+    for (unsigned n = 0; n < 2; n++) {
+        static const struct shape tea[] = {VIRT(EPT, true, "wp"), NESTED(true, NPT, true, "wwp")};
+        unsigned below = tea[n].mode - 2u;
+        struct cell_read x = {.stage = (uint8_t)below};
+        struct dmt_tea *t = &s.w.state.tea[below + 1][3];
+        struct dmt_result want;
+        const struct dmt_result *r;
+
+        enter_shape(d, &s, &tea[n]);
+        t->base_pfn |= 1ull << 36;
+        x.a = t->base_pfn << 12 | 8 * ((s.w.request.va >> 12) - t->base_vpn);
+        s.w.state.tea[below][9] = drive_cover(1ull << 48, 1ull << 36, DMT_SIZE_1G, 0x1000);
+        load(d, &s);
+        want = fault_of(&s, &x, ABSENT, &s.w.request, 0);
+        r = cold(d, &s.w.request);
+        must(drive_same(r, &want) && d->events == 0, "%s, expected %s", drive_text(r), drive_text(&want));
+    }
+    drive_free(d);
+}
+
+/* ---------------------------------------------------------------- tables of any shape, stage over stage */
+
+/* Stages of tables, each of which maps the pages of the tables above it, 4K by 4K. */
+struct stack {
+    struct drive *d;
+    struct dmt_state s;
+    unsigned entering;
+    bool shadow;
+    uint64_t next[2], step; /* by level: where the next table of the stage above goes, and the one after it */
+};
+
+#define TABLES  0x0a5000000000ull /* of the stages above, in each level's addresses */
+#define GIB     (1ull << 30)
+#define PAGE_VA (0x1b3ull << 34) /* where tests put pages; any size is aligned there */
+
+static void put(struct stack *st, unsigned k, uint64_t a, uint64_t to, unsigned size, uint64_t flags);
+
+static bool stack_ept(const struct stack *st, unsigned k)
+{
+    return k < st->entering && st->s.s2[k].format == DMT_FORMAT_EPT;
+}
+
+/* Flags of a leaf without restrictions; EPT's are write-back. */
+static uint64_t all_of(const struct stack *st, unsigned k)
+{
+    return stack_ept(st, k) ? ER | EW | EX | EXU | EA | ED | 6 << 3 : P | W | U | A | D;
+}
+
+/* Level of the addresses at which a stage's tables lie, and which its leaves yield: -1 is the host's. */
+static int under(const struct stack *st, unsigned k)
+{
+    return st->shadow && k == 1 ? -1 : (int)k - 1;
+}
+
+static struct dmt_s2 *tables_of(struct stack *st, unsigned k)
+{
+    return st->shadow && k == 1 ? &st->s.shadow : &st->s.s2[k];
+}
+
+static uint64_t root_of(struct stack *st, unsigned k, unsigned *levels)
+{
+    if (k < st->entering) {
+        *levels = tables_of(st, k)->five ? 5 : 4;
+        return tables_of(st, k)->root;
+    }
+    *levels = st->s.level[k].cr4 & DMT_LEVEL_CR4_LA57_MASK ? 5 : 4;
+    return st->s.level[k].cr3 & DMT_LEVEL_CR3_ROOT_MASK;
+}
+
+static uint64_t new_page(struct stack *st, int level)
+{
+    struct dmt_frames frames = {&st->d->pool, dmt_pool_alloc};
+    uint64_t a;
+
+    if (level < 0) {
+        must(frames.alloc(frames.user, 1, &a));
+        return a << 12;
+    }
+    a = st->next[level];
+    st->next[level] += st->step;
+    put(st, (unsigned)level, a, new_page(st, under(st, (unsigned)level)), DMT_SIZE_4K,
+        all_of(st, (unsigned)level));
+    return a;
+}
+
+static uint64_t hpa_of(struct stack *st, int level, uint64_t a);
+
+/* Where the entry of `level` for address a lies, in the addresses of the level under stage k. */
+static uint64_t where(struct stack *st, unsigned k, unsigned level, uint64_t a)
+{
+    unsigned at;
+    uint64_t table = root_of(st, k, &at);
+
+    for (; at > level; at--)
+        table = drive_peek(st->d, hpa_of(st, under(st, k), table + 8 * (a >> (9 * at + 3) & 511))) & FRAME;
+    return table + 8 * (a >> (9 * level + 3) & 511);
+}
+
+/* The same as hPA. */
+static uint64_t entry_of(struct stack *st, unsigned k, unsigned level, uint64_t a)
+{
+    return hpa_of(st, under(st, k), where(st, k, level, a));
+}
+
+/* Level of the leaf that maps a, or of the entry where nothing is. */
+static unsigned leaf_level(struct stack *st, unsigned k, uint64_t a)
+{
+    unsigned level;
+
+    for (root_of(st, k, &level); level > 1; level--) {
+        uint64_t e = drive_peek(st->d, entry_of(st, k, level, a));
+
+        if (!e || (level < 4 && e & PS))
+            break;
+    }
+    return level;
+}
+
+static uint64_t yield_of(struct stack *st, unsigned k, uint64_t a)
+{
+    unsigned level = leaf_level(st, k, a);
+    uint64_t in_page = (1ull << (9 * level + 3)) - 1;
+
+    return (drive_peek(st->d, entry_of(st, k, level, a)) & FRAME & ~in_page) | (a & in_page);
+}
+
+static uint64_t hpa_of(struct stack *st, int level, uint64_t a)
+{
+    while (level >= 0) {
+        a = yield_of(st, (unsigned)level, a);
+        level = under(st, (unsigned)level);
+    }
+    return a;
+}
+
+/* Map the page of a to `to` (its low bits are ignored), unless something is there. */
+static void put(struct stack *st, unsigned k, uint64_t a, uint64_t to, unsigned size, uint64_t flags)
+{
+    uint64_t in_page = (1ull << (9 * size + 12)) - 1, table_flags = all_of(st, k) & ~(D | ED | 6 << 3);
+    unsigned level;
+
+    if (!stack_ept(st, k))
+        table_flags = P | W | U | A;
+    for (root_of(st, k, &level); level > size + 1; level--) {
+        uint64_t at = entry_of(st, k, level, a), e = drive_peek(st->d, at);
+
+        if (e && level < 4 && e & PS)
+            return;
+        if (!e)
+            drive_poke(st->d, at, new_page(st, under(st, k)) | (table_flags & ~(uint64_t)D));
+    }
+    if (!drive_peek(st->d, entry_of(st, k, level, a)))
+        drive_poke(st->d, entry_of(st, k, level, a), (to & ~in_page & FRAME) | flags | (size ? PS : 0));
+}
+
+/* Empty tables of four levels. NESTED with full or the shadow table. */
+static struct stack stack_new(struct drive *d, uint8_t mode, bool full, uint8_t format)
+{
+    struct stack st = {.d = d, .entering = mode - 1u, .shadow = mode == DMT_MODE_NESTED && !full};
+
+    st.next[0] = st.next[1] = TABLES;
+    st.step = 0x2a5000; /* each table in another 2 MiB */
+    dmt_state_reset(&st.s, MAXPA);
+    st.s.mode = mode;
+    st.s.full = full;
+    st.s.level[st.entering].efer = DMT_LEVEL_EFER_NXE_MASK;
+    st.s.s2[0].format = st.s.s2[1].format = st.s.shadow.format = format;
+    st.s.s2[0].ad = st.s.s2[1].ad = st.s.shadow.ad = true;
+    for (unsigned k = st.shadow; k <= st.entering; k++) {
+        uint64_t root = new_page(&st, under(&st, k));
+
+        if (k < st.entering)
+            tables_of(&st, k)->root = root;
+        else
+            st.s.level[k].cr3 = root;
+    }
+    return st;
+}
+
+/* The memory is empty again. */
+static void wipe(struct drive *d)
+{
+    dmt_mem_free(d->mem);
+    d->mem = d->pool.mem = dmt_mem_new();
+    d->pool.next = 0x1000;
+    d->faults = 0;
+    must(d->mem);
+}
+
+/* The register over the table of `size` leaves that has the entry for a; KIND GTEA with an entry of its own
+ * in the set's gTEA table. */
+static struct dmt_tea register_over(struct stack *st, unsigned k, unsigned size, uint64_t a, bool gtea)
+{
+    uint64_t unit = 1ull << (9 * size + 12), at = where(st, k, size + 1, a);
+    struct dmt_tea t = drive_cover(a & ~(unit - 1), unit >> 12, size, at);
+    struct dmt_gtea *table = &st->s.gtea[k];
+
+    t.pages = 512 * (unit >> 12);
+    if (!gtea)
+        return t;
+    if (!table->table)
+        table->table = new_page(st, -1);
+    t.kind = DMT_KIND_GTEA;
+    t.gtea = table->entries++;
+    t.base_pfn = 0;
+    drive_poke(st->d, table->table + 16 * t.gtea, (hpa_of(st, under(st, k), at) & ~0xfffull) | 1);
+    drive_poke(st->d, table->table + 16 * t.gtea + 8, 1);
+    return t;
+}
+
+static void stack_load(struct stack *st)
+{
+    drive_resolve(st->d, &st->s);
+    drive_load(st->d, &st->s);
+    drive_invalidate(st->d);
+}
+
+static struct dmt_request ask(uint64_t va, unsigned access)
+{
+    return (struct dmt_request){.va = va, .access = (uint8_t)access, .nonspec = true};
+}
+
+/* The guest-physical address of a fault on a table is the page's, not the entry's; or one of an earlier
+ * fault: pages at random places, indices at both ends of tables, and each table of each in turn not mapped by
+ * the stage under it. */
+ON_EVERY_ENGINE(P31_exact_address_of_the_entry)
+{
+    static const unsigned ends[] = {0, 1, 255, 510, 511};
+    struct drive *d = drive_new(engine, 1);
+    struct rng rng;
+    unsigned low[512] = {0}, seen = 0;
+
+    rng_seed(&rng, 31, 0);
+    for (unsigned n = 0; n < 6; n++) {
+        struct stack st;
+
+        wipe(d);
+        st = stack_new(d, n < 2 ? DMT_MODE_VIRT : DMT_MODE_NESTED, n < 4, n & 1);
+        stack_load(&st);
+        for (unsigned v = 0; v < 12; v++) {
+            uint64_t a = rng_below(&rng, 256) << 39 | (rng_next(&rng) & 0xff8);
+            struct dmt_request q;
+
+            for (unsigned level = 1; level < 4; level++)
+                a |= (uint64_t)(v & 1 ? rng_below(&rng, 512) : ends[rng_below(&rng, 5)]) << (9 * level + 3);
+            q = ask(a, DMT_ACCESS_READ);
+            for (unsigned k = st.entering; under(&st, k) >= 0; k--) {
+                unsigned b = (unsigned)under(&st, k);
+                uint64_t to = (b + 3ull) << 40 | (rng_next(&rng) & 0x3ffffff000);
+
+                put(&st, k, a, to, DMT_SIZE_4K, all_of(&st, k));
+                a = to | (a & 0xfff);
+            }
+            put(&st, st.shadow, a, 0x7000000000, DMT_SIZE_4K, all_of(&st, st.shadow));
+            must(cold(d, &q)->status == DMT_STATUS_OK, "%s", drive_text(&d->walk[0].result));
+            a = q.va;
+            for (unsigned k = st.entering; under(&st, k) >= 0; k--) {
+                unsigned b = (unsigned)under(&st, k);
+
+                for (unsigned level = 0; level <= 4; level++) { /* 0: the page itself */
+                    /* Stage 1's root is first asked where stage 2's is. */
+                    uint64_t of = level == 4 && k < st.entering ? where(&st, st.entering, 4, q.va) : a;
+                    uint64_t at = level ? where(&st, k, level, of) : yield_of(&st, k, a);
+                    uint64_t host = entry_of(&st, b, 1, at), was = drive_peek(d, host);
+                    bool table = level > 0;
+                    const struct dmt_result *r;
+
+                    drive_poke(d, host, 0);
+                    r = cold(d, &q);
+                    must(r->status == (n & 1 ? DMT_STATUS_NPT_FAULT : DMT_STATUS_EPT_VIOLATION) &&
+                             r->addr == at && r->stage == b,
+                         "stage %u level %u: %s, expected %" PRIx64 " of stage %u", k, level, drive_text(r),
+                         at, b);
+                    must(n & 1 ? !!(r->error & I_TABLE) == table : !(r->error & Q_FINAL) == table, "%s",
+                         drive_text(r));
+                    low[at >> 3 & 511] = 1;
+                    drive_poke(d, host, was);
+                }
+                a = yield_of(&st, k, a);
+            }
+        }
+    }
+    for (unsigned i = 0; i < 512; i++)
+        seen += low[i];
+    must(seen > 50 && low[0] && low[511], "%u words of a page", seen);
+    drive_free(d);
+}
+
+/* Where the page of a stage of this size is put, for address a: another place for each unit. */
+static uint64_t place(unsigned k, unsigned size, uint64_t a)
+{
+    unsigned bits = 9 * size + 12;
+
+    return (k * 5 + 3ull) << 40 | ((a >> bits) * 5 + k + 3) % 61 << bits;
+}
+
+/* Pages of different sizes in the stages, and low bits of the address from the wrong one: every combination
+ * of sizes of two and of three stages, at both ends of pages, by walks, from caches and through registers. */
+ON_EVERY_ENGINE(P33_every_combination_of_page_sizes)
+{
+    static const uint64_t offset[] = {0,        1,        0xfff,    0x1000,     0x1ff8,
+                                      0x1fffff, 0x200000, 0x3ffffe, 0x3fffffff, 0x12345678};
+    struct drive *d = drive_new(engine, 1);
+
+    for (unsigned n = 0; n < 9 + 27 + 9; n++) {
+        bool nested = n >= 9, full = n < 36;
+        unsigned sizes = n < 9 ? n : full ? n - 9 : (n - 36) * 3;
+        unsigned size[3] = {sizes % 3, sizes / 3 % 3, sizes / 9}, smallest = 2;
+        struct stack st;
+
+        wipe(d);
+        st = stack_new(d, nested ? DMT_MODE_NESTED : DMT_MODE_VIRT, full, n & 1);
+        for (unsigned k = st.shadow; k <= st.entering; k++)
+            smallest = size[k] < smallest ? size[k] : smallest;
+        for (unsigned way = 0; way < 3; way++) { /* walked, KIND PA, KIND GTEA */
+            for (unsigned i = 0; i < LENGTH(offset); i++) {
+                struct dmt_request q = ask(PAGE_VA + offset[i], DMT_ACCESS_READ);
+                struct dmt_result want = {.size = (uint8_t)smallest, .rights = 7, .dirty = true};
+                uint64_t a = q.va;
+                const struct dmt_result *r;
+
+                memset(st.s.tea, 0, sizeof st.s.tea);
+                st.s.gtea[1].entries = st.s.gtea[2].entries = 0;
+                for (unsigned k = st.entering + 1; k-- > st.shadow;) {
+                    uint64_t in_page = (1ull << (9 * size[k] + 12)) - 1;
+
+                    put(&st, k, a, place(k, size[k], a), size[k], all_of(&st, k));
+                    /* Only the shadow table goes from stage 1 straight to the host. */
+                    if (way && !(st.shadow && k == 1))
+                        st.s.tea[k][4] = register_over(&st, k, size[k], a, way == 2 && k > 0);
+                    a = place(k, size[k], a) | (a & in_page);
+                    if (k == st.entering)
+                        want.addr = a;
+                }
+                want.pa = a;
+                want.memtype = n & 1 ? 0 : 6 << 3;
+                stack_load(&st);
+                for (unsigned warm = 0; warm < 2; warm++) {
+                    r = drive_translate(d, &q);
+                    must(drive_same(r, &want), "sizes %u %u %u, offset %" PRIx64 ", way %u, %s: %s, expected %s",
+                         size[0], size[1], size[2], offset[i], way, warm ? "warm" : "cold", drive_text(r),
+                         drive_text(&want));
+                    must(way == 0 || r->path[st.entering] == DMT_PATH_TEA, "%s", drive_text(r));
+                }
+            }
+        }
+    }
+    drive_free(d);
+}
+
+/* ---------------------------------------------------------------- the central property */
+
+static uint64_t random_entry(struct rng *r, bool ept, unsigned size)
+{
+    static const uint8_t types[] = {0, 1, 4, 5, 6, 6, 6, 6};
+    uint64_t x = rng_next(r), e;
+
+    if (ept) {
+        e = (x & (EW | EX | EXU | EA | ED)) | ER | (uint64_t)types[x >> 40 & 7] << 3 | (x >> 50 & 1) << 6;
+        if (rng_chance(r, 0x8000))
+            e |= EW | EX | EXU;
+        if (rng_chance(r, 0x0800))
+            e &= ~ER; /* with W a misconfiguration, else execute-only or absent */
+        if (rng_chance(r, 0x1000))
+            e |= 7 << 3;
+    } else {
+        e = (x & (W | U | A | D | 0x118 | 15ull << 59 | XD)) | P;
+        if (rng_chance(r, 0xc000))
+            e |= U | W;
+        if (rng_chance(r, 0xe000))
+            e &= ~XD;
+    }
+    if (rng_chance(r, 0x0800))
+        e &= ~(ept ? ER | EW | EX : P);
+    if (rng_chance(r, 0x0400))
+        e |= 1ull << 51;
+    if (size && rng_chance(r, 0x0400))
+        e |= 1ull << (13 + rng_below(r, 9 * size - 1));
+    return e;
+}
+
+enum { PAGES = 24, REQUESTS = 40 };
+
+struct random_world {
+    struct stack st;
+    struct {
+        uint64_t va;
+        unsigned stages;
+        uint64_t a[3];          /* address that each stage translates, from the entering one down */
+        uint64_t leaf[3], e[3]; /* where its leaf is, and its value */
+        unsigned level[3];
+    } page[PAGES];
+};
+
+static void random_world(struct drive *d, struct rng *r, struct random_world *w, unsigned n)
+{
+    struct stack *st = &w->st;
+    struct dmt_level *cr;
+
+    wipe(d);
+    *st = stack_new(d, n & 1 ? DMT_MODE_NESTED : DMT_MODE_VIRT, true, n >> 1 & 1);
+    cr = &st->s.level[st->entering];
+    cr->cr0 = rng_chance(r, 0x8000) ? DMT_LEVEL_CR0_WP_MASK : 0;
+    cr->cr4 = rng_next(r) & (DMT_LEVEL_CR4_PGE_MASK | DMT_LEVEL_CR4_SMEP_MASK | DMT_LEVEL_CR4_SMAP_MASK |
+                             DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK);
+    cr->pkru = (uint32_t)(rng_next(r) & rng_next(r) & rng_next(r));
+    cr->pkrs = (uint32_t)(rng_next(r) & rng_next(r) & rng_next(r));
+    st->s.ad_update = !rng_chance(r, 0x2000);
+    for (unsigned k = 0; k < 2; k++) {
+        st->s.s2[k].ad = rng_chance(r, 0xa000);
+        st->s.s2[k].mbec = rng_chance(r, 0x8000);
+    }
+    for (unsigned i = 0; i < PAGES; i++) {
+        uint64_t a = PAGE_VA | (rng_next(r) & (rng_chance(r, 0x8000) ? 0x3ffffff : 0x1ffffffff));
+
+        w->page[i].va = a;
+        for (unsigned k = st->entering + 1, j = 0; k-- > 0; j++) {
+            unsigned size = (unsigned)rng_below(r, 3);
+            uint64_t to = (k * 5 + 3ull) << 40 | (rng_next(r) & (rng_chance(r, 0x8000) ? 0x7ffffff : 0x1ffffffff));
+
+            if (k > 0 && rng_chance(r, 0x0800))
+                to |= 1ull << (48 + rng_below(r, 3));
+            put(st, k, a, to, size, random_entry(r, stack_ept(st, k), size));
+            w->page[i].stages = j + 1;
+            w->page[i].a[j] = a;
+            w->page[i].level[j] = leaf_level(st, k, a);
+            w->page[i].leaf[j] = entry_of(st, k, w->page[i].level[j], a);
+            a = yield_of(st, k, a);
+            if (a >> 48)
+                break; /* the stage under it cannot map that */
+        }
+    }
+    for (unsigned i = 0; i < PAGES; i++) /* pages may share leaves, and fill them later */
+        for (unsigned j = 0; j < w->page[i].stages; j++)
+            w->page[i].e[j] = drive_peek(d, w->page[i].leaf[j]);
+}
+
+enum way { COLD, WARM, ENTERING_PA, ENTERING_GTEA, HOST, ALL_PA, ALL_GTEA, OTHER_SIZE, WAYS };
+
+static void random_cover(struct random_world *w, enum way way)
+{
+    struct stack *st = &w->st;
+    unsigned used[3] = {0};
+
+    memset(st->s.tea, 0, sizeof st->s.tea);
+    st->s.gtea[1].entries = st->s.gtea[2].entries = 0;
+    if (way <= WARM)
+        return;
+    for (unsigned i = 0; i < PAGES; i++) {
+        for (unsigned j = 0; j < w->page[i].stages; j++) {
+            unsigned k = st->entering - j, size = w->page[i].level[j] - 1;
+            bool gtea = k > 0 && (way == ENTERING_GTEA || way == ALL_GTEA);
+            bool is_there = false;
+            struct dmt_tea t;
+
+            if ((way == HOST && j == 0) || ((way == ENTERING_PA || way == ENTERING_GTEA) && j > 0) || size > 2)
+                continue;
+            if (way == OTHER_SIZE && size == 2)
+                continue;
+            t = register_over(st, k, size + (way == OTHER_SIZE), w->page[i].a[j], gtea);
+            for (unsigned n = 0; n < used[k]; n++)
+                is_there |= st->s.tea[k][n].sz == t.sz && st->s.tea[k][n].base_vpn == t.base_vpn;
+            if (is_there || used[k] == 8) {
+                st->s.gtea[k].entries -= gtea;
+                continue;
+            }
+            st->s.tea[k][used[k]++] = t;
+        }
+    }
+}
+
+/* Answers that depend on what was cached or covered: random pages under two and three stages, each request
+ * cold, warm, with the entering stage through registers of either kind, the stages under it, all of them, and
+ * after registers that do not count: one outcome, and the same leaves afterwards. */
+ON_EVERY_ENGINE(P29_outcome_does_not_depend_on_the_way_of_any_stage)
+{
+    struct drive *d = drive_new(engine, 1);
+    static struct random_world w;
+    struct rng rng;
+    unsigned status[16] = {0}, hits[3] = {0}, restarts[3] = {0}, short_cuts = 0;
+
+    rng_seed(&rng, 29, 2);
+    for (unsigned n = 0; n < 32; n++) {
+        struct dmt_request q[REQUESTS];
+        struct dmt_result want[REQUESTS];
+        uint64_t after[REQUESTS][3];
+        unsigned page[REQUESTS], reads[REQUESTS];
+
+        random_world(d, &rng, &w, n);
+        for (unsigned i = 0; i < REQUESTS; i++) {
+            page[i] = (unsigned)rng_below(&rng, PAGES);
+            q[i] = (struct dmt_request){
+                .va = (w.page[page[i]].va & ~0xfffull) | (rng_next(&rng) & 0xfff),
+                .access = (uint8_t)rng_below(&rng, 3),
+                .cpl = rng_chance(&rng, 0x8000) ? 3 : 0,
+                .ac = rng_chance(&rng, 0x8000),
+                .nonspec = rng_chance(&rng, 0xd000),
+            };
+        }
+        for (unsigned way = COLD; way < WAYS; way++) {
+            random_cover(&w, way);
+            stack_load(&w.st);
+            for (unsigned i = 0; i < REQUESTS; i++) {
+                unsigned p = page[i];
+                const struct dmt_result *r;
+
+                if (way == COLD)
+                    drive_invalidate(d);
+                r = drive_translate(d, &q[i]);
+                if (way == COLD) {
+                    want[i] = *r;
+                    reads[i] = r->reads;
+                    status[r->status]++;
+                }
+                must(drive_same(r, &want[i]), "world %u request %u way %u: %s, cold %s", n, i, way,
+                     drive_text(r), drive_text(&want[i]));
+                for (unsigned j = 0; j < w.page[p].stages; j++) {
+                    uint64_t now = drive_peek(d, w.page[p].leaf[j]);
+
+                    if (way == COLD)
+                        after[i][j] = now;
+                    must(now == after[i][j], "world %u request %u way %u: leaf %u is %" PRIx64 ", cold %" PRIx64,
+                         n, i, way, j, now, after[i][j]);
+                }
+                for (unsigned j = 0; j < w.page[p].stages; j++)
+                    drive_poke(d, w.page[p].leaf[j], w.page[p].e[j]);
+                for (unsigned k = 0; k < 3; k++) {
+                    hits[k] += r->path[k] == DMT_PATH_TEA;
+                    restarts[k] += r->path[k] == DMT_PATH_RESTART;
+                }
+                short_cuts += way == WARM && r->reads < reads[i] / 2;
+            }
+        }
+    }
+    must(status[DMT_STATUS_OK] > 150 && status[DMT_STATUS_PF] > 50 && status[DMT_STATUS_EPT_VIOLATION] > 50 &&
+             status[DMT_STATUS_EPT_MISCONFIG] > 10 && status[DMT_STATUS_NPT_FAULT] > 50 &&
+             status[DMT_STATUS_RETRY] > 10,
+         "%u %u %u %u %u %u", status[0], status[2], status[3], status[4], status[5], status[8]);
+    for (unsigned k = 0; k < 3; k++)
+        must(hits[k] > 100 && restarts[k] > 100, "stage %u: %u hits, %u restarts", k, hits[k], restarts[k]);
+    must(short_cuts > 100, "%u from caches", short_cuts);
+    drive_free(d);
+}
