@@ -164,7 +164,7 @@ check-regs: $(BUILD)/venv/ready ## Fail when one of them is not what rtl/dmt_reg
 .PHONY: bench soak mutants synth area waves
 bench: dmt ## Latency, throughput and simulation speed, as ratios and exact clocks
 	@$(BUILD)/dmt bench
-soak: dmt ## Ten million random lockstep cycles over 50 seeds
+soak: dmt ## Twenty million random lockstep cycles, 50 seeds of each configuration
 	@tests/soak.sh $(BUILD)
 mutants: ## Put bugs into RTL and models, one at a time, and see each one caught
 	@tests/mutants.sh $(BUILD)

@@ -73,6 +73,10 @@
         input       shadow;
         f_direct = (frame == V && enter == 2'd0) || frame == S0 || (frame == S1 && shadow);
     endfunction
+    function f_tea_level;
+        input [2:0] level;
+        f_tea_level = level == 3'd1 || level == 3'd2 || level == 3'd3;
+    endfunction
     function f_walk_ok;
         input [`DMT_WALK_W-1:0] w;
         reg [1:0] frame, owner0, owner1;
@@ -86,14 +90,19 @@
                 && (frame != S0 || !w[`DMT_WALK_SHADOW])
                 && (frame != S0 || (owner0 != S0 && (owner0 != S1 || enter == 2'd2)))
                 && (enter != 2'd2 || frame == V || owner1 == V || owner1 == `DMT_OWNER_FINAL)
-                && (!w[`DMT_WALK_EXCL] || w[`DMT_WALK_LAST] == 2'd0);
+                && (!w[`DMT_WALK_EXCL] || w[`DMT_WALK_LAST] == 2'd0)
+                // on the shadow table's behalf stage 1 has registers only
+                && (full || w[`DMT_WALK_SHADOW] || frame != S1 || w[`DMT_WALK_TEA])
+                && (full || frame != S0 || owner0 != S1 || w[`DMT_WALK_S1_TEA])
+                && (!w[`DMT_WALK_V_TEA] || f_tea_level(w[`DMT_WALK_V_LEVEL]))
+                && (!w[`DMT_WALK_S1_TEA] || f_tea_level(w[`DMT_WALK_S1_LEVEL]));
         end
     endfunction
     function f_chain_ok;                   // a walk whose chain is in launch
         input [`DMT_WALK_W-1:0] w;
         f_chain_ok = f_walk_ok(w) && !w[`DMT_WALK_EXCL]
             && ((w[`DMT_WALK_FRAME] == V && enter != 2'd0)
-                || (w[`DMT_WALK_FRAME] == S1 && !w[`DMT_WALK_SHADOW]));
+                || (w[`DMT_WALK_FRAME] == S1 && !w[`DMT_WALK_SHADOW] && w[`DMT_WALK_S1_TEA]));
     endfunction
     // One read of a walk: its tag, level, rights above, address.
     function f_tag_ok;
@@ -101,7 +110,8 @@
         input [T_W-1:0] t;
         input [2:0] level;
         f_tag_ok = t[7] == f_direct(w[`DMT_WALK_FRAME], w[`DMT_WALK_SHADOW])
-            && (!t[7] || (t[6:5] == w[`DMT_WALK_FRAME] && t[4:2] == level));
+            && (!t[7] || (t[6:5] == w[`DMT_WALK_FRAME] && t[4:2] == level))
+            && (!w[`DMT_WALK_TEA] || f_tea_level(level));
     endfunction
     function f_rights_ok;                  // no right that the tables did not give
         input [T_W-1:0] t;
@@ -140,8 +150,10 @@
             assume (f_addr_ok(c_walk, now_tag, c_addr[PA_W-1:12]));
             assume (step_resp[1] || f_data_ok(now_tag, step_data));
             assume (!step_b || c_walk[`DMT_WALK_EXCL]);
+            assume (c_last || c_walk[`DMT_WALK_LAST] != 2'd0);
             if (c_dec_valid) begin
-                assume (c_walk[`DMT_WALK_LAST] != 2'd0);
+                assume (c_walk[`DMT_WALK_TEA] && c_walk[`DMT_WALK_LAST] != 2'd0);
+                assume (c_dec_bus || f_leaf(c_dec_level, c_data));
                 assume (f_tag_ok(c_walk, dec_tag, c_dec_level) && f_rights_ok(dec_tag, c_dec_rights));
                 assume (f_addr_ok(c_walk, dec_tag, c_dec_addr[PA_W-1:12]));
                 assume (c_dec_bus || f_data_ok(dec_tag, c_data));
@@ -154,6 +166,8 @@
             assume (f_tag_ok(routed_walk, cache_tag, to_level) && f_rights_ok(cache_tag, to_rights));
             assume (to_read[PA_W-1:12] != X && to_read[PA_W-1:12] != Y);
         end
+        // dmt_csr, dmt_roots: registers change, and roots settle, while no walk is there
+        assume (!settling || !match);
         // dmt_tea_file: in set 0 nothing is plain or unusable
         assume (m_set != 2'd0 || (plain == 3'd0 && unusable == 3'd0));
         assume (root1_hits[11:6] == 6'd0);
@@ -217,42 +231,54 @@
     wire [PA_W-1:12] new_page   = match ? r_page : step_addr[PA_W-1:12];
     wire [T_W-1:0]   tea_tag    = {to_set == 2'd0, (enter == 2'd0) ? V : S0, 3'd1, 2'b11};
 
-    always @* if (g_on) begin
-        if (new_chain && !new_refuse)
-            chain_fits: assert (f_chain_ok(new_walk));
-        if (new_read || new_tea)
-            walk_fits: assert (f_walk_ok(new_walk));
-        if (new_tea) begin
-            usable_registers: assert (|to_sizes && (to_sizes & ~may_fetch) == 3'd0);
-            tea_fits: assert (f_tag_ok(new_walk, tea_tag, 3'd1) && !new_walk[`DMT_WALK_EXCL]);
+    reg ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits, ok_rights_fit,
+        ok_address_fits, ok_exclusive_fits, ok_step_provenance, ok_match_provenance, ok_write_fits,
+        ok_no_write_to_y, ok_written_entry, ok_decided, ok_fill_once, ok_fill_page, ok_fill_kind, ok_fill_host;
+    always @* begin
+        {ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits, ok_rights_fit,
+          ok_address_fits, ok_exclusive_fits, ok_step_provenance, ok_match_provenance, ok_write_fits,
+          ok_no_write_to_y, ok_written_entry, ok_decided, ok_fill_once, ok_fill_page, ok_fill_kind, ok_fill_host} =
+          {18{1'b1}};
+        if (g_on) begin
+            if (new_chain && !new_refuse)
+                ok_chain_fits = (f_chain_ok(new_walk));
+            if (new_read || new_tea)
+                ok_walk_fits = (f_walk_ok(new_walk));
+            if (new_tea) begin
+                ok_usable_registers = (|to_sizes && (to_sizes & ~may_fetch) == 3'd0);
+                ok_tea_fits = (f_tag_ok(new_walk, tea_tag, 3'd1) && !new_walk[`DMT_WALK_EXCL]);
+            end
+            if (new_read) begin
+                ok_tag_fits = (f_tag_ok(new_walk, new_tag, new_level));
+                ok_rights_fit = (f_rights_ok(new_tag, new_rights));
+                ok_address_fits = (f_addr_ok(new_walk, new_tag, new_page));
+                ok_exclusive_fits = (new_walk[`DMT_WALK_EXCL] == do_again && new_walk[`DMT_WALK_LAST] == 2'd0);
+            end
+            // an address that a step reads: next host table, or what a leaf of the host's yields
+            if (do_read)
+                ok_step_provenance = (j_next || j_yield);
+            if (match && new_read)
+                ok_match_provenance = (r_root || |cache_used);
+            // a write goes to what was read, exclusively and alone; the entry stays as it was
+            if (do_update) begin
+                ok_write_fits = (c_walk[`DMT_WALK_EXCL] && c_walk[`DMT_WALK_LAST] == 2'd0 && !c_dec_valid);
+                ok_no_write_to_y = (c_addr[PA_W-1:12] != X && c_addr[PA_W-1:12] != Y);
+                ok_written_entry = (f_data_ok(now_tag, update_value));
+            end
+            if (do_wait && decide)
+                ok_decided = c_walk[`DMT_WALK_TEA] && (decide_bus ? step_resp[1] : f_leaf(c_level, step_data));
+            // what is cached: tables of the host, or what a leaf yields that can be written
+            if (fill_v || fill_s) begin
+                ok_fill_once = (!(fill_v && fill_s) && do_read);
+                ok_fill_page = (fill_table == step_addr[PA_W-1:12] && fill_table != X && fill_table != Y);
+                ok_fill_kind = (read_tag[7] == (fill_v ? enter == 2'd0 : !fill_s1 || !full));
+                if (read_tag[7])
+                    ok_fill_host = (read_tag[6:5] == (fill_v ? V : fill_s1 ? S1 : S0)
+                                       && read_tag[4:2] == fill_level - 3'd1
+                                       && f_rights_ok(read_tag, fill_rights));
+            end
         end
-        if (new_read) begin
-            tag_fits: assert (f_tag_ok(new_walk, new_tag, new_level));
-            rights_fit: assert (f_rights_ok(new_tag, new_rights));
-            address_fits: assert (f_addr_ok(new_walk, new_tag, new_page));
-            exclusive_fits: assert (new_walk[`DMT_WALK_EXCL] == do_again && new_walk[`DMT_WALK_LAST] == 2'd0);
-        end
-        // an address that a step reads: next host table, or what a leaf of the host's yields
-        if (do_read)
-            step_provenance: assert (j_next || j_yield);
-        if (match && new_read)
-            match_provenance: assert (r_root || |cache_used);
-        // a write goes to what was read, exclusively and alone; the entry stays as it was
-        if (do_update) begin
-            write_fits: assert (c_walk[`DMT_WALK_EXCL] && c_walk[`DMT_WALK_LAST] == 2'd0 && !c_dec_valid);
-            no_write_to_y: assert (c_addr[PA_W-1:12] != X && c_addr[PA_W-1:12] != Y);
-            written_entry: assert (f_data_ok(now_tag, update_value));
-        end
-        // what is cached: tables of the host, or what a leaf yields that can be written
-        if (fill_v || fill_s) begin
-            fill_once: assert (!(fill_v && fill_s) && do_read);
-            fill_page: assert (fill_table == step_addr[PA_W-1:12] && fill_table != X && fill_table != Y);
-            fill_kind: assert (read_tag[7] == (fill_v ? enter == 2'd0 : !fill_s1 || !full));
-            if (read_tag[7])
-                fill_host: assert (read_tag[6:5] == (fill_v ? V : fill_s1 ? S1 : S0)
-                                   && read_tag[4:2] == fill_level - 3'd1
-                                   && f_rights_ok(read_tag, fill_rights));
-        end
+        assert (&{ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits, ok_rights_fit, ok_address_fits, ok_exclusive_fits, ok_step_provenance, ok_match_provenance, ok_write_fits, ok_no_write_to_y, ok_written_entry, ok_decided, ok_fill_once, ok_fill_page, ok_fill_kind, ok_fill_host});
     end
 
     // -------------------------------------------------------------------- launch
@@ -293,23 +319,29 @@
         if (emit && l_tea && l_as_found)
             assume (sel_entry[PA_W-1:12] != X && sel_entry[PA_W-1:12] != Y);
 
-    always @* if (g_on) begin
-        if (\u_launch.valid_q && !\u_launch.refuse_q && !\u_launch.chain_q ) begin
-            launch_kind: assert (l_tea == \u_launch.match_q && l_excl == \u_launch.excl_q && !(l_tea && l_excl));
-            if (!l_tea)
-                launch_page: assert (l_page != X && (!l_excl || l_page != Y));
-            else
-                launch_tea: assert (\u_launch.set_q == l_set && \u_launch.vpn_q == l_vpn
-                    && {\u_launch.index_1g_q , \u_launch.index_2m_q , \u_launch.index_4k_q } == l_index
-                    && |\u_launch.sizes_q && (\u_launch.sizes_q & ~l_sizes) == 3'd0);
+    reg ok_launch_kind, ok_launch_page, ok_launch_tea, ok_no_read_of_x, ok_no_lock_of_y, ok_as_found;
+    always @* begin
+        {ok_launch_kind, ok_launch_page, ok_launch_tea, ok_no_read_of_x, ok_no_lock_of_y, ok_as_found} =
+          {6{1'b1}};
+        if (g_on) begin
+            if (\u_launch.valid_q && !\u_launch.refuse_q && !\u_launch.chain_q ) begin
+                ok_launch_kind = (l_tea == \u_launch.match_q && l_excl == \u_launch.excl_q && !(l_tea && l_excl));
+                if (!l_tea)
+                    ok_launch_page = (l_page != X && (!l_excl || l_page != Y));
+                else
+                    ok_launch_tea = (\u_launch.set_q == l_set && \u_launch.vpn_q == l_vpn
+                        && {\u_launch.index_1g_q , \u_launch.index_2m_q , \u_launch.index_4k_q } == l_index
+                        && |\u_launch.sizes_q && (\u_launch.sizes_q & ~l_sizes) == 3'd0);
+            end
+            if (emit) begin
+                ok_no_read_of_x = (emit_addr[PA_W-1:12] != X);
+                ok_no_lock_of_y = (!emit_excl || emit_addr[PA_W-1:12] != Y);
+                if (l_tea)
+                    ok_as_found = (l_as_found && emit_level == {1'b0, sel_sz} + 3'd1
+                                      && emit_rights[1:0] == sel_allow[1:0]);
+            end
         end
-        if (emit) begin
-            no_read_of_x: assert (emit_addr[PA_W-1:12] != X);
-            no_lock_of_y: assert (!emit_excl || emit_addr[PA_W-1:12] != Y);
-            if (l_tea)
-                as_found: assert (l_as_found && emit_level == {1'b0, sel_sz} + 3'd1
-                                  && emit_rights[1:0] == sel_allow[1:0]);
-        end
+        assert (&{ok_launch_kind, ok_launch_page, ok_launch_tea, ok_no_read_of_x, ok_no_lock_of_y, ok_as_found});
     end
 
     // ------------------------------------------------------------- not for nothing
@@ -317,36 +349,34 @@
     wire c_hit  = g_on && new_read && match && |cache_used;
     wire c_step = g_on && do_read && match_frame != 2'd3;
     wire [1:0] c_to = step_walk[`DMT_WALK_FRAME];
-    always @* begin
-        see_root_native: cover (c_root && enter == 2'd0);
-        see_root_stage0: cover (c_root && r_frame == S0 && do_match && match_frame == S0);
-        see_root_below_v: cover (c_root && r_frame == S0 && front_go && enter == 2'd1);
-        see_root_of_root: cover (c_root && r_frame == S0 && front_go && enter == 2'd2);
-        see_root_shadow: cover (c_root && r_frame == S1 && enter == 2'd2);
-        see_next_native: cover (c_step && j_next && c_to == V);
-        see_next_stage0: cover (c_step && j_next && c_to == S0);
-        see_next_shadow: cover (c_step && j_next && c_to == S1);
-        see_yield_to_v: cover (c_step && j_yield && c_to == V && enter == 2'd1);
-        see_yield_to_v_2: cover (c_step && j_yield && c_to == V && enter == 2'd2 && j_kind == S0);
-        see_yield_to_s1: cover (c_step && j_yield && c_to == S1);
-        see_yield_of_shadow: cover (c_step && j_yield && c_to == V && j_kind == S1);
-        see_yield_is_y: cover (c_step && j_yield && step_addr[PA_W-1:12] == Y);
-        see_cached_host: cover (c_hit && cache_tag[7]);
-        see_cached_v: cover (c_hit && !cache_tag[7] && m_frame == V);
-        see_cached_s1: cover (c_hit && !cache_tag[7] && m_frame == S1);
-        see_tea_native: cover (g_on && new_tea && to_set == 2'd0 && enter == 2'd0);
-        see_tea_stage0: cover (g_on && new_tea && to_set == 2'd0 && m_frame == S0);
-        see_tea_gtea1: cover (g_on && new_tea && to_set == 2'd1 && to_sizes == 3'b111);
-        see_tea_gtea2: cover (g_on && new_tea && to_set == 2'd2);
-        see_tea_root1: cover (g_on && new_tea && to_set == 2'd0 && m_frame == V && enter == 2'd1);
-        see_tea_root2: cover (g_on && new_tea && to_set == 2'd1 && m_frame == V && enter == 2'd2);
-        see_chain_v: cover (g_on && step_chain && c_walk[`DMT_WALK_FRAME] == V && load);
-        see_chain_s1: cover (g_on && step_chain && c_walk[`DMT_WALK_FRAME] == S1 && load);
-        see_refused_gtea: cover (g_on && load && new_refuse && to_refuse_gtea);
-        see_refused_width: cover (g_on && load && new_refuse && !to_refuse_gtea);
-        see_write: cover (g_on && do_update && c_walk[`DMT_WALK_FRAME] == V && enter == 2'd2);
-        see_table_not_writable: cover (g_on && do_result && c_addr[PA_W-1:12] == Y && res_status == `DMT_STATUS_EPT_VIOLATION);
-        see_filled_host: cover (g_on && fill_s && read_tag[7]);
-        see_filled_v: cover (g_on && fill_v && !read_tag[7]);
-        see_emitted: cover (emit && l_tea && sel_set == 2'd2);
-    end
+    wire see_root_native = c_root && enter == 2'd0;
+    wire see_root_stage0 = c_root && r_frame == S0 && do_match && match_frame == S0;
+    wire see_root_below_v = c_root && r_frame == S0 && front_go && enter == 2'd1;
+    wire see_root_of_root = c_root && r_frame == S0 && front_go && enter == 2'd2;
+    wire see_root_shadow = c_root && r_frame == S1 && enter == 2'd2;
+    wire see_next_native = c_step && j_next && c_to == V;
+    wire see_next_stage0 = c_step && j_next && c_to == S0;
+    wire see_next_shadow = c_step && j_next && c_to == S1;
+    wire see_yield_to_v = c_step && j_yield && c_to == V && enter == 2'd1;
+    wire see_yield_to_v_2 = c_step && j_yield && c_to == V && enter == 2'd2 && j_kind == S0;
+    wire see_yield_to_s1 = c_step && j_yield && c_to == S1;
+    wire see_yield_of_shadow = c_step && j_yield && c_to == V && j_kind == S1;
+    wire see_yield_is_y = c_step && j_yield && step_addr[PA_W-1:12] == Y;
+    wire see_cached_host = c_hit && cache_tag[7];
+    wire see_cached_v = c_hit && !cache_tag[7] && m_frame == V;
+    wire see_cached_s1 = c_hit && !cache_tag[7] && m_frame == S1;
+    wire see_tea_native = g_on && new_tea && to_set == 2'd0 && enter == 2'd0;
+    wire see_tea_stage0 = g_on && new_tea && to_set == 2'd0 && m_frame == S0;
+    wire see_tea_gtea1 = g_on && new_tea && to_set == 2'd1 && to_sizes == 3'b111;
+    wire see_tea_gtea2 = g_on && new_tea && to_set == 2'd2;
+    wire see_tea_root1 = g_on && new_tea && to_set == 2'd0 && m_frame == V && enter == 2'd1;
+    wire see_tea_root2 = g_on && new_tea && to_set == 2'd1 && m_frame == V && enter == 2'd2;
+    wire see_chain_v = g_on && step_chain && c_walk[`DMT_WALK_FRAME] == V && load;
+    wire see_chain_s1 = g_on && step_chain && c_walk[`DMT_WALK_FRAME] == S1 && load;
+    wire see_refused_gtea = g_on && load && new_refuse && to_refuse_gtea;
+    wire see_refused_width = g_on && load && new_refuse && !to_refuse_gtea;
+    wire see_write = g_on && do_update && c_walk[`DMT_WALK_FRAME] == V && enter == 2'd2;
+    wire see_table_not_writable = g_on && do_result && c_addr[PA_W-1:12] == Y && res_status == `DMT_STATUS_EPT_VIOLATION;
+    wire see_filled_host = g_on && fill_s && read_tag[7];
+    wire see_filled_v = g_on && fill_v && !read_tag[7];
+    wire see_emitted = emit && l_tea && sel_set == 2'd2;

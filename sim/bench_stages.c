@@ -4,6 +4,7 @@
  * clock, and clocks a walk behind caches of the paper's sizes. */
 #include "bench.h"
 #include "space.h"
+#include "state.h"
 
 #include "dmt/regs.h"
 #include "dmt/table.h"
@@ -24,7 +25,9 @@
 #define SMALL_PAGES  4096u      /* 16 MiB */
 #define LARGE_PAGES  (1u << 18) /* 1 GiB: leaf tables of 2 MiB a stage */
 #define RATE_WALKS   50000u
-#define CACHED_WALKS 10000u     /* after as many that warm up */
+#define CACHED_WALKS 1000u
+#define WARM_WALKS   300u       /* before them, on the RTL */
+#define FILL_WALKS   50000u     /* before those, on the architectural model, to fill the data caches */
 
 #define VIRT_GOAL   0.45
 #define NESTED_GOAL 0.30
@@ -310,19 +313,64 @@ struct measured {
     double refs, clocks;
 };
 
+struct filler {
+    struct hierarchy *caches;
+    const struct dmt_mem *mem;
+};
+
+static enum dmt_resp fill_read(void *user, const struct dmt_ref *ref, uint64_t *data)
+{
+    const struct filler *f = user;
+
+    hierarchy_access(f->caches, ref->addr);
+    return dmt_mem_read(f->mem, ref->addr, data) ? DMT_RESP_OKAY : DMT_RESP_DECERR;
+}
+
+/* Nothing is missing in these tables. */
+static enum dmt_resp fill_write(void *user, const struct dmt_ref *ref, uint64_t data)
+{
+    (void)user;
+    (void)ref;
+    (void)data;
+    return DMT_RESP_DECERR;
+}
+
+/* The same traffic, on the model that needs no clocks. */
+static bool fill_caches(struct bench *b, const struct system *s, const struct dmt_state *state,
+                        struct hierarchy *caches)
+{
+    struct filler f = {caches, s->mem};
+    struct dmt_port port = {.user = &f, .read = fill_read, .write = fill_write};
+    struct traffic t = {.pages = s->pages};
+    struct cosim_item item;
+
+    rng_seed(&t.rng, 2, 0);
+    for (unsigned i = 0; i < FILL_WALKS; i++) {
+        struct dmt_result r;
+
+        next_page(&t, &item);
+        dmt_arch_translate(state, &item.request, &port, &r);
+        if (r.status != DMT_STATUS_OK)
+            return bench_fail(b, "a walk of several stages did not go the way it should have");
+        hierarchy_access(caches, r.pa);
+    }
+    return true;
+}
+
 static bool cached_run(struct bench *b, struct system *s, const char *config, const struct way *w,
                        struct hierarchy *caches, struct measured *m)
 {
     struct cosim_options o = {
-        .walks = 2 * CACHED_WALKS, .outstanding = 1, .latency = cache_clocks, .judge = true}; /* answers come from it */
-    struct traffic t = {.caches = caches, .warm = CACHED_WALKS};
+        .walks = WARM_WALKS + CACHED_WALKS, .outstanding = 1, .latency = cache_clocks, .judge = true}; /* answers come from it */
+    struct traffic t = {.caches = caches, .warm = WARM_WALKS};
     bool ok = system_build(b, s, w->mode, w->kind, LARGE_PAGES);
 
     if (ok) {
-        struct dmt_state state = way_state(s, w);
+        struct dmt_state state = way_state(s, w), resolved = state;
+        state_resolve(&resolved, s->mem);
         o.latency_user = &t;
         hierarchy_reset(caches);
-        ok = run(b, dut_rtl_find(config), s, &state, &t, &o, NULL);
+        ok = fill_caches(b, s, &resolved, caches) && run(b, dut_rtl_find(config), s, &state, &t, &o, NULL);
     }
     if (ok && !t.walks)
         ok = bench_fail(b, "no walk ended well");

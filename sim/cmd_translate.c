@@ -164,7 +164,7 @@ static bool load_hardware(struct engine *e, const struct request_line *line)
         return false;
     }
     for (uint64_t set = 1; line->poke_n > 0 && set < e->config->sets; set++) {
-        if (single_write(e->single, DMT_HOST_GTEA_CMD,
+        if (single_write(e->single, DMT_HOST_BASE + DMT_HOST_GTEA_CMD,
                          (uint64_t)DMT_GTEA_OP_RESOLVE_ALL << DMT_HOST_GTEA_CMD_OP_LSB |
                              set << DMT_HOST_GTEA_CMD_SET_LSB) != DMT_RESP_OKAY) {
             return false;

@@ -63,7 +63,8 @@ struct agent {
     const uint64_t *ept;             /**< frames of EPT tables, which the concurrent writer changes as such */
     unsigned ept_n;
     uint64_t max_pfn;                /**< the concurrent writer puts frames below this into entries */
-    unsigned (*clocks)(void *user, uint64_t addr); /**< latency of an access, in place of the profile's; may be NULL */
+    /** Latency of an access, in place of the profile's; may be NULL. */
+    unsigned (*clocks)(void *user, uint64_t addr);
     void *clocks_user;
     uint64_t pokes;                  /**< words stored by others than the block */
     const char *broken;              /**< a promise that the block broke, or NULL */

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Long random lockstep: tests/soak.sh [BUILD]. SEEDS (50) and CYCLES (70000) are a
+# Long random lockstep: tests/soak.sh [BUILD]. SEEDS (50) and CYCLES (110000) are a
 # configuration's seeds and the clocks of each; FIRST (1) is the first seed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=${1:-build} seeds=${SEEDS:-50} cycles=${CYCLES:-70000} first=${FIRST:-1}
+build=${1:-build} seeds=${SEEDS:-50} cycles=${CYCLES:-110000} first=${FIRST:-1}
 total=0 want=0
 
 for config in $(/usr/bin/python3 rtl/configs.py list | cut -d' ' -f1); do

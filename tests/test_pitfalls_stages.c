@@ -40,6 +40,11 @@ enum { Q_READ = 1, Q_WRITE = 2, Q_FETCH = 4, Q_LINEAR = 128, Q_FINAL = 256 };
 /* For what is said of every reference: caches leave some out. */
 static const char *const configs[] = {"default", "uncached"};
 
+static unsigned maxpa_of(const struct drive *d)
+{
+    return d->config.pa_w < MAXPA ? d->config.pa_w : MAXPA;
+}
+
 static unsigned events_of(const struct drive *d, unsigned kinds)
 {
     unsigned n = 0;
@@ -97,7 +102,7 @@ static void load(struct drive *d, const struct scene *s)
 /* Build the cell and make it the driver's memory. ad: of EPT. */
 static void enter(struct drive *d, struct scene *s, const struct cell *c, bool ad)
 {
-    must(cell_build(&s->w, c, d->config.pa_w < MAXPA ? d->config.pa_w : MAXPA));
+    must(cell_build(&s->w, c, maxpa_of(d)));
     dmt_mem_free(d->mem);
     d->mem = d->pool.mem = s->w.mem;
     s->w.mem = NULL;
@@ -1253,7 +1258,7 @@ static struct stack stack_new(struct drive *d, uint8_t mode, bool full, uint8_t 
 
     st.next[0] = st.next[1] = TABLES;
     st.step = 0x2a5000; /* each table in another 2 MiB */
-    dmt_state_reset(&st.s, MAXPA);
+    dmt_state_reset(&st.s, maxpa_of(d));
     st.s.mode = mode;
     st.s.full = full;
     st.s.level[st.entering].efer = DMT_LEVEL_EFER_NXE_MASK;
@@ -1632,5 +1637,863 @@ ON_EVERY_ENGINE(P29_outcome_does_not_depend_on_the_way_of_any_stage)
     for (unsigned k = 0; k < 3; k++)
         must(hits[k] > 100 && restarts[k] > 100, "stage %u: %u hits, %u restarts", k, hits[k], restarts[k]);
     must(short_cuts > 100, "%u from caches", short_cuts);
+    drive_free(d);
+}
+
+/* ---------------------------------------------------------------- invalidations */
+
+#define SPACES 5
+
+/* Address spaces of guests of two hosts' tables: each has tables of its own at the entering stage; spaces of
+ * one pair of tags share the stages under it. */
+struct spaces {
+    struct drive *d;
+    unsigned entering;
+    struct stack st[SPACES];
+    unsigned tag[SPACES][2], pcid[SPACES];
+    struct dmt_request request;
+    uint64_t pa[SPACES];
+    uint64_t leaf[SPACES][3]; /* hPA of the final access' leaf of each stage */
+};
+
+static const unsigned space_tag[SPACES][2] = {{5, 3}, {5, 3}, {5, 0x83}, {0x85, 3}, {0x85, 0x83}};
+static const unsigned space_pcid[SPACES] = {1, 0x801, 0x002, 1, 0x801};
+
+static void make_spaces(struct drive *d, struct spaces *s, uint8_t mode)
+{
+    *s = (struct spaces){.d = d, .entering = mode - 1u};
+    s->request = ask(PAGE_VA | 0x7d8e8, DMT_ACCESS_READ);
+    for (unsigned i = 0; i < SPACES; i++) {
+        struct stack *st = &s->st[i];
+        unsigned twin = 0;
+        uint64_t a = s->request.va;
+
+        memcpy(s->tag[i], space_tag[i], sizeof s->tag[i]);
+        s->pcid[i] = space_pcid[i];
+        if (s->entering == 1)
+            s->tag[i][1] = 0;
+        while (twin < i && s->tag[twin][0] != s->tag[i][0])
+            twin++;
+        if (twin < i) {
+            *st = s->st[twin];
+            st->next[0] += i << 20;
+            st->next[1] += i << 20;
+            if (s->tag[twin][1] != s->tag[i][1])
+                st->s.s2[1].root = new_page(st, 0);
+        } else {
+            *st = stack_new(d, mode, true, DMT_FORMAT_EPT);
+            st->step = 0x1000; /* few regions, so that nothing is displaced */
+        }
+        st->s.s2[0].tag = (uint8_t)s->tag[i][0];
+        st->s.s2[1].tag = (uint8_t)s->tag[i][1];
+        st->s.level[s->entering].cr4 = DMT_LEVEL_CR4_PCIDE_MASK;
+        st->s.level[s->entering].cr3 = new_page(st, (int)s->entering - 1);
+        for (unsigned k = s->entering + 1; k-- > 0;) {
+            uint64_t to = (k * 5 + 3ull) << 40 | (uint64_t)(i + 1) << 23;
+
+            put(st, k, a, to, DMT_SIZE_4K, all_of(st, k));
+            s->leaf[i][k] = entry_of(st, k, 1, a);
+            a = to | (a & 0xfff);
+        }
+        s->pa[i] = a;
+        st->s.level[s->entering].cr3 |= s->pcid[i];
+    }
+    drive_load(d, &s->st[0].s);
+}
+
+static uint64_t s2root(const struct spaces *s, unsigned i, unsigned k)
+{
+    return s->st[i].s.s2[k].root | s->tag[i][k];
+}
+
+static void move_to(struct spaces *s, unsigned i)
+{
+    for (unsigned k = 0; k < s->entering; k++)
+        drive_write(s->d, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2ROOT, DMT_LEVEL_S2ROOT_NOFLUSH_MASK | s2root(s, i, k));
+    drive_write(s->d, DMT_LEVEL_BASE(s->entering) + DMT_LEVEL_CR3,
+                DMT_LEVEL_CR3_NOFLUSH_MASK | s->st[i].s.level[s->entering].cr3);
+    drive_run(s->d);
+    drive_clear(s->d);
+}
+
+/* Which stages of space i have the way to its last table cached, a bit each. Leaves all of them cached. */
+static unsigned kept(struct spaces *s, unsigned i)
+{
+    struct drive *d = s->d;
+    const struct dmt_result *r;
+    unsigned stages = 0, at = 0;
+
+    move_to(s, i);
+    r = drive_translate(d, &s->request);
+    must(r->status == DMT_STATUS_OK && r->pa == s->pa[i], "space %u: %s, expected %" PRIx64, i, drive_text(r),
+         s->pa[i]);
+    for (unsigned k = s->entering + 1; k-- > 0;) {
+        unsigned from = at;
+
+        while (at < d->events && d->event[at].addr != s->leaf[i][k])
+            at++;
+        must(at < d->events);
+        stages |= (at == from) << k;
+        at++;
+    }
+    return stages;
+}
+
+static void warm_spaces(struct spaces *s, unsigned in)
+{
+    for (unsigned i = 0; i < SPACES; i++) {
+        kept(s, i);
+        must(kept(s, i) == (2u << s->entering) - 1, "space %u is not cached", i);
+    }
+    move_to(s, in);
+}
+
+enum command {
+    INV_ADDRESS, INV_CONTEXT, INV_ALL, INV_ALL_BUT_GLOBAL, WRITE_CR3, S2_CONTEXT, S2_ALL, WRITE_S2ROOT,
+    WRITE_S2CTL, COMMANDS
+};
+
+/* An invalidation that misses entries which came about through several stages, or drops those of others: the
+ * kinds of INVEPT and INVVPID, and the register writes that imply them, for each tag and PCID, at each level,
+ * from each space, with any address. Guest-virtual, combined and host entries are looked for one by one. */
+static void every_scope(enum drive_engine engine, uint8_t mode)
+{
+    struct drive *d = drive_new(engine, 1);
+    static struct spaces s;
+    unsigned dropped = 0, spared = 0;
+
+    make_spaces(d, &s, mode);
+    for (unsigned n = 0; n < COMMANDS * SPACES * 3; n++) {
+        enum command command = n % COMMANDS;
+        unsigned of = n / COMMANDS % SPACES, k = n / COMMANDS / SPACES, in = (of * 2 + k) % SPACES, e = s.entering;
+        unsigned base = DMT_LEVEL_BASE(k);
+        const unsigned *own = s.tag[in];
+
+        if (command >= S2_CONTEXT && k >= e)
+            continue;
+        if (k > e || (k != e && command == WRITE_CR3))
+            continue;
+        if (command == WRITE_CR3)
+            of = in; /* stays in its space */
+        warm_spaces(&s, in);
+        switch (command) {
+        case INV_ADDRESS:
+            drive_write(d, base + DMT_LEVEL_INV, INV(ADDRESS) | (uint64_t)s.pcid[of] << DMT_LEVEL_INV_PCID_LSB |
+                                                     (n & 1 ? s.request.va >> 12 : 0x123456789));
+            break;
+        case INV_CONTEXT:
+            drive_write(d, base + DMT_LEVEL_INV, INV(CONTEXT) | (uint64_t)s.pcid[of] << DMT_LEVEL_INV_PCID_LSB);
+            break;
+        case INV_ALL:
+            drive_write(d, base + DMT_LEVEL_INV, INV(ALL));
+            break;
+        case INV_ALL_BUT_GLOBAL:
+            drive_write(d, base + DMT_LEVEL_INV, INV(ALL_BUT_GLOBAL));
+            break;
+        case WRITE_CR3:
+            drive_write(d, base + DMT_LEVEL_CR3, s.st[in].s.level[k].cr3);
+            break;
+        case S2_CONTEXT:
+            drive_write(d, base + DMT_LEVEL_INV,
+                        INV(S2_CONTEXT) | (uint64_t)s.tag[of][k] << DMT_LEVEL_INV_PCID_LSB);
+            break;
+        case S2_ALL:
+            drive_write(d, base + DMT_LEVEL_INV, INV(S2_ALL));
+            break;
+        case WRITE_S2ROOT:
+            drive_write(d, base + DMT_LEVEL_S2ROOT, s2root(&s, of, k));
+            break;
+        default:
+            drive_write(d, base + DMT_LEVEL_S2CTL, DMT_LEVEL_S2CTL_AD_MASK);
+        }
+        drive_run(d);
+        must(d->csr[0].resp == DMT_RESP_OKAY);
+        for (unsigned i = 0; i < SPACES; i++) {
+            bool same0 = s.tag[i][0] == own[0], same = same0 && s.tag[i][1] == own[1];
+            unsigned gone = 0, found;
+
+            if (command <= WRITE_CR3) {
+                bool by_pcid = command <= INV_CONTEXT || command == WRITE_CR3;
+
+                gone = k == e && same && (!by_pcid || s.pcid[i] == s.pcid[of]) ? 1u << e : 0;
+            } else {
+                bool by_tag = command == S2_CONTEXT || command == WRITE_S2ROOT;
+
+                if ((k == 0 || same0) && (!by_tag || s.tag[i][k] == s.tag[of][k]))
+                    gone = k == 0 ? 7 : 6;
+            }
+            gone &= (2u << e) - 1;
+            found = kept(&s, i);
+            must(found == (((2u << e) - 1) & ~gone), "command %u of level %u for space %u, from %u: space %u has "
+                 "%x, expected all but %x", command, k, of, in, i, found, gone);
+            dropped += gone != 0;
+            spared += gone == 0;
+        }
+    }
+    must(dropped > 50 && spared > 80, "%u, %u", dropped, spared);
+    drive_free(d);
+}
+
+ON_PINS(P7_every_scope_of_two_stages)
+{
+    every_scope(engine, DMT_MODE_VIRT);
+}
+
+ON_PINS(P7_every_scope_of_three_stages)
+{
+    every_scope(engine, DMT_MODE_NESTED);
+}
+
+/* A table under the host's that a large page replaces and the reverse, or the guest's, invalidated by any
+ * address inside (the guest) or by tag (the host). */
+ON_PINS(P7_page_size_changes_in_either_stage)
+{
+    struct drive *d = drive_new(engine, 1);
+    struct rng rng;
+
+    rng_seed(&rng, 7, 2);
+    for (unsigned n = 0; n < 40; n++) {
+        unsigned k = n & 1, size = 1 + (n >> 1 & 1), level = size + 1;
+        uint64_t unit = 1ull << (9 * size + 12), offset = rng_next(&rng) & (unit - 1), small, a, at, gpa;
+        struct dmt_request q = ask(PAGE_VA | offset, DMT_ACCESS_READ);
+        struct stack st;
+
+        wipe(d);
+        st = stack_new(d, DMT_MODE_VIRT, true, n >> 2 & 1);
+        st.s.s2[0].tag = 9;
+        /* The stage that changes has small pages; the other one a page of any size. */
+        put(&st, 1, q.va, 3ull << 40 | offset, k ? DMT_SIZE_4K : (unsigned)rng_below(&rng, 3), all_of(&st, 1));
+        gpa = yield_of(&st, 1, q.va);
+        put(&st, 0, gpa, 5ull << 40 | 0x123ull << 30, k ? DMT_SIZE_1G : DMT_SIZE_4K, all_of(&st, 0));
+        a = k ? q.va : gpa;
+        at = entry_of(&st, k, level, a);
+        small = drive_peek(d, at);
+        stack_load(&st);
+        for (unsigned large = 0; large < 4; large++) {
+            uint64_t to = k ? 3ull << 40 | 0x80000000 : 7ull << 40, want;
+            const struct dmt_result *r;
+
+            drive_poke(d, at, large & 1 ? to | all_of(&st, k) | PS : small);
+            want = hpa_of(&st, 1, q.va);
+            if (large & 1 && k) /* the page's guest-physical addresses are there, too */
+                put(&st, 0, to, 5ull << 40 | 0x155ull << 30, DMT_SIZE_1G, all_of(&st, 0)),
+                    want = hpa_of(&st, 1, q.va);
+            drive_write(d, DMT_LEVEL_BASE(k) + DMT_LEVEL_INV,
+                        k ? INV(ADDRESS) | ((PAGE_VA | (rng_next(&rng) & (unit - 1))) >> 12)
+                          : INV(S2_CONTEXT) | 9ull << DMT_LEVEL_INV_PCID_LSB);
+            drive_run(d);
+            r = drive_translate(d, &q);
+            must(r->status == DMT_STATUS_OK && r->pa == want, "round %u, large %u: %s, expected %" PRIx64, n,
+                 large, drive_text(r), want);
+        }
+    }
+    drive_free(d);
+}
+
+/* A copy of the table page at hPA `of`, in which the entry for index i has another frame. */
+static uint64_t copy_table(struct stack *st, uint64_t of, unsigned i, uint64_t frame)
+{
+    uint64_t copy = new_page(st, -1);
+
+    for (unsigned j = 0; j < 512; j++) {
+        uint64_t e = drive_peek(st->d, (of & ~0xfffull) + 8 * j);
+
+        drive_poke(st->d, copy + 8 * j, j == i ? (e & ~FRAME) | frame : e);
+    }
+    return copy;
+}
+
+/* An invalidation during a walk, which then fills a cache with what it has read before: the host moves a
+ * guest's table, by an entry of each level of its own tables, and the guest an entry of its; at each clock of
+ * a stream of walks. No request taken after the invalidation is answered may see the old way. Without it the
+ * old way must be seen. */
+static unsigned invalidate_around_fills(enum drive_engine engine, bool invalidate)
+{
+    struct drive *d = drive_new(engine, 1);
+    struct stack st = stack_new(d, DMT_MODE_VIRT, true, DMT_FORMAT_EPT);
+    struct dmt_request q = ask(PAGE_VA | 0x7d8e8, DMT_ACCESS_READ);
+    uint64_t at[6], old[6], now[6], copy, table;
+    unsigned stale = 0;
+
+    st.s.s2[0].tag = 9;
+    put(&st, 1, q.va, 3ull << 40, DMT_SIZE_4K, all_of(&st, 1));
+    put(&st, 1, q.va ^ 0x1000, 3ull << 40 | 0x1000, DMT_SIZE_4K, all_of(&st, 1));
+    put(&st, 0, 3ull << 40, 0x11111000, DMT_SIZE_4K, all_of(&st, 0));
+    put(&st, 0, 3ull << 40 | 0x1000, 0x22222000, DMT_SIZE_4K, all_of(&st, 0));
+    /* The host's entries of levels 1 to 3 for the guest's last table, which gets a copy elsewhere. */
+    table = where(&st, 1, 1, q.va);
+    copy = copy_table(&st, hpa_of(&st, 0, table), table >> 3 & 511, 3ull << 40 | 0x1000);
+    for (unsigned level = 1; level <= 3; level++) {
+        at[level - 1] = entry_of(&st, 0, level, table);
+        old[level - 1] = drive_peek(d, at[level - 1]);
+        now[level - 1] = (old[level - 1] & ~FRAME) | copy;
+        copy = copy_table(&st, at[level - 1], at[level - 1] >> 3 & 511, copy);
+    }
+    /* The guest's entries of levels 2 to 4. */
+    copy = new_page(&st, 0);
+    drive_poke(d, hpa_of(&st, 0, copy) | (table & 0xff8), 3ull << 40 | 0x1000 | all_of(&st, 1));
+    for (unsigned level = 2; level <= 4; level++) {
+        at[level + 1] = entry_of(&st, 1, level, q.va);
+        old[level + 1] = drive_peek(d, at[level + 1]);
+        now[level + 1] = (old[level + 1] & ~FRAME) | copy;
+        copy = new_page(&st, 0);
+        drive_poke(d, hpa_of(&st, 0, copy) | (at[level + 1] & 0xff8), now[level + 1]);
+    }
+    stack_load(&st);
+    for (unsigned n = 0; n < 6; n++) {
+        for (unsigned v = 0; v < 2 * 60; v++) {
+            unsigned lead = v & 1, after = 0; /* clocks from the store to the invalidation */
+
+            drive_poke(d, at[n], old[n]);
+            drive_invalidate(d);
+            d->latency = 1 + n % 3;
+            for (unsigned i = 0; i < 10; i++)
+                drive_ask(d, &q);
+            for (unsigned i = 0; i < v / 2; i++)
+                drive_step(d);
+            drive_poke(d, at[n], now[n]);
+            if (lead)
+                drive_step(d);
+            drive_write(d, n < 3 ? DMT_LEVEL_INV : DMT_LEVEL_BASE(1) + DMT_LEVEL_INV,
+                        !invalidate ? INV(S2_CONTEXT) | 8ull << DMT_LEVEL_INV_PCID_LSB
+                        : n < 3     ? INV(S2_CONTEXT) | 9ull << DMT_LEVEL_INV_PCID_LSB
+                                    : INV(ADDRESS) | q.va >> 12);
+            drive_step(d);
+            for (unsigned i = 0; i < 3; i++)
+                drive_ask(d, &q);
+            drive_run(d);
+            for (unsigned i = 0; i < d->walks; i++) {
+                const struct dmt_result *r = &d->walk[i].result;
+
+                must(r->status == DMT_STATUS_OK && (r->pa == 0x111118e8 || r->pa == 0x222228e8), "%s",
+                     drive_text(r));
+                if (d->walk[i].taken < d->csr[0].answered)
+                    continue;
+                after++;
+                stale += r->pa != 0x222228e8;
+                must(!invalidate || r->pa == 0x222228e8,
+                     "entry %u: store at %u, invalidated %u later, request %u sees the old way", n, v / 2, lead, i);
+            }
+            must(after >= 3);
+        }
+        drive_poke(d, at[n], old[n]);
+    }
+    drive_free(d);
+    return stale;
+}
+
+ON_PINS(P3_nothing_stale_of_two_stages)
+{
+    invalidate_around_fills(engine, true);
+    must(invalidate_around_fills(engine, false) > 100, "nothing is cached: the test above cannot fail");
+}
+
+/* ---------------------------------------------------------------- registers and neighbours */
+
+/* Roots, table formats, modes and gTEAs that change under a walk, noticed by parts of the walker: a write of
+ * each register that only stages above the host have, at every clock of a stream of requests. Each answer is
+ * that of the old registers or of the new, and the write's answer decides which; also where the root lies
+ * under a register that comes or goes. */
+enum change {
+    S2ROOT0, S2CTL0_AD, S2CTL0_FIVE, CR3_1, ROOT_COVERED, ROOT_UNCOVERED, TEA_1, MODE, REVOKE, ENTRIES, S2ROOT1,
+    ROOT_COVERED_1, SHADOW_ROOT, SHADOW_CTL, FALLBACK, CHANGES
+};
+
+static void make_change(struct drive *d, enum change c, struct dmt_state *before, struct dmt_state *after,
+                        struct dmt_request *q, unsigned *addr, uint64_t *data)
+{
+    bool nested = c >= S2ROOT1, full = c == S2ROOT1 || c == ROOT_COVERED_1 || c == FALLBACK;
+    struct stack st, other;
+    uint64_t word[3], at;
+    struct dmt_tea t;
+
+    wipe(d);
+    st = stack_new(d, nested ? DMT_MODE_NESTED : DMT_MODE_VIRT, full, DMT_FORMAT_EPT);
+    *q = ask(PAGE_VA | 0x6e8, DMT_ACCESS_READ);
+    /* Another set of tables of every stage, with the first one's pages mapped alike and to other places. */
+    for (unsigned k = st.entering + 1; k-- > st.shadow;)
+        for (unsigned i = 0; i < 2; i++)
+            put(&st, k, k == st.entering ? q->va : ((k + 1) * 5 + 3ull) << 40 | (i << 12) | 0x6e8,
+                (k * 5 + 3ull) << 40 | (i << 12), DMT_SIZE_4K, all_of(&st, k));
+    other = st;
+    if (c == FALLBACK) {
+        other.s.full = false;
+        other.shadow = true;
+        other.s.shadow.root = new_page(&other, -1);
+        for (unsigned i = 0; i < 2; i++) /* the tables of stage 2 as they are, the page elsewhere */
+            put(&other, 1, 13ull << 40 | (i << 12) | 0x6e8, 0x33333000, DMT_SIZE_4K, all_of(&other, 1));
+        for (unsigned level = 1; level <= 4; level++) {
+            at = where(&st, 2, level, q->va);
+            put(&other, 1, at, hpa_of(&st, 1, at), DMT_SIZE_4K, all_of(&other, 1));
+        }
+        st.s.shadow = other.s.shadow;
+    }
+    *before = *after = st.s;
+    t = register_over(&st, st.entering, DMT_SIZE_4K, q->va, true);
+
+    switch (c) {
+    case S2ROOT0:
+    case S2ROOT1:
+    case SHADOW_ROOT: {
+        /* A copy of the root without the upper half, so that one of the pages is not there. */
+        unsigned k = c != S2ROOT0, level = 4;
+        struct dmt_s2 *s2 = k ? c == S2ROOT1 ? &after->s2[1] : &after->shadow : &after->s2[0];
+        uint64_t page = ((k + 1) * 5 + 3ull) << 40;
+
+        s2->root = new_page(&st, under(&st, k));
+        for (unsigned i = 0; i < 512; i++) {
+            uint64_t e = drive_peek(d, entry_of(&st, k, level, (uint64_t)i << 39));
+
+            drive_poke(d, hpa_of(&st, under(&st, k), s2->root) + 8 * i, i == page >> 39 ? 0 : e);
+        }
+        *addr = c == SHADOW_ROOT ? DMT_HOST_BASE + DMT_HOST_SHADOW_ROOT : DMT_LEVEL_BASE(k) + DMT_LEVEL_S2ROOT;
+        *data = s2->root;
+        break;
+    }
+    case S2CTL0_AD: /* a table may be read, but not written */
+        at = entry_of(&st, 0, 1, where(&st, 1, 1, q->va));
+        drive_poke(d, at, drive_peek(d, at) & ~EW);
+        before->s2[0].ad = false;
+        *addr = DMT_LEVEL_S2CTL;
+        *data = DMT_LEVEL_S2CTL_AD_MASK;
+        break;
+    case S2CTL0_FIVE:
+        after->s2[0].five = true;
+        *addr = DMT_LEVEL_S2CTL;
+        *data = DMT_LEVEL_S2CTL_AD_MASK | DMT_LEVEL_S2CTL_FIVE_MASK;
+        break;
+    case CR3_1:
+        after->level[1].cr3 = other.s.level[1].cr3 = new_page(&other, 0);
+        put(&other, 1, q->va, 8ull << 40 | 0x1000, DMT_SIZE_4K, all_of(&other, 1));
+        *addr = DMT_LEVEL_BASE(1) + DMT_LEVEL_CR3;
+        *data = after->level[1].cr3;
+        break;
+    case ROOT_COVERED:
+    case ROOT_UNCOVERED:
+    case ROOT_COVERED_1: {
+        /* A register over the root's page in the set below, which leads to an empty root. */
+        unsigned k = c == ROOT_COVERED_1 ? 1 : 0;
+        uint64_t root = k ? before->level[2].cr3 : before->level[1].cr3, entry = new_page(&st, under(&st, k));
+        struct dmt_state *covered = c == ROOT_UNCOVERED ? before : after;
+
+        drive_poke(d, hpa_of(&st, under(&st, k), entry), new_page(&st, under(&st, k)) | all_of(&st, k));
+        covered->tea[k][3] = drive_cover(root, 1, DMT_SIZE_4K, entry);
+        dmt_tea_pack(&covered->tea[k][3], word);
+        *addr = DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD0(3);
+        *data = word[0] ^ (c == ROOT_UNCOVERED);
+        break;
+    }
+    case TEA_1:
+        before->gtea[1] = after->gtea[1] = st.s.gtea[1];
+        t.base_pfn = 1; /* past its end */
+        after->tea[1][3] = t;
+        dmt_tea_pack(&t, word);
+        *addr = DMT_LEVEL_BASE(1) + DMT_LEVEL_TEA_WORD0(3);
+        *data = word[0];
+        break;
+    case MODE:
+        after->mode = DMT_MODE_NATIVE; /* with nothing at stage 0's root */
+        *addr = DMT_HOST_BASE + DMT_HOST_CTL;
+        *data = DMT_MODE_NATIVE | DMT_HOST_CTL_AD_UPDATE_MASK;
+        break;
+    case REVOKE:
+    case ENTRIES:
+        before->gtea[1] = after->gtea[1] = st.s.gtea[1];
+        before->tea[1][3] = after->tea[1][3] = t;
+        drive_resolve(d, before);
+        after->tea[1][3].resolution = DMT_RESOLUTION_REVOKED;
+        if (c == ENTRIES)
+            after->gtea[1].entries = 0;
+        *addr = DMT_HOST_BASE + (c == ENTRIES ? DMT_HOST_GTEA_ENTRIES1 : DMT_HOST_GTEA_CMD);
+        *data = c == ENTRIES ? 0
+                             : (uint64_t)DMT_GTEA_OP_REVOKE << DMT_HOST_GTEA_CMD_OP_LSB |
+                                   1 << DMT_HOST_GTEA_CMD_SET_LSB | t.gtea;
+        break;
+    case SHADOW_CTL:
+        after->shadow.five = true;
+        *addr = DMT_HOST_BASE + DMT_HOST_SHADOW_CTL;
+        *data = DMT_LEVEL_S2CTL_AD_MASK | DMT_LEVEL_S2CTL_FIVE_MASK;
+        break;
+    default:
+        after->full = false;
+        *addr = DMT_HOST_BASE + DMT_HOST_CTL;
+        *data = DMT_MODE_NESTED | DMT_HOST_CTL_AD_UPDATE_MASK;
+    }
+    if (c == TEA_1)
+        drive_resolve(d, after);
+}
+
+/* The registers as before, with words 1 and 2 of a register that the write of word 0 is to make valid. */
+static void load_before(struct drive *d, const struct dmt_state *before, const struct dmt_state *after)
+{
+    drive_load(d, before);
+    for (unsigned k = 0; k < 2; k++) {
+        uint64_t word[3];
+
+        if (!after->tea[k][3].valid || before->tea[k][3].valid)
+            continue;
+        dmt_tea_pack(&after->tea[k][3], word);
+        drive_write(d, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD2(3), word[2]);
+        drive_write(d, DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD1(3), word[1]);
+        drive_run(d);
+    }
+    drive_invalidate(d);
+}
+
+/* Without caches, too: they would hide registers that come over a root, as caches may. */
+static void changes_at_every_clock(enum drive_engine engine, const char *config)
+{
+    static struct dmt_state before, after;
+    struct drive *d = drive_new_config(engine, config, 1);
+
+    for (unsigned c = 0; c < CHANGES; c++) {
+        struct dmt_request q;
+        struct dmt_result old, now;
+        unsigned addr, both = 0;
+        uint64_t data;
+
+        if (d->config.pwc2_n && (c == ROOT_COVERED || c == ROOT_UNCOVERED || c == ROOT_COVERED_1))
+            continue;
+        make_change(d, c, &before, &after, &q, &addr, &data);
+        old = drive_judge(d, &before, &q);
+        now = drive_judge(d, &after, &q);
+        must(!drive_same(&old, &now), "change %u makes no difference: %s", c, drive_text(&old));
+        for (unsigned v = 0; v < 120; v++) {
+            d->latency = 1 + v % 3;
+            load_before(d, &before, &after);
+            for (unsigned i = 0; i < 12; i++)
+                drive_ask(d, &q);
+            for (unsigned i = 0; i < v * (c >= S2ROOT1 ? 4 : 1); i++)
+                drive_step(d);
+            drive_write(d, addr, data);
+            while (!d->csr[0].is_answered)
+                drive_step(d);
+            drive_ask(d, &q);
+            drive_run(d);
+            for (unsigned i = 0; i < d->walks; i++) {
+                bool is_old = d->walk[i].taken < d->csr[0].answered;
+                const struct dmt_result *r = &d->walk[i].result, *want = is_old ? &old : &now;
+
+                must(!is_old || d->walk[i].answered < d->csr[0].answered, "a write overtook a request");
+                must(drive_same(r, want), "change %u at clock %u, request %u (%s the write): %s, expected %s", c,
+                     v, i, is_old ? "before" : "after", drive_text(r), drive_text(want));
+                both |= is_old ? 1 : 2;
+            }
+            drive_clear(d);
+            d->state = after;
+        }
+        must(both == 3, "change %u: all requests on one side of the write", c);
+    }
+    drive_free(d);
+}
+
+ON_PINS(P4_second_stage_registers_at_every_clock)
+{
+    for (unsigned i = 0; i < LENGTH(configs); i++)
+        changes_at_every_clock(engine, configs[i]);
+}
+
+/* A fault of one request that colours another: requests of each outcome in pairs, at every distance, youngest
+ * answered first or in order, from caches or not. */
+enum kind {
+    FINE, LARGE, CHAINED, BY_GTEA, UPDATES, GUEST_ABSENT, PAGE_ABSENT, TABLE_ABSENT, BROKEN, WIDE, NO_MEMORY,
+    UNRESOLVED, SPECULATES, KINDS
+};
+
+ON_PINS(P9_fault_of_a_stage_goes_to_its_request)
+{
+    static const uint8_t status[KINDS] = {
+        [GUEST_ABSENT] = DMT_STATUS_PF,
+        [PAGE_ABSENT] = DMT_STATUS_EPT_VIOLATION,
+        [TABLE_ABSENT] = DMT_STATUS_EPT_VIOLATION,
+        [BROKEN] = DMT_STATUS_EPT_MISCONFIG,
+        [WIDE] = DMT_STATUS_EPT_VIOLATION,
+        [NO_MEMORY] = DMT_STATUS_BUS,
+        [UNRESOLVED] = DMT_STATUS_GTEA,
+        [SPECULATES] = DMT_STATUS_RETRY,
+    };
+    struct drive *d = drive_new(engine, 1);
+    struct stack st;
+    struct dmt_request q[KINDS];
+    struct dmt_result want[KINDS];
+    uint64_t lacks = 0;
+
+    wipe(d);
+    st = stack_new(d, DMT_MODE_VIRT, true, DMT_FORMAT_EPT);
+    for (unsigned k = 0; k < KINDS; k++) {
+        uint64_t va = PAGE_VA + ((uint64_t)k << 30) + 0x4d3abc, gpa = 3ull << 40 | (uint64_t)k << 31 | 0x5d3abc, at;
+        unsigned size = k == LARGE ? DMT_SIZE_2M : DMT_SIZE_4K;
+
+        q[k] = ask(va, k == UPDATES ? DMT_ACCESS_WRITE : DMT_ACCESS_READ);
+        put(&st, 1, va, gpa, size, all_of(&st, 1));
+        gpa = yield_of(&st, 1, va);
+        put(&st, 0, gpa, 5ull << 40 | (uint64_t)k << 31, k == LARGE ? DMT_SIZE_1G : DMT_SIZE_4K, all_of(&st, 0));
+        if (k == CHAINED || k == BY_GTEA || k == UNRESOLVED)
+            st.s.tea[1][k] = register_over(&st, 1, DMT_SIZE_4K, va, k != CHAINED);
+        at = k == GUEST_ABSENT || k == WIDE || k == UPDATES || k == SPECULATES ? entry_of(&st, 1, 1, va)
+             : k == NO_MEMORY  ? entry_of(&st, 1, 2, va)
+             : k == TABLE_ABSENT ? entry_of(&st, 0, 1, where(&st, 1, 1, va))
+             : k == PAGE_ABSENT || k == BROKEN ? entry_of(&st, 0, 1, gpa) : 0;
+        if (k == UPDATES)
+            lacks = at;
+        if (k == NO_MEMORY) { /* its table is where the host has mapped nothing that exists */
+            put(&st, 0, 9ull << 40, 0x7f0000000000, DMT_SIZE_4K, all_of(&st, 0));
+            drive_poke(d, at, 9ull << 40 | P | W | U | A);
+        } else if (at) {
+            drive_poke(d, at, k == WIDE                              ? 1ull << 48 | all_of(&st, 1)
+                              : k == UPDATES || k == SPECULATES      ? drive_peek(d, at) & ~(A | D)
+                              : k == BROKEN                          ? drive_peek(d, at) | 1ull << 51
+                                                                     : 0);
+        }
+    }
+    q[SPECULATES].nonspec = false;
+    drive_resolve(d, &st.s);
+    st.s.tea[1][UNRESOLVED].resolution = DMT_RESOLUTION_REVOKED;
+    drive_load(d, &st.s);
+    for (unsigned k = 0; k < KINDS; k++) {
+        want[k] = drive_judge(d, &st.s, &q[k]);
+        must(want[k].status == status[k], "kind %u: %s", k, drive_text(&want[k]));
+    }
+    for (unsigned n = 0; n < KINDS * KINDS * 12; n++) {
+        unsigned pair[2] = {n % KINDS, n / KINDS % KINDS}, gap = n / KINDS / KINDS * 5;
+
+        d->latency = 1 + gap % 3;
+        d->last_first = n & 1;
+        if (gap & 1)
+            drive_invalidate(d);
+        drive_clear(d);
+        drive_poke(d, lacks, drive_peek(d, lacks) & ~(A | D));
+        drive_ask(d, &q[pair[0]]);
+        for (unsigned i = 0; i < gap; i++)
+            drive_step(d);
+        drive_ask(d, &q[pair[1]]);
+        drive_run(d);
+        for (unsigned i = 0; i < 2; i++)
+            must(drive_same(&d->walk[i].result, &want[pair[i]]), "kinds %u and %u, gap %u: %s, expected %s",
+                 pair[0], pair[1], gap, drive_text(&d->walk[i].result), drive_text(&want[pair[i]]));
+    }
+    drive_free(d);
+}
+
+/* ---------------------------------------------------------------- only DMT can get these wrong */
+
+/* What a guest's register names is translated through a register of the host whose entry is absent, no leaf,
+ * broken or denies: the host's tables decide, for the table as for the page; and a gTEA's place is asked of
+ * nobody. When the host's tables do not have it either, the fault names the entry's address. */
+ON_EVERY_ENGINE(D10_host_register_without_an_entry)
+{
+    struct drive *d = drive_new(engine, 1);
+
+    for (unsigned n = 0; n < 2 * 2 * 3 * 5; n++) {
+        bool gtea = n & 1, npt = n & 2;
+        unsigned size = n / 4 % 3, bad = n / 12, asked = 0;
+        struct dmt_request q = ask(PAGE_VA | 0x155 << 12 | 0x6e8, DMT_ACCESS_READ);
+        struct stack st;
+        uint64_t gpa = 3ull << 40 | 0x6e8, table, page, value[5], unit = 1ull << (9 * size + 12);
+        struct dmt_result want;
+        const struct dmt_result *r;
+
+        wipe(d);
+        st = stack_new(d, DMT_MODE_VIRT, true, npt);
+        put(&st, 1, q.va, gpa, DMT_SIZE_4K, all_of(&st, 1));
+        put(&st, 0, gpa, 5ull << 40, DMT_SIZE_4K, all_of(&st, 0));
+        table = where(&st, 1, 1, q.va);
+        st.s.tea[1][0] = register_over(&st, 1, DMT_SIZE_4K, q.va, gtea);
+        /* Set 0: registers over the table's page and over the page, with an entry of their own. */
+        page = new_page(&st, -1);
+        value[0] = 0;
+        value[1] = all_of(&st, 0) & ~(npt ? P : 7ull);
+        value[2] = (5ull << 40) | all_of(&st, 0) | (size ? PS : 0) | 1ull << 51;
+        value[3] = ((5ull << 40) | all_of(&st, 0) | (size ? PS : 0)) & ~(npt ? (uint64_t)U : ER | EW);
+        value[4] = size ? (5ull << 40) | (all_of(&st, 0) & ~(6ull << 3)) : 0; /* a table */
+        drive_poke(d, page, value[bad]);
+        drive_poke(d, page + 8, value[bad]);
+        st.s.tea[0][0] = drive_cover(table & ~(unit - 1), unit >> 12, size, page);
+        st.s.tea[0][1] = drive_cover(gpa & ~(unit - 1), unit >> 12, size, page);
+        st.s.tea[0][1].base_pfn = st.s.tea[0][0].base_pfn;
+        stack_load(&st);
+        r = drive_translate(d, &q);
+        must(r->status == DMT_STATUS_OK && r->pa == (5ull << 40 | 0x6e8) && r->path[0] == DMT_PATH_RESTART &&
+                 r->path[1] == DMT_PATH_TEA,
+             "case %u: %s", n, drive_text(r));
+        for (unsigned i = 0; i < d->events; i++)
+            asked += d->event[i].addr == page;
+        must(asked == (gtea ? 1 : 2) && (!gtea || d->event[0].addr == entry_of(&st, 1, 1, q.va)),
+             "case %u: the host's register was asked %u times", n, asked);
+        must(drive_peek(d, page) == value[bad]);
+
+        drive_poke(d, entry_of(&st, 0, 1, gtea ? gpa : table), 0);
+        want = (struct dmt_result){
+            .status = npt ? DMT_STATUS_NPT_FAULT : DMT_STATUS_EPT_VIOLATION,
+            .addr = gtea ? gpa : table,
+            .error = npt ? I_USER | (gtea ? I_FINAL : I_TABLE | I_WRITE)
+                         : Q_READ | Q_LINEAR | (gtea ? Q_FINAL : Q_WRITE),
+        };
+        r = cold(d, &q);
+        must(drive_same(r, &want), "case %u: %s, expected %s", n, drive_text(r), drive_text(&want));
+    }
+    drive_free(d);
+}
+
+/* A guest's register that reaches outside of the gTEA it names: random registers, with bases, sizes and
+ * lengths at the edges of their fields, over gTEAs of few pages. Either the entry is read that the rule
+ * names, inside, or nothing is read and the answer says which register. */
+ON_EVERY_ENGINE(D11_register_stays_inside_its_gtea)
+{
+    struct drive *d = drive_new(engine, 1);
+    struct stack st;
+    struct rng rng;
+    unsigned inside = 0, outside = 0;
+
+    rng_seed(&rng, 11, 2);
+    wipe(d);
+    st = stack_new(d, DMT_MODE_VIRT, true, DMT_FORMAT_EPT);
+    st.s.gtea[1] = (struct dmt_gtea){.table = new_page(&st, -1), .entries = 9};
+    st.s.level[1].cr4 = DMT_LEVEL_CR4_LA57_MASK;
+    for (unsigned n = 0; n < 700; n++) {
+        uint64_t first = 0x40000 + rng_below(&rng, 1000), pages = 1 + rng_below(&rng, 5), vpn, offset, index;
+        struct dmt_tea *t = &st.s.tea[1][n % 16];
+        unsigned id = (unsigned)rng_below(&rng, 9), size = (unsigned)rng_below(&rng, 3);
+        struct dmt_request q;
+        const struct dmt_result *r;
+
+        memset(st.s.tea[1], 0, sizeof st.s.tea[1]);
+        *t = (struct dmt_tea){.sz = (uint8_t)size, .kind = DMT_KIND_GTEA, .gtea = (uint16_t)id, .allow = 7,
+                              .valid = true};
+        /* An entry near the end of the gTEA, or anywhere that 64 bits of arithmetic might wrap to. */
+        index = rng_below(&rng, 3) ? pages * 512 - 3 + rng_below(&rng, 6) : rng_next(&rng) >> rng_below(&rng, 64);
+        vpn = rng_next(&rng) >> 20; /* canonical with five levels */
+        t->base_pfn = rng_below(&rng, 2) ? index >> 9 & ((1ull << 52) - 1)
+                                         : rng_next(&rng) & ((1ull << 52) - 1) & -(rng_below(&rng, 4) == 0);
+        offset = (index - t->base_pfn * 512) << 9 * size;
+        if (offset > vpn)
+            offset = rng_below(&rng, 3) << 9 * size;
+        t->base_vpn = vpn - offset;
+        t->pages = offset + 1 + (rng_next(&rng) & 0xffff);
+        drive_poke(d, st.s.gtea[1].table + 16 * id, first << 12 | 1 | (rng_next(&rng) & 0xffe));
+        drive_poke(d, st.s.gtea[1].table + 16 * id + 8, pages | (rng_next(&rng) & 0xfff0000000000000ull));
+        d->state.tea[1][n % 16].valid = true; /* so that it is written, and resolved, again */
+        d->state.tea[1][n % 16].kind = DMT_KIND_PA;
+        drive_resolve(d, &st.s);
+        drive_load(d, &st.s);
+        must(t->resolution == DMT_RESOLUTION_OK);
+
+        index = t->base_pfn * 512 + (offset >> 9 * size); /* below 2^62 */
+        q = ask(vpn << 12 | 0x123, DMT_ACCESS_READ);
+        r = drive_translate(d, &q);
+        if (index < pages * 512) {
+            must(d->events > 0 && d->event[0].addr == (first << 12) + 8 * index && r->status != DMT_STATUS_GTEA,
+                 "round %u: %s", n, drive_text(r));
+            inside++;
+        } else {
+            struct dmt_result want = {
+                .status = DMT_STATUS_GTEA, .addr = q.va, .error = id | n % 16 << 12, .stage = 1};
+
+            must(d->events == 0 && drive_same(r, &want), "round %u: %s, expected %s", n, drive_text(r),
+                 drive_text(&want));
+            outside++;
+            if (engine != DRIVE_ARCH) {
+                must(drive_read(d, DMT_HOST_BASE + DMT_HOST_GTEA_FAULT) ==
+                     (1ull << DMT_HOST_GTEA_FAULT_SET_LSB | want.error));
+                must(drive_read(d, DMT_HOST_BASE + DMT_HOST_EVENT) & DMT_HOST_EVENT_GTEA_MASK);
+                must(drive_read(d, DMT_HOST_BASE + DMT_HOST_CNT_GTEA) == outside);
+            }
+        }
+    }
+    must(inside > 150 && outside > 150, "%u, %u", inside, outside);
+    drive_free(d);
+}
+
+/* A gTEA table that changes under a resolved register: the walker goes on with what it resolved, whatever the
+ * table says by then, until it is told to revoke. From the answer to that command nothing reads the old gTEA;
+ * resolved again, the new one is used; what cannot be resolved is not used. At every clock of a stream. */
+ON_PINS(D12_gtea_table_changes_under_a_register)
+{
+    struct drive *d = drive_new(engine, 1);
+    struct dmt_request q = ask(PAGE_VA | 0x6e8, DMT_ACCESS_READ);
+    struct stack st;
+    uint64_t old, moved, entry, junk[4][2];
+    const uint64_t cmd = DMT_HOST_BASE + DMT_HOST_GTEA_CMD, set = 1ull << DMT_HOST_GTEA_CMD_SET_LSB;
+    static const unsigned result[] = {DMT_RESOLUTION_ABSENT, DMT_RESOLUTION_WIDTH, DMT_RESOLUTION_WIDTH,
+                                      DMT_RESOLUTION_BUS};
+
+    wipe(d);
+    st = stack_new(d, DMT_MODE_VIRT, true, DMT_FORMAT_EPT);
+    put(&st, 1, q.va, 3ull << 40, DMT_SIZE_4K, all_of(&st, 1));
+    put(&st, 0, 3ull << 40, 0x11111000, DMT_SIZE_4K, all_of(&st, 0));
+    put(&st, 0, 3ull << 40 | 0x1000, 0x22222000, DMT_SIZE_4K, all_of(&st, 0));
+    st.s.tea[1][2] = register_over(&st, 1, DMT_SIZE_4K, q.va, true);
+    old = entry_of(&st, 1, 1, q.va);
+    moved = copy_table(&st, old, old >> 3 & 511, 3ull << 40 | 0x1000) | (old & 0xfff);
+    entry = st.s.gtea[1].table;
+    stack_load(&st);
+    for (unsigned n = 0; n < 120; n++) {
+        unsigned revoke, resolve, seen = 0;
+
+        d->latency = 1 + n % 3;
+        drive_poke(d, entry, (old & ~0xfffull) | 1);
+        drive_write(d, (unsigned)cmd, (uint64_t)DMT_GTEA_OP_RESOLVE_ALL << DMT_HOST_GTEA_CMD_OP_LSB | set);
+        drive_run(d);
+        drive_clear(d);
+        for (unsigned i = 0; i < 30; i++)
+            drive_ask(d, &q);
+        for (unsigned i = 0; i < n / 2; i++)
+            drive_step(d);
+        drive_poke(d, entry, n & 1 ? rng_next(&d->rng) | 1 : (moved & ~0xfffull) | 1);
+        revoke = drive_write(d, (unsigned)cmd, (uint64_t)DMT_GTEA_OP_REVOKE << DMT_HOST_GTEA_CMD_OP_LSB | set);
+        while (!d->csr[revoke].is_answered)
+            drive_step(d);
+        for (unsigned i = 0; i < d->events; i++)
+            seen += d->event[i].addr == moved;
+        must(seen == 0, "the new gTEA was used before it was resolved");
+        drive_poke(d, old, ~0ull); /* used for something else */
+        for (unsigned i = 0; i < 3; i++)
+            drive_ask(d, &q);
+        drive_run(d);
+        drive_poke(d, entry, (moved & ~0xfffull) | 1);
+        resolve = drive_write(d, (unsigned)cmd, (uint64_t)DMT_GTEA_OP_RESOLVE << DMT_HOST_GTEA_CMD_OP_LSB | set);
+        while (!d->csr[resolve].is_answered)
+            drive_step(d);
+        for (unsigned i = 0; i < 3; i++)
+            drive_ask(d, &q);
+        drive_run(d);
+        for (unsigned i = 0; i < d->walks; i++) {
+            const struct drive_walk *w = &d->walk[i];
+            struct dmt_result want = {.status = DMT_STATUS_GTEA, .addr = q.va, .error = 1 << 18 | 2 << 12, .stage = 1};
+
+            if (w->taken < d->csr[revoke].answered)
+                must(w->result.status == DMT_STATUS_OK && w->result.pa == 0x111116e8, "%s", drive_text(&w->result));
+            else if (w->taken < d->csr[resolve].answered)
+                must(drive_same(&w->result, &want), "%s", drive_text(&w->result));
+            else
+                must(w->result.status == DMT_STATUS_OK && w->result.pa == 0x222226e8, "%s", drive_text(&w->result));
+        }
+        for (unsigned i = 0; i < d->events; i++)
+            must(d->event[i].addr != old || d->event[i].clock < d->csr[revoke].answered,
+                 "the old gTEA is read after it was revoked");
+        drive_clear(d);
+        drive_poke(d, old, drive_peek(d, moved) ^ 0x1000);
+    }
+
+    /* Absent; empty; beyond the width; a bus error on either word. */
+    memcpy(junk, (uint64_t[4][2]){{old & ~0xfffull, 1}, {(old & ~0xfffull) | 1, 0}, {(1ull << MAXPA) - 0xfff, 2},
+                                  {(old & ~0xfffull) | 1, 1}}, sizeof junk);
+    for (unsigned n = 0; n < 5; n++) {
+        unsigned k = n < 3 ? n : 3;
+
+        drive_poke(d, entry, junk[k][0]);
+        drive_poke(d, entry + 8, junk[k][1]);
+        d->faults = 0;
+        if (n >= 3)
+            drive_fault(d, (struct drive_fault){entry + 8 * (n & 1), DRIVE_READ, 0, 1, DMT_RESP_SLVERR, junk[k][n & 1]});
+        drive_write(d, (unsigned)cmd, (uint64_t)DMT_GTEA_OP_RESOLVE << DMT_HOST_GTEA_CMD_OP_LSB | set);
+        drive_run(d);
+        must(drive_read(d, DMT_LEVEL_BASE(1) + DMT_LEVEL_TEA_WORD3(2)) ==
+                 ((uint64_t)result[k] << DMT_TEA_WORD3_RESOLUTION_LSB | DMT_TEA_WORD3_VALID_MASK),
+             "table entry %u", n);
+        drive_translate(d, &q);
+        must(d->walk[0].result.status == DMT_STATUS_GTEA && d->events == 0, "table entry %u: %s", n,
+             drive_text(&d->walk[0].result));
+    }
     drive_free(d);
 }
