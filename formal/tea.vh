@@ -18,7 +18,6 @@
             maxpa <= new_maxpa;
     wire [53:0] g_end   = {2'd0, g_base_i} + {2'd0, g_pages_i};
     wire [53:0] pa_end  = 54'd1 << (maxpa - 6'd12);
-    wire [1:0]  f_gset  = g_set_i, f_rset = revoke_set_i;
     always @* begin
         assume (k_set < SETS && k_index < TEA_N);
         assume (set_i < SETS && w_set_i < SETS && g_set_i < SETS);
@@ -78,8 +77,7 @@
     wire [52:0] k_limit = (|k_reach[79:52] || k_left[51:43] != 9'd0) ? {1'b1, 52'd0} : k_reach[52:0];
     wire        k_res_ok = g_gtea.resolution_q[3*kx +: 3] == `DMT_RESOLUTION_OK;
 
-    wire ok_words = base_pfn_q[kx] == k_first || !seen1_q[kx];
-    reg ok_held0, ok_held1, ok_held2, ok_accepted, ok_resolved, ok_base, ok_limit;
+    (* keep *) reg ok_held0, ok_held1, ok_held2, ok_accepted, ok_resolved, ok_base, ok_limit;
     wire [63:0] k_last  = (k_word2 - 64'd1) >> (9 * k_sz);             // last entry
     wire [63:0] k_ended = {3'd0, k_first, 9'd0} + k_last + 64'd1;      // its end, in entries
     always @* begin
@@ -104,8 +102,8 @@
                 ok_limit = g_gtea.limit_q[kx] == k_limit;
             end
         end
-        assert (&{ok_held0, ok_held1, ok_held2, ok_accepted, ok_resolved, ok_base, ok_limit});
     end
+    (* keep *) wire inv = &{ok_held0, ok_held1, ok_held2, ok_accepted, ok_resolved, ok_base, ok_limit};
 
     // -------------------------------------------------------------------- claims
     // The register is found, for any address, and its entry's address is computed; as
@@ -121,7 +119,7 @@
     always @*
         assume (sel_set_i == set_i && sel_index_i == s_index && sel_sz_i == s && sel_vpn_i == vpn_i);
 
-    reg ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_in_gtea;
+    (* keep *) reg ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_in_gtea;
     always @* begin
         {ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_in_gtea} = {7{1'b1}};
         if (s_hit) begin
@@ -137,15 +135,13 @@
             ok_exact   = s_entry == s_base + s_first + s_slot;
             ok_in_gtea = s_entry >= s_base && s_entry < s_end && s_entry < 64'd1 << (maxpa - 6'd3);
         end
-        assert (&{ok_found, ok_covered, ok_set0, ok_not_resolved});
-        assert (&{ok_in_tea, ok_exact, ok_in_gtea});
     end
 
     // ------------------------------------------------------------- not for nothing
-    wire see_gtea_used    = s_use && k_gtea && k_first != 52'd0 && s == 2'd2;
-    wire see_gtea_last    = s_use && k_gtea && s_entry + 64'd1 == s_end;
-    wire see_gtea_past    = s_hit && k_gtea && k_ok && unusable_o[s];
-    wire see_gtea_revoked = s_hit && k_gtea && !k_ok && k_pages != 52'd0;
-    wire see_tea_last     = s_use && !k_gtea && s_slot == k_last && k_last > 64'd2;
-    wire see_plain        = s_hit && plain_o[s];
-    wire see_whole_space  = s_use && k_gtea && k_limit == {1'b1, 52'd0};
+    (* keep *) wire see_gtea_used    = s_use && k_gtea && k_first != 52'd0 && s == 2'd2;
+    (* keep *) wire see_gtea_last    = s_use && k_gtea && s_entry + 64'd1 == s_end;
+    (* keep *) wire see_gtea_past    = s_hit && k_gtea && k_ok && unusable_o[s];
+    (* keep *) wire see_gtea_revoked = s_hit && k_gtea && !k_ok && k_pages != 52'd0;
+    (* keep *) wire see_tea_last     = s_use && !k_gtea && s_slot == k_last && k_last > 64'd2;
+    (* keep *) wire see_plain        = s_hit && plain_o[s];
+    (* keep *) wire see_whole_space  = s_use && k_gtea && k_limit == {1'b1, 52'd0};

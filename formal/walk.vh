@@ -231,7 +231,7 @@
     wire [PA_W-1:12] new_page   = match ? r_page : step_addr[PA_W-1:12];
     wire [T_W-1:0]   tea_tag    = {to_set == 2'd0, (enter == 2'd0) ? V : S0, 3'd1, 2'b11};
 
-    reg ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits, ok_rights_fit,
+    (* keep *) reg ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits, ok_rights_fit,
         ok_address_fits, ok_exclusive_fits, ok_step_provenance, ok_match_provenance, ok_write_fits,
         ok_no_write_to_y, ok_written_entry, ok_decided, ok_fill_once, ok_fill_page, ok_fill_kind, ok_fill_host;
     always @* begin
@@ -319,7 +319,7 @@
         if (emit && l_tea && l_as_found)
             assume (sel_entry[PA_W-1:12] != X && sel_entry[PA_W-1:12] != Y);
 
-    reg ok_launch_kind, ok_launch_page, ok_launch_tea, ok_no_read_of_x, ok_no_lock_of_y, ok_as_found;
+    (* keep *) reg ok_launch_kind, ok_launch_page, ok_launch_tea, ok_no_read_of_x, ok_no_lock_of_y, ok_as_found;
     always @* begin
         {ok_launch_kind, ok_launch_page, ok_launch_tea, ok_no_read_of_x, ok_no_lock_of_y, ok_as_found} =
           {6{1'b1}};
@@ -349,34 +349,34 @@
     wire c_hit  = g_on && new_read && match && |cache_used;
     wire c_step = g_on && do_read && match_frame != 2'd3;
     wire [1:0] c_to = step_walk[`DMT_WALK_FRAME];
-    wire see_root_native = c_root && enter == 2'd0;
-    wire see_root_stage0 = c_root && r_frame == S0 && do_match && match_frame == S0;
-    wire see_root_below_v = c_root && r_frame == S0 && front_go && enter == 2'd1;
-    wire see_root_of_root = c_root && r_frame == S0 && front_go && enter == 2'd2;
-    wire see_root_shadow = c_root && r_frame == S1 && enter == 2'd2;
-    wire see_next_native = c_step && j_next && c_to == V;
-    wire see_next_stage0 = c_step && j_next && c_to == S0;
-    wire see_next_shadow = c_step && j_next && c_to == S1;
-    wire see_yield_to_v = c_step && j_yield && c_to == V && enter == 2'd1;
-    wire see_yield_to_v_2 = c_step && j_yield && c_to == V && enter == 2'd2 && j_kind == S0;
-    wire see_yield_to_s1 = c_step && j_yield && c_to == S1;
-    wire see_yield_of_shadow = c_step && j_yield && c_to == V && j_kind == S1;
-    wire see_yield_is_y = c_step && j_yield && step_addr[PA_W-1:12] == Y;
-    wire see_cached_host = c_hit && cache_tag[7];
-    wire see_cached_v = c_hit && !cache_tag[7] && m_frame == V;
-    wire see_cached_s1 = c_hit && !cache_tag[7] && m_frame == S1;
-    wire see_tea_native = g_on && new_tea && to_set == 2'd0 && enter == 2'd0;
-    wire see_tea_stage0 = g_on && new_tea && to_set == 2'd0 && m_frame == S0;
-    wire see_tea_gtea1 = g_on && new_tea && to_set == 2'd1 && to_sizes == 3'b111;
-    wire see_tea_gtea2 = g_on && new_tea && to_set == 2'd2;
-    wire see_tea_root1 = g_on && new_tea && to_set == 2'd0 && m_frame == V && enter == 2'd1;
-    wire see_tea_root2 = g_on && new_tea && to_set == 2'd1 && m_frame == V && enter == 2'd2;
-    wire see_chain_v = g_on && step_chain && c_walk[`DMT_WALK_FRAME] == V && load;
-    wire see_chain_s1 = g_on && step_chain && c_walk[`DMT_WALK_FRAME] == S1 && load;
-    wire see_refused_gtea = g_on && load && new_refuse && to_refuse_gtea;
-    wire see_refused_width = g_on && load && new_refuse && !to_refuse_gtea;
-    wire see_write = g_on && do_update && c_walk[`DMT_WALK_FRAME] == V && enter == 2'd2;
-    wire see_table_not_writable = g_on && do_result && c_addr[PA_W-1:12] == Y && res_status == `DMT_STATUS_EPT_VIOLATION;
-    wire see_filled_host = g_on && fill_s && read_tag[7];
-    wire see_filled_v = g_on && fill_v && !read_tag[7];
-    wire see_emitted = emit && l_tea && sel_set == 2'd2;
+    (* keep *) wire see_root_native = c_root && enter == 2'd0;
+    (* keep *) wire see_root_stage0 = c_root && r_frame == S0 && do_match && match_frame == S0;
+    (* keep *) wire see_root_below_v = c_root && r_frame == S0 && front_go && enter == 2'd1;
+    (* keep *) wire see_root_of_root = c_root && r_frame == S0 && front_go && enter == 2'd2;
+    (* keep *) wire see_root_shadow = c_root && r_frame == S1 && enter == 2'd2;
+    (* keep *) wire see_next_native = c_step && j_next && c_to == V;
+    (* keep *) wire see_next_stage0 = c_step && j_next && c_to == S0;
+    (* keep *) wire see_next_shadow = c_step && j_next && c_to == S1;
+    (* keep *) wire see_yield_to_v = c_step && j_yield && c_to == V && enter == 2'd1;
+    (* keep *) wire see_yield_to_v_2 = c_step && j_yield && c_to == V && enter == 2'd2 && j_kind == S0;
+    (* keep *) wire see_yield_to_s1 = c_step && j_yield && c_to == S1;
+    (* keep *) wire see_yield_of_shadow = c_step && j_yield && c_to == V && j_kind == S1;
+    (* keep *) wire see_yield_is_y = c_step && j_yield && step_addr[PA_W-1:12] == Y;
+    (* keep *) wire see_cached_host = c_hit && cache_tag[7];
+    (* keep *) wire see_cached_v = c_hit && !cache_tag[7] && m_frame == V;
+    (* keep *) wire see_cached_s1 = c_hit && !cache_tag[7] && m_frame == S1;
+    (* keep *) wire see_tea_native = g_on && new_tea && to_set == 2'd0 && enter == 2'd0;
+    (* keep *) wire see_tea_stage0 = g_on && new_tea && to_set == 2'd0 && m_frame == S0;
+    (* keep *) wire see_tea_gtea1 = g_on && new_tea && to_set == 2'd1 && to_sizes == 3'b111;
+    (* keep *) wire see_tea_gtea2 = g_on && new_tea && to_set == 2'd2;
+    (* keep *) wire see_tea_root1 = g_on && new_tea && to_set == 2'd0 && m_frame == V && enter == 2'd1;
+    (* keep *) wire see_tea_root2 = g_on && new_tea && to_set == 2'd1 && m_frame == V && enter == 2'd2;
+    (* keep *) wire see_chain_v = g_on && step_chain && c_walk[`DMT_WALK_FRAME] == V && load;
+    (* keep *) wire see_chain_s1 = g_on && step_chain && c_walk[`DMT_WALK_FRAME] == S1 && load;
+    (* keep *) wire see_refused_gtea = g_on && load && new_refuse && to_refuse_gtea;
+    (* keep *) wire see_refused_width = g_on && load && new_refuse && !to_refuse_gtea;
+    (* keep *) wire see_write = g_on && do_update && c_walk[`DMT_WALK_FRAME] == V && enter == 2'd2;
+    (* keep *) wire see_table_not_writable = g_on && do_result && c_addr[PA_W-1:12] == Y && res_status == `DMT_STATUS_EPT_VIOLATION;
+    (* keep *) wire see_filled_host = g_on && fill_s && read_tag[7];
+    (* keep *) wire see_filled_v = g_on && fill_v && !read_tag[7];
+    (* keep *) wire see_emitted = emit && l_tea && sel_set == 2'd2;

@@ -81,8 +81,9 @@ def sources(module):
 def rows():
     """Single modules and the whole IP per configuration, small things first."""
     for name, p in configs.load().items():
-        if name != "largest":  # the step depends on PA_W alone, and largest has that of default
+        if name != "largest":  # step and route depend on PA_W alone, and largest has that of default
             yield Row("dmt_walk_step", name, p, clock=True)
+            yield Row("dmt_route", name, p, clock=True)
         yield Row("dmt_contexts", name, p, clock=name != "largest")
         yield Row("dmt_tea_file", name, p, clock=False)
         yield Row("dmt_mmu", name, p, clock=name == "smallest")
@@ -254,7 +255,8 @@ NOTES = """
   register through the module to register; an empty cell was not tried.
 * "> N min": the tool had not ended by then (`synth.py --limit`).
 * dmt_mmu is the whole IP with the walk trace port left open; dmt_tea_file, the TEA registers and their match, is
-  contained in it and shown beside. dmt_walk_step depends on PA_W alone.
+  contained in it and shown beside. dmt_walk_step and dmt_route depend on PA_W alone; what smallest does not need of
+  them (second stages) is there all the same when they stand alone, and gone in dmt_mmu.
 """
 
 
