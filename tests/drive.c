@@ -277,7 +277,8 @@ static bool arch_start(void *user, uint8_t stage, uint64_t va, uint8_t *level, u
     bool found = false;
 
     for (unsigned i = 0; i < DRIVE_CACHE; i++) {
-        if (!d->cache[i].valid || d->cache[i].stage != stage || d->cache[i].prefix != (va << 7) >> (9 * d->cache[i].level + 10) ||
+        if (!d->cache[i].valid || d->cache[i].stage != stage ||
+            d->cache[i].prefix != (va << 7) >> (9 * d->cache[i].level + 10) ||
             (found && d->cache[i].level - 1 >= *level))
             continue;
         *level = d->cache[i].level - 1;
