@@ -33,7 +33,7 @@ test: $(BUILD)/setup/base $(BUILD)/setup/test ## Install what is missing, build,
 .PHONY: setup
 setup: $(BUILD)/setup/base $(BUILD)/setup/test ## Install missing Debian packages for run and test
 
-# One stamp a group of tests/packages: base, test, synth, waves, capture.
+# One stamp a group of tests/packages: base, test, formal, synth, waves, capture.
 $(BUILD)/setup/%: tests/packages tests/setup
 	@tests/setup $*
 	@mkdir -p $(@D) && touch $@
@@ -161,13 +161,15 @@ check-regs: $(BUILD)/venv/ready ## Fail when one of them is not what rtl/dmt_reg
 	@$(BUILD)/venv/bin/python rtl/gen_regs.py --check
 
 # ---------------------------------------------------------------- campaigns and reports
-.PHONY: bench soak mutants synth area waves
+.PHONY: bench soak mutants formal synth area waves
 bench: dmt ## Latency, throughput and simulation speed, as ratios and exact clocks
 	@$(BUILD)/dmt bench
 soak: dmt ## Twenty million random lockstep cycles, 50 seeds of each configuration
 	@tests/soak.sh $(BUILD)
 mutants: ## Put bugs into RTL and models, one at a time, and see each one caught
 	@tests/mutants.sh $(BUILD)
+formal: $(BUILD)/setup/formal ## Prove isolation of guests; covers and mutants show that the proofs bite
+	@formal/prove.py $(BUILD)
 synth: $(BUILD)/setup/synth ## Area and clock of every configuration, into build/synth/report.md
 	@$(PYTHON) -B rtl/synth/synth.py $(BUILD)/synth
 area: $(BUILD)/setup/synth ## The same, and refresh docs/area.md

@@ -103,7 +103,7 @@
             end
         end
     end
-    (* keep *) wire inv = &{ok_held0, ok_held1, ok_held2, ok_accepted, ok_resolved, ok_base, ok_limit};
+    (* keep *) wire invariant = &{ok_held0, ok_held1, ok_held2, ok_accepted, ok_resolved, ok_base, ok_limit};
 
     // -------------------------------------------------------------------- claims
     // The register is found, for any address, and its entry's address is computed; as

@@ -278,7 +278,6 @@
                                        && f_rights_ok(read_tag, fill_rights));
             end
         end
-        assert (&{ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits, ok_rights_fit, ok_address_fits, ok_exclusive_fits, ok_step_provenance, ok_match_provenance, ok_write_fits, ok_no_write_to_y, ok_written_entry, ok_decided, ok_fill_once, ok_fill_page, ok_fill_kind, ok_fill_host});
     end
 
     // -------------------------------------------------------------------- launch
@@ -341,8 +340,13 @@
                                       && emit_rights[1:0] == sel_allow[1:0]);
             end
         end
-        assert (&{ok_launch_kind, ok_launch_page, ok_launch_tea, ok_no_read_of_x, ok_no_lock_of_y, ok_as_found});
     end
+
+    (* keep *) wire invariant = &{ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits,
+        ok_rights_fit, ok_address_fits, ok_exclusive_fits, ok_step_provenance, ok_match_provenance,
+        ok_write_fits, ok_no_write_to_y, ok_written_entry, ok_decided, ok_fill_once, ok_fill_page,
+        ok_fill_kind, ok_fill_host, ok_launch_kind, ok_launch_page, ok_launch_tea, ok_no_read_of_x,
+        ok_no_lock_of_y, ok_as_found};
 
     // ------------------------------------------------------------- not for nothing
     wire c_root = g_on && new_read && match && !(|cache_used);

@@ -176,7 +176,7 @@ def clock(tools, row, base):
     found = re.findall(r"Max frequency for clock +'[^']*': ([\d.]+) MHz", text)
     if status == 0 and found:
         return float(found[-1])
-    if "Unable to find a placement" in text or "no Bels remaining" in text:
+    if "Unable to find a placement" in text or "no bels remaining" in text.lower():
         return None
     raise SystemExit(f"synth: nextpnr-ice40 failed, see {log}")
 
