@@ -71,14 +71,17 @@ module dmt_csr #(
     output wire               load_start_o,
     output wire               load_one_o,
     output wire               load_any_o,
+    output wire               load_image_o,
     output wire [1:0]         load_set_o,
     output wire [5:0]         load_index_o,
     output wire [11:0]        load_id_o,
     input  wire               load_busy_i,
     input  wire               load_done_i,
+    input  wire               load_failed_i,
     input  wire [1:0]         table_set_i,
     output wire [PA_W-1:12]   table_o,
     output wire [12:0]        entries_o,
+    output wire [PA_W-1:12]   images_o,
     output wire               revoke_o,
     output wire               revoke_all_o,
     output wire [1:0]         revoke_set_o,
@@ -161,9 +164,11 @@ module dmt_csr #(
                 `DMT_HOST_ID, `DMT_HOST_CAPS, `DMT_HOST_CTL, `DMT_HOST_MAXPA, `DMT_HOST_EVENT,
                 `DMT_HOST_EVENT_MASK, `DMT_HOST_BUS_ADDR, `DMT_HOST_CNT_CLEAR, `DMT_HOST_CAPS2:
                     here = 1'b1;
-                `DMT_HOST_GTEA_TABLE1, `DMT_HOST_GTEA_ENTRIES1, `DMT_HOST_GTEA_CMD, `DMT_HOST_GTEA_FAULT:
+                `DMT_HOST_GTEA_TABLE1, `DMT_HOST_GTEA_ENTRIES1, `DMT_HOST_GTEA_CMD, `DMT_HOST_GTEA_FAULT,
+                `DMT_HOST_IMAGE_BASE0, `DMT_HOST_IMAGE_COUNT0, `DMT_HOST_IMAGE_BASE1, `DMT_HOST_IMAGE_COUNT1:
                     here = SETS > 1;
-                `DMT_HOST_SHADOW_CTL, `DMT_HOST_SHADOW_ROOT, `DMT_HOST_GTEA_TABLE2, `DMT_HOST_GTEA_ENTRIES2:
+                `DMT_HOST_SHADOW_CTL, `DMT_HOST_SHADOW_ROOT, `DMT_HOST_GTEA_TABLE2, `DMT_HOST_GTEA_ENTRIES2,
+                `DMT_HOST_IMAGE_BASE2, `DMT_HOST_IMAGE_COUNT2:
                     here = SETS > 2;
                 default:
                     here = addr[11:0] >= `DMT_HOST_CNT_REQUEST && addr[11:0] <= `DMT_HOST_CNT_NPWC2;
@@ -177,6 +182,8 @@ module dmt_csr #(
                 `DMT_LEVEL_CR0, `DMT_LEVEL_CR3, `DMT_LEVEL_CR4, `DMT_LEVEL_EFER, `DMT_LEVEL_PKRU,
                 `DMT_LEVEL_PKRS, `DMT_LEVEL_EVENT, `DMT_LEVEL_EVENT_MASK, `DMT_LEVEL_INV:
                     here = 1'b1;
+                `DMT_LEVEL_LOAD:
+                    here = SETS > 1;
                 `DMT_LEVEL_S2CTL, `DMT_LEVEL_S2ROOT:
                     here = {1'b0, addr[13:12]} + 3'd1 < {1'b0, SETS_32[1:0]};
                 default:
@@ -212,6 +219,7 @@ module dmt_csr #(
     wire at_inv   = level && off == `DMT_LEVEL_INV;
     wire at_s2ctl  = level && off == `DMT_LEVEL_S2CTL;
     wire at_s2root = level && off == `DMT_LEVEL_S2ROOT;
+    wire at_load   = level && off == `DMT_LEVEL_LOAD;
     wire at_ctl   = host && off == `DMT_HOST_CTL;
     wire at_maxpa = host && off == `DMT_HOST_MAXPA;
     wire at_hevent = host && off == `DMT_HOST_EVENT;
@@ -224,10 +232,15 @@ module dmt_csr #(
     wire at_gent1 = host && off == `DMT_HOST_GTEA_ENTRIES1;
     wire at_gent2 = host && off == `DMT_HOST_GTEA_ENTRIES2;
     wire at_gcmd  = host && off == `DMT_HOST_GTEA_CMD;
+    // image areas: base and count of sets 0 to 2, 16 bytes a set
+    wire at_image = host && off >= `DMT_HOST_IMAGE_BASE0 && off <= `DMT_HOST_IMAGE_COUNT2;
+    wire at_ibase = at_image && !off[3];
+    wire at_icount = at_image && off[3];
+    wire [1:0] image_set = {off[6] && !off[5], off[5] && off[4]};
 
     wire drains = legal && ((tea && off[4:3] != 2'd3) || at_cr0 || at_cr3 || at_cr4 || at_efer
                          || at_pkru || at_pkrs || at_inv || at_ctl || at_maxpa || at_s2ctl || at_s2root
-                         || at_sctl || at_sroot || at_gtab1 || at_gtab2 || at_gent1 || at_gent2 || at_gcmd);
+                         || at_sctl || at_sroot || at_gtab1 || at_gtab2 || at_gent1 || at_gent2 || at_gcmd || at_load);
     wire exec   = held && !b_valid_q && !load_busy_i && (!drains || idle_i);
     wire write  = exec && legal;
     assign drain_o = held && drains;
@@ -286,10 +299,13 @@ module dmt_csr #(
     wire count_bad = (|data_q[63:13]) || data_q[12:0] > 13'd4096;
     wire gset_bad  = data_q[13:12] == 2'd0 || data_q[13:12] >= SETS_32[1:0];
 
-    wire level_refused = write && ((at_cr3 && cr3_bad) || (at_inv && inv_bad) || (at_s2root && s2root_bad));
+    wire load_bad  = (|data_q[63:12]) || {1'b0, data_q[11:0]} >= count_of_win;
+
+    wire level_refused = write && ((at_cr3 && cr3_bad) || (at_inv && inv_bad) || (at_s2root && s2root_bad)
+                                || (at_load && load_bad));
     wire host_refused  = write && ((at_ctl && ctl_bad) || (at_maxpa && maxpa_bad)
-                                || ((at_sroot || at_gtab1 || at_gtab2) && frame_bad)
-                                || ((at_gent1 || at_gent2) && count_bad) || (at_gcmd && gset_bad));
+                                || ((at_sroot || at_gtab1 || at_gtab2 || at_ibase) && frame_bad)
+                                || ((at_gent1 || at_gent2 || at_icount) && count_bad) || (at_gcmd && gset_bad));
 
     integer l;
     always @(posedge clk_i) begin
@@ -379,6 +395,8 @@ module dmt_csr #(
     wire [51:12] sroot, gtab1, gtab2;
     wire [12:0] gent1, gent2;
     wire [20:0] gfault;
+    wire [3*40-1:0] ibase;                 // image areas of sets 0 to 2
+    wire [3*13-1:0] icount;
     wire [7:0]  tag0 = s2root0[7:0];
     wire [7:0]  tag1 = s2root1[7:0];
     generate
@@ -481,6 +499,37 @@ module dmt_csr #(
     assign root1_o = (enter == 2'd1) ? cr3_q[52*TWO + 12 +: PA_W-12] : s2root1_o;
     assign root2_o = cr3_q[52*THREE + 12 +: PA_W-12];
 
+    genvar a;
+    generate
+        for (a = 0; a < 3; a = a + 1) begin : g_image
+            if (SETS > 1 && a < SETS) begin : g_built
+                reg [51:12] base_q;
+                reg [12:0]  count_q;
+                always @(posedge clk_i) begin
+                    if (rst_i) begin
+                        base_q  <= 40'd0;
+                        count_q <= 13'd0;
+                    end else if (write && image_set == a) begin
+                        if (at_ibase && !frame_bad)
+                            base_q <= data_q[51:12];
+                        if (at_icount && !count_bad)
+                            count_q <= data_q[12:0];
+                    end
+                end
+                assign ibase[40*a +: 40]  = base_q;
+                assign icount[13*a +: 13] = count_q;
+            end else begin : g_none
+                assign ibase[40*a +: 40]  = 40'd0;
+                assign icount[13*a +: 13] = 13'd0;
+                wire unused_image = &{1'b0, image_set};
+            end
+        end
+    endgenerate
+    wire [12:0] count_of_win = (win == 2'd0) ? icount[12:0] : (win == 2'd1) ? icount[25:13] : icount[38:26];
+    assign images_o = (table_set_i == 2'd0) ? ibase[PA_W-13:0]
+                    : (table_set_i == 2'd1) ? ibase[40 +: PA_W-12]
+                    :                         ibase[80 +: PA_W-12];
+
     // a register of KIND GTEA that is accepted is resolved at once
     wire gtea_word = write && tea && off[4:3] == 2'd0 && data_q[`DMT_TEA_WORD0_P_LSB] && !tea_refused_i
                   && data_q[`DMT_TEA_WORD0_KIND_LSB +: 2] == `DMT_KIND_GTEA;
@@ -489,11 +538,12 @@ module dmt_csr #(
     wire new_table1 = write && ((at_gtab1 && !frame_bad) || (at_gent1 && !count_bad));
     wire new_table2 = write && ((at_gtab2 && !frame_bad) || (at_gent2 && !count_bad));
 
-    assign load_start_o = gtea_word
+    assign load_image_o = write && at_load && !load_bad;
+    assign load_start_o = gtea_word || load_image_o
                        || (command && (op == `DMT_GTEA_OP_RESOLVE || op == `DMT_GTEA_OP_RESOLVE_ALL));
     assign load_one_o   = gtea_word;
     assign load_any_o   = op == `DMT_GTEA_OP_RESOLVE_ALL;
-    assign load_set_o   = gtea_word ? win : data_q[13:12];
+    assign load_set_o   = host ? data_q[13:12] : win;
     assign load_index_o = off[10:5];
     assign load_id_o    = data_q[11:0];
     assign table_o      = (table_set_i == 2'd2) ? gtab2[PA_W-1:12] : gtab1[PA_W-1:12];
@@ -554,22 +604,25 @@ module dmt_csr #(
                            : {s_one, {8{s_one && s_tag}}, {8{s_one || s_tag}}};
 
     // ------------------------------------------------------------------ events
-    reg [2*SETS-1:0] event_q, mask_q;      // {REFUSED, MULTI_HIT} a level
+    reg [3*SETS-1:0] event_q, mask_q;      // {LOAD_FAILED, REFUSED, MULTI_HIT} a level
     reg [3:0]        hevent_q, hmask_q;    // {GTEA, REFUSED, NOT_EXCLUSIVE, BUS}
     reg [51:0]       bus_addr_q;
 
     integer e_n;
     always @(posedge clk_i) begin
         if (rst_i) begin
-            event_q <= {2*SETS{1'b0}};
-            mask_q  <= {2*SETS{1'b0}};
+            event_q <= {3*SETS{1'b0}};
+            mask_q  <= {3*SETS{1'b0}};
         end else begin
             for (e_n = 0; e_n < SETS; e_n = e_n + 1) begin
-                event_q[2*e_n +: 2] <= (event_q[2*e_n +: 2]
-                                        & ~(data_q[1:0] & {2{write && at_event && win == e_n[1:0]}}))
-                                   | {(level_refused || tea_refused_i) && win == e_n[1:0], multi_hit_i[e_n]};
+                event_q[3*e_n +: 3] <= (event_q[3*e_n +: 3]
+                                        & ~(data_q[2:0] & {3{write && at_event && win == e_n[1:0]}}))
+                                   | {load_failed_i && table_set_i == e_n[1:0],
+                                      (level_refused && win == e_n[1:0])
+                                      || (tea_refused_i && (load_busy_i ? table_set_i : win) == e_n[1:0]),
+                                      multi_hit_i[e_n]};
                 if (write && at_mask && win == e_n[1:0])
-                    mask_q[2*e_n +: 2] <= data_q[1:0];
+                    mask_q[3*e_n +: 3] <= data_q[2:0];
             end
         end
     end
@@ -634,6 +687,12 @@ module dmt_csr #(
             `DMT_HOST_GTEA_ENTRIES1: r_value = {51'd0, gent1};
             `DMT_HOST_GTEA_ENTRIES2: r_value = {51'd0, gent2};
             `DMT_HOST_GTEA_FAULT: r_value = {43'd0, gfault};
+            `DMT_HOST_IMAGE_BASE0: r_value = {12'd0, ibase[39:0], 12'd0};
+            `DMT_HOST_IMAGE_BASE1: r_value = {12'd0, ibase[79:40], 12'd0};
+            `DMT_HOST_IMAGE_BASE2: r_value = {12'd0, ibase[119:80], 12'd0};
+            `DMT_HOST_IMAGE_COUNT0: r_value = {51'd0, icount[12:0]};
+            `DMT_HOST_IMAGE_COUNT1: r_value = {51'd0, icount[25:13]};
+            `DMT_HOST_IMAGE_COUNT2: r_value = {51'd0, icount[38:26]};
             default:              r_value = count_i[64*r_cnt +: 64];
             endcase
         else if (is_tea(s_araddr_i[13:11]))
@@ -659,8 +718,8 @@ module dmt_csr #(
                 r_value[51:12] = (r_win == 2'd0) ? s2root0[47:8] : s2root1[47:8];
                 r_value[7:0]   = (r_win == 2'd0) ? tag0 : tag1;
             end
-            `DMT_LEVEL_EVENT:      r_value[1:0] = event_q[2*r_lvl +: 2];
-            `DMT_LEVEL_EVENT_MASK: r_value[1:0] = mask_q[2*r_lvl +: 2];
+            `DMT_LEVEL_EVENT:      r_value[2:0] = event_q[3*r_lvl +: 3];
+            `DMT_LEVEL_EVENT_MASK: r_value[2:0] = mask_q[3*r_lvl +: 3];
             default:               r_value = 64'd0;
             endcase
     end

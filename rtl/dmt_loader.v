@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// dmt_loader: resolves gTEA registers: reads the host's table, once.
+// dmt_loader: reads what the host keeps in memory for the TEA registers.
 //
-// Started by the CSR block when a register of KIND GTEA has been accepted, or by
-// a host command for those of a set; looks at one register a cycle, reads the
-// two words of its gTEA's entry through the PTE port (ID 0, no walk is in flight
-// meanwhile), and hands base, size and result to the register file. Only the
-// host's table base and number of entries make addresses here; a guest chooses
-// an index below that number and nothing else. done_o: the last register is
-// done in this cycle.
+// Resolving: when a register of KIND GTEA has been accepted, or by a host
+// command for those of a set, it looks at one register a cycle, reads the two
+// words of its gTEA's entry, and hands base, size and result to the register
+// file. Set load: it reads three words for each register from an image, writes
+// them like the CSR block, and resolves what is of KIND GTEA. All through the
+// PTE port with ID 0, while no walk is in flight. Only bases and numbers of
+// entries that the host wrote make addresses here; a guest chooses an index
+// below such a number and nothing else. done_o: all is done in this cycle.
 `default_nettype none
 `include "dmt_regs.vh"
 
@@ -20,23 +21,26 @@ module dmt_loader #(
     input  wire             clk_i,
     input  wire             rst_i,
 
-    // start: one register, or all of a set (with one ID, or any)
+    // start: one register, all of a set (with one ID, or any), or an image
     input  wire             start_i,
     input  wire             one_i,
     input  wire             any_i,
+    input  wire             image_i,
     input  wire [1:0]       set_i,
     input  wire [5:0]       index_i,
-    input  wire [11:0]      id_i,
+    input  wire [11:0]      id_i,          // gTEA ID, or number of the image
     output wire             busy_o,
     output wire             done_o,
+    output wire             failed_o,      // a set load has met a bus error
 
-    // gTEA table of the set in work
+    // gTEA table and image area of the set in work
     output wire [1:0]       set_o,
     input  wire [PA_W-1:12] table_i,
     input  wire [12:0]      entries_i,
+    input  wire [PA_W-1:12] images_i,
     input  wire [51:12]     pa_reserved_i, // ones at and above MAXPHYADDR
 
-    // register file
+    // register file: the register in work, its resolution, its words
     output wire [5:0]       index_o,
     input  wire             valid_i,
     input  wire [11:0]      reg_id_i,
@@ -44,10 +48,13 @@ module dmt_loader #(
     output wire [2:0]       resolution_o,
     output wire [51:0]      base_o,
     output wire [51:0]      pages_o,
+    output wire             word_we_o,
+    output wire [1:0]       word_o,
+    input  wire             refused_i,
 
     // PTE port
     output wire             emit_o,
-    output wire             slot_o,
+    output wire [1:0]       slot_o,
     output wire [PA_W-1:3]  addr_o,
     input  wire             beat_i,
     input  wire [63:0]      data_i,
@@ -57,35 +64,37 @@ module dmt_loader #(
     localparam [31:0] LAST_32 = TEA_N - 1;
 
     reg             busy_q, one_q, any_q;
+    reg             image_q;               // a set load
+    reg             words_q;               // of its registers, the words are read now
     reg [1:0]       set_q;
     reg [5:0]       index_q;
     reg [11:0]      id_q;
-    reg             second_q;              // the second word's address leaves now
-    reg             wait_q;                // words are awaited
-    reg             got_q;                 // the first one is here
+    reg [1:0]       sent_q;                // addresses that have left for this register
+    reg [1:0]       got_q;                 // words that have come
     reg             error_q;
-    reg [63:0]      word_q;
+    reg [63:0]      word_q;                // the first of two
 
-    wire look    = busy_q && !second_q && !wait_q;
-    wire wanted  = valid_i && (one_q || any_q || reg_id_i == id_q);
+    wire error = (error_q && got_q != 2'd0) || resp_i[1];
+    wire last  = one_q || index_q == LAST_32[5:0];
+    wire beat  = beat_i && busy_q;
+
+    // ------------------------------------------------------------------ set load
+    // Words 1, 2 and 0, so that the register is whole when word 0 is checked.
+    wire words    = busy_q && words_q;
+    wire third    = words && beat && got_q == 2'd2;
+    wire is_gtea  = data_i[`DMT_TEA_WORD0_P_LSB]
+                 && data_i[`DMT_TEA_WORD0_KIND_LSB +: 2] == `DMT_KIND_GTEA && !refused_i;
+    assign word_we_o = words && beat && !error;
+    assign word_o    = (got_q == 2'd0) ? 2'd1 : (got_q == 2'd1) ? 2'd2 : 2'd0;
+    assign failed_o  = third && error;
+
+    // ----------------------------------------------------------------- resolving
+    wire look    = busy_q && !words_q && sent_q == 2'd0;
+    wire wanted  = valid_i && (image_q || one_q || any_q || reg_id_i == id_q);
     wire bad_id  = {1'b0, reg_id_i} >= entries_i;
     wire fetch   = look && wanted && !bad_id;
-    wire answer  = beat_i && got_q;
-    wire settled = (look && !fetch) || answer;
-    wire last    = one_q || index_q == LAST_32[5:0];
+    wire answer  = busy_q && !words_q && beat && got_q == 2'd1;
 
-    assign busy_o  = busy_q;
-    assign done_o  = settled && last;
-    assign set_o   = set_q;
-    assign index_o = index_q;
-
-    assign emit_o  = fetch || second_q;
-    assign slot_o  = second_q;
-    // 16 bytes an entry; a table is at most 64 KiB
-    assign addr_o  = {table_i, 9'd0} + {{(PA_W-16){1'b0}}, reg_id_i, second_q};
-
-    // ------------------------------------------------------------------ result
-    wire        error  = error_q || resp_i[1];
     wire [51:0] base   = {12'd0, word_q[51:12]};
     wire [51:0] pages  = data_i[51:0];
     wire [52:0] end_m1 = {1'b0, base} + {1'b0, pages} - 53'd1;
@@ -100,17 +109,43 @@ module dmt_loader #(
     assign base_o  = base;
     assign pages_o = pages;
 
+    // ------------------------------------------------------------------ sequence
+    wire resolve = third && !error && is_gtea;
+    wire settled = (look && !fetch) || answer || (third && !resolve);
+
+    assign busy_o  = busy_q;
+    assign done_o  = settled && (last || failed_o);
+    assign set_o   = set_q;
+    assign index_o = index_q;
+
+    // 16 bytes an entry of a gTEA table; 2 KiB an image, 32 bytes a register of it
+    wire [1:0] sent_word = (sent_q == 2'd0) ? 2'd1 : (sent_q == 2'd1) ? 2'd2 : 2'd0;
+    assign emit_o = fetch || (busy_q && !words_q && sent_q == 2'd1) || (words && sent_q != 2'd3);
+    assign slot_o = sent_q;
+    assign addr_o = words_q ? {images_i, 9'd0} + {{(PA_W-23){1'b0}}, id_q, index_q, sent_word}
+                            : {table_i, 9'd0} + {{(PA_W-16){1'b0}}, reg_id_i, sent_q[0]};
+
     always @(posedge clk_i) begin
         if (rst_i) begin
-            busy_q   <= 1'b0;
-            second_q <= 1'b0;
-            wait_q   <= 1'b0;
-            got_q    <= 1'b0;
+            busy_q  <= 1'b0;
+            words_q <= 1'b0;
+            sent_q  <= 2'd0;
+            got_q   <= 2'd0;
         end else begin
-            busy_q   <= start_i || (busy_q && !done_o);
-            second_q <= fetch;
-            wait_q   <= second_q || (wait_q && !answer);
-            got_q    <= (beat_i && busy_q) ? !got_q : got_q;
+            busy_q <= start_i || (busy_q && !done_o);
+            if (start_i)
+                words_q <= image_i;
+            else if (resolve || settled)
+                words_q <= image_q && settled;
+            if (start_i || resolve || settled) begin
+                sent_q <= 2'd0;
+                got_q  <= 2'd0;
+            end else begin
+                if (emit_o)
+                    sent_q <= sent_q + 2'd1;
+                if (beat)
+                    got_q <= got_q + 2'd1;
+            end
         end
     end
 
@@ -118,14 +153,16 @@ module dmt_loader #(
         if (start_i) begin
             one_q   <= one_i;
             any_q   <= any_i;
+            image_q <= image_i;
             set_q   <= set_i;
             id_q    <= id_i;
             index_q <= one_i ? index_i : 6'd0;
         end else if (settled)
             index_q <= index_q + 6'd1;
-        if (beat_i && !got_q) begin
-            word_q  <= data_i;
-            error_q <= resp_i[1];
+        if (beat) begin
+            if (got_q == 2'd0)
+                word_q <= data_i;
+            error_q <= error;
         end
     end
 

@@ -209,17 +209,18 @@ module dmt_mmu #(
     wire [64*CNT_N-1:0] count;
 
     // loader
-    wire         load_start, load_one, load_any, load_busy, load_done;
+    wire         load_start, load_one, load_any, load_image, load_busy, load_done, load_failed;
     wire [1:0]   load_set, table_set;
     wire [5:0]   load_index, g_index;
     wire [11:0]  load_id, g_id, revoke_id;
-    wire [PA_W-1:12] gtea_table;
+    wire [PA_W-1:12] gtea_table, images;
     wire [12:0]  gtea_entries;
     wire         g_valid, g_we, revoke, revoke_all;
     wire [1:0]   revoke_set;
     wire [2:0]   g_resolution;
     wire [51:0]  g_base, g_pages;
-    wire         g_emit, g_slot;
+    wire         g_emit, g_word_we;
+    wire [1:0]   g_slot, g_word;
     wire [PA_W-1:3] g_addr;
 
     // ------------------------------------------------------------------ signals
@@ -387,7 +388,7 @@ module dmt_mmu #(
     // the emission of launch, or of the loader: no walk is in flight then
     wire             ar_emit = emit || g_emit;
     wire [ID_W-1:0]  ar_emit_ctx  = emit ? emit_ctx : {ID_W{1'b0}};
-    wire [1:0]       ar_emit_slot = emit ? emit_slot : {1'b0, g_slot};
+    wire [1:0]       ar_emit_slot = emit ? emit_slot : g_slot;
     wire [PA_W-1:3]  ar_emit_addr = emit ? emit_addr : g_addr;
 
     // --------------------------------------------------------------------- rooms
@@ -433,14 +434,17 @@ module dmt_mmu #(
         .load_start_o    (load_start),
         .load_one_o      (load_one),
         .load_any_o      (load_any),
+        .load_image_o    (load_image),
         .load_set_o      (load_set),
         .load_index_o    (load_index),
         .load_id_o       (load_id),
         .load_busy_i     (load_busy),
         .load_done_i     (load_done),
+        .load_failed_i   (load_failed),
         .table_set_i     (table_set),
         .table_o         (gtea_table),
         .entries_o       (gtea_entries),
+        .images_o        (images),
         .revoke_o        (revoke),
         .revoke_all_o    (revoke_all),
         .revoke_set_o    (revoke_set),
@@ -492,13 +496,14 @@ module dmt_mmu #(
     dmt_tea_file #(.PA_W(PA_W), .TEA_N(TEA_N), .SETS(SETS)) u_tea (
         .clk_i         (clk_i),
         .rst_i         (rst_i),
-        .we_i          (tea_we),
-        .w_set_i       (tea_w_set),
-        .w_index_i     (tea_w_index),
-        .w_word_i      (tea_w_word),
-        .w_data_i      (tea_w_data),
+        .we_i          (tea_we || g_word_we),
+        .w_set_i       (g_word_we ? table_set : tea_w_set),
+        .w_index_i     (g_word_we ? g_index : tea_w_index),
+        .w_word_i      (g_word_we ? g_word : tea_w_word),
+        .w_data_i      (g_word_we ? m_rdata_i : tea_w_data),
         .refused_o     (tea_refused),
         .clear_i       (tea_clear),
+        .clear_set_i   (load_image),
         .pa_reserved_i (pa_reserved),
         .r_set_i       (tea_r_set),
         .r_index_i     (tea_r_index),
@@ -542,14 +547,17 @@ module dmt_mmu #(
                 .start_i       (load_start),
                 .one_i         (load_one),
                 .any_i         (load_any),
+                .image_i       (load_image),
                 .set_i         (load_set),
                 .index_i       (load_index),
                 .id_i          (load_id),
                 .busy_o        (load_busy),
                 .done_o        (load_done),
+                .failed_o      (load_failed),
                 .set_o         (table_set),
                 .table_i       (gtea_table),
                 .entries_i     (gtea_entries),
+                .images_i      (images),
                 .pa_reserved_i (pa_reserved),
                 .index_o       (g_index),
                 .valid_i       (g_valid),
@@ -558,6 +566,9 @@ module dmt_mmu #(
                 .resolution_o  (g_resolution),
                 .base_o        (g_base),
                 .pages_o       (g_pages),
+                .word_we_o     (g_word_we),
+                .word_o        (g_word),
+                .refused_i     (tea_refused),
                 .emit_o        (g_emit),
                 .slot_o        (g_slot),
                 .addr_o        (g_addr),
@@ -604,6 +615,9 @@ module dmt_mmu #(
         end else begin : g_one_stage
             assign load_busy    = 1'b0;
             assign load_done    = 1'b0;
+            assign load_failed  = 1'b0;
+            assign g_word_we    = 1'b0;
+            assign g_word       = 2'd0;
             assign table_set    = 2'd0;
             assign g_index      = 6'd0;
             assign g_we         = 1'b0;
@@ -611,7 +625,7 @@ module dmt_mmu #(
             assign g_base       = 52'd0;
             assign g_pages      = 52'd0;
             assign g_emit       = 1'b0;
-            assign g_slot       = 1'b0;
+            assign g_slot       = 2'd0;
             assign g_addr       = {(PA_W-3){1'b0}};
             assign settling     = 1'b0;
             assign roots_set    = 2'd0;
@@ -622,7 +636,7 @@ module dmt_mmu #(
             assign npwc_table   = {(PA_W-12){1'b0}};
             assign npwc_rights  = 4'd0;
             assign npwc_pending = 1'b0;
-            wire unused_stages = &{1'b0, load_start, load_one, load_any, load_set, load_index, load_id,
+            wire unused_stages = &{1'b0, load_start, load_one, load_any, load_image, images, load_set, load_index, load_id,
                                    gtea_table, gtea_entries, g_valid, g_id, changed, root1, root2, found,
                                    owner_s0, owner_s1, fill_s, fill_s1, flush_s, flush_s_owner, flush_s_mask};
         end

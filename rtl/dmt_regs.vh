@@ -107,6 +107,7 @@
 `define DMT_LEVEL_INV                          12'h850
 `define DMT_LEVEL_S2CTL                        12'h860
 `define DMT_LEVEL_S2ROOT                       12'h868
+`define DMT_LEVEL_LOAD                         12'h870
 
 // DMT_TEA_WORD0: TEA word 0: where, what and whether
 `define DMT_TEA_WORD0_RESET                    64'h0000000000000000
@@ -224,6 +225,9 @@
 
 // DMT_LEVEL_EVENT: Events of this level, sticky
 `define DMT_LEVEL_EVENT_RESET                  64'h0000000000000000
+`define DMT_LEVEL_EVENT_LOAD_FAILED_LSB        2
+`define DMT_LEVEL_EVENT_LOAD_FAILED_W          1
+`define DMT_LEVEL_EVENT_LOAD_FAILED_MASK       64'h0000000000000004
 `define DMT_LEVEL_EVENT_REFUSED_LSB            1
 `define DMT_LEVEL_EVENT_REFUSED_W              1
 `define DMT_LEVEL_EVENT_REFUSED_MASK           64'h0000000000000002
@@ -233,6 +237,9 @@
 
 // DMT_LEVEL_EVENT_MASK: Which events drive the event pin
 `define DMT_LEVEL_EVENT_MASK_RESET             64'h0000000000000000
+`define DMT_LEVEL_EVENT_MASK_LOAD_FAILED_LSB   2
+`define DMT_LEVEL_EVENT_MASK_LOAD_FAILED_W     1
+`define DMT_LEVEL_EVENT_MASK_LOAD_FAILED_MASK  64'h0000000000000004
 `define DMT_LEVEL_EVENT_MASK_REFUSED_LSB       1
 `define DMT_LEVEL_EVENT_MASK_REFUSED_W         1
 `define DMT_LEVEL_EVENT_MASK_REFUSED_MASK      64'h0000000000000002
@@ -279,6 +286,12 @@
 `define DMT_LEVEL_S2ROOT_TAG_W                 8
 `define DMT_LEVEL_S2ROOT_TAG_MASK              64'h00000000000000ff
 
+// DMT_LEVEL_LOAD: Load the whole register set
+`define DMT_LEVEL_LOAD_RESET                   64'h0000000000000000
+`define DMT_LEVEL_LOAD_INDEX_LSB               0
+`define DMT_LEVEL_LOAD_INDEX_W                 12
+`define DMT_LEVEL_LOAD_INDEX_MASK              64'h0000000000000fff
+
 // window HOST: base on the CSR bus, offsets inside the window
 `define DMT_HOST_BASE                          14'h3000
 `define DMT_HOST_ID                            12'h000
@@ -298,6 +311,12 @@
 `define DMT_HOST_GTEA_CMD                      12'h070
 `define DMT_HOST_GTEA_FAULT                    12'h078
 `define DMT_HOST_CAPS2                         12'h080
+`define DMT_HOST_IMAGE_BASE0                   12'h0a0
+`define DMT_HOST_IMAGE_COUNT0                  12'h0a8
+`define DMT_HOST_IMAGE_BASE1                   12'h0b0
+`define DMT_HOST_IMAGE_COUNT1                  12'h0b8
+`define DMT_HOST_IMAGE_BASE2                   12'h0c0
+`define DMT_HOST_IMAGE_COUNT2                  12'h0c8
 `define DMT_HOST_CNT_REQUEST                   12'h100
 `define DMT_HOST_CNT_TEA                       12'h108
 `define DMT_HOST_CNT_RADIX                     12'h110
@@ -500,6 +519,42 @@
 `define DMT_HOST_CAPS2_NPWC4_N_LSB             0
 `define DMT_HOST_CAPS2_NPWC4_N_W               7
 `define DMT_HOST_CAPS2_NPWC4_N_MASK            64'h000000000000007f
+
+// DMT_HOST_IMAGE_BASE0: Image area of set 0
+`define DMT_HOST_IMAGE_BASE0_RESET             64'h0000000000000000
+`define DMT_HOST_IMAGE_BASE0_BASE_LSB          12
+`define DMT_HOST_IMAGE_BASE0_BASE_W            40
+`define DMT_HOST_IMAGE_BASE0_BASE_MASK         64'h000ffffffffff000
+
+// DMT_HOST_IMAGE_COUNT0: Images of set 0
+`define DMT_HOST_IMAGE_COUNT0_RESET            64'h0000000000000000
+`define DMT_HOST_IMAGE_COUNT0_COUNT_LSB        0
+`define DMT_HOST_IMAGE_COUNT0_COUNT_W          13
+`define DMT_HOST_IMAGE_COUNT0_COUNT_MASK       64'h0000000000001fff
+
+// DMT_HOST_IMAGE_BASE1: Image area of set 1
+`define DMT_HOST_IMAGE_BASE1_RESET             64'h0000000000000000
+`define DMT_HOST_IMAGE_BASE1_BASE_LSB          12
+`define DMT_HOST_IMAGE_BASE1_BASE_W            40
+`define DMT_HOST_IMAGE_BASE1_BASE_MASK         64'h000ffffffffff000
+
+// DMT_HOST_IMAGE_COUNT1: Images of set 1
+`define DMT_HOST_IMAGE_COUNT1_RESET            64'h0000000000000000
+`define DMT_HOST_IMAGE_COUNT1_COUNT_LSB        0
+`define DMT_HOST_IMAGE_COUNT1_COUNT_W          13
+`define DMT_HOST_IMAGE_COUNT1_COUNT_MASK       64'h0000000000001fff
+
+// DMT_HOST_IMAGE_BASE2: Image area of set 2
+`define DMT_HOST_IMAGE_BASE2_RESET             64'h0000000000000000
+`define DMT_HOST_IMAGE_BASE2_BASE_LSB          12
+`define DMT_HOST_IMAGE_BASE2_BASE_W            40
+`define DMT_HOST_IMAGE_BASE2_BASE_MASK         64'h000ffffffffff000
+
+// DMT_HOST_IMAGE_COUNT2: Images of set 2
+`define DMT_HOST_IMAGE_COUNT2_RESET            64'h0000000000000000
+`define DMT_HOST_IMAGE_COUNT2_COUNT_LSB        0
+`define DMT_HOST_IMAGE_COUNT2_COUNT_W          13
+`define DMT_HOST_IMAGE_COUNT2_COUNT_MASK       64'h0000000000001fff
 
 // DMT_HOST_CNT_REQUEST: Requests that left the front
 `define DMT_HOST_CNT_REQUEST_RESET             64'h0000000000000000

@@ -34,6 +34,7 @@ module dmt_tea_file #(
     input  wire [63:0]      w_data_i,
     output wire             refused_o,
     input  wire             clear_i,       // clear P of every register
+    input  wire             clear_set_i,   // clear P of the registers of w_set_i
     input  wire [51:12]     pa_reserved_i, // ones at and above MAXPHYADDR
     input  wire [1:0]       r_set_i,
     input  wire [5:0]       r_index_i,
@@ -161,6 +162,7 @@ module dmt_tea_file #(
         end
     end
 
+    integer s;
     always @(posedge clk_i) begin
         if (rst_i) begin
             p_q     <= {N{1'b0}};
@@ -169,6 +171,10 @@ module dmt_tea_file #(
             seen2_q <= {N{1'b0}};
         end else if (clear_i) begin
             p_q <= {N{1'b0}};
+        end else if (clear_set_i) begin
+            for (s = 0; s < N; s = s + 1)
+                if (s / TEA_N == {30'd0, w_set_i})
+                    p_q[s] <= 1'b0;
         end else if (we_i && w_word_i != 2'd3) begin
             p_q[wx] <= w_word_i == 2'd0 && new_p && !refused;
             case (w_word_i)

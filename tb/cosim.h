@@ -151,6 +151,12 @@ struct cosim_source {
     X(LOAD_BUS, "gTEA table read with a bus error") \
     X(LOAD_REVOKED, "gTEA revoked") \
     X(LOAD_COMMAND, "gTEA resolved by command") \
+    X(SET_LOAD_0, "set load done, set 0") \
+    X(SET_LOAD_1, "set load done, set 1") \
+    X(SET_LOAD_2, "set load done, set 2") \
+    X(SET_LOAD_RESOLVED, "set load done, a gTEA resolved") \
+    X(SET_LOAD_REFUSED, "set load done, a word refused") \
+    X(SET_LOAD_BUS, "set load ended by a bus error") \
     X(CSR_HELD, "clock in which a register write waits for walks") \
     X(CSR_REFUSED, "register write refused") \
     X(CSR_ERROR, "register access answered SLVERR") \
@@ -163,7 +169,10 @@ struct cosim_source {
     X(REFUSED_SHADOW, "refused: SHADOW_ROOT") \
     X(REFUSED_GTEA_TABLE, "refused: GTEA_TABLE") \
     X(REFUSED_GTEA_ENTRIES, "refused: GTEA_ENTRIES") \
-    X(REFUSED_GTEA_CMD, "refused: GTEA_CMD")
+    X(REFUSED_GTEA_CMD, "refused: GTEA_CMD") \
+    X(REFUSED_IMAGE_BASE, "refused: IMAGE_BASE") \
+    X(REFUSED_IMAGE_COUNT, "refused: IMAGE_COUNT") \
+    X(REFUSED_LOAD, "refused: LOAD")
 
 enum cosim_cover {
 #define X(name, text) COVER_##name,

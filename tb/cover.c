@@ -271,6 +271,12 @@ void cover_write(uint64_t *cover, const struct shadow *s, unsigned addr, unsigne
         cover[COVER_CSR_REFUSED]++;
         cover[COVER_REFUSED_TEA + (s->refused_by - REFUSED_TEA)]++;
     }
+    if (s->set_load == SET_LOAD_DONE) {
+        cover[COVER_SET_LOAD_0 + (addr >> 12)]++;
+        cover[COVER_SET_LOAD_RESOLVED] += s->resolutions >> DMT_RESOLUTION_OK & 1;
+        cover[COVER_SET_LOAD_REFUSED] += s->refused_by == REFUSED_TEA;
+    }
+    cover[COVER_SET_LOAD_BUS] += s->set_load == SET_LOAD_BUS;
     for (unsigned i = DMT_RESOLUTION_OK; i <= DMT_RESOLUTION_REVOKED; i++)
         cover[resolution[i]] += s->resolutions >> i & 1;
     cover[COVER_LOAD_COMMAND] +=

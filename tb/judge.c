@@ -744,7 +744,7 @@ static bool csr_executed(struct judge *j)
         (uint8_t)shadow_write(&j->shadow, addr, j->csr_w[0].data, strb, j->load, j->load_done);
     if (j->csr_bresp == DMT_RESP_STOP || j->load_done != j->load_n)
         return fail(j, "s_bvalid", 0, 1,
-                    "the %u reads of the gTEA table are not those that the write of offset 0x%x makes",
+                    "the %u reads of memory are not those that the write of offset 0x%x makes",
                     j->load_done, addr);
     j->load_n = j->load_done = 0;
     j->csr_aw[0] = j->csr_aw[1];
@@ -758,15 +758,15 @@ static bool csr_executed(struct judge *j)
     return true;
 }
 
-/* While gTEAs are being resolved a write takes effect register by register,
- * and is answered at the end: what TEA registers read as meanwhile is the
- * cycle model's to say. */
+/* While registers are loaded and gTEAs resolved a write takes effect register
+ * by register, and is answered at the end: what TEA registers read as
+ * meanwhile is the cycle model's to say. */
 static bool may_be_loading(const struct judge *j, unsigned addr)
 {
-    uint64_t low, high;
+    struct shadow_grant grant[SHADOW_GRANTS];
 
     return addr < DMT_HOST_BASE && j->csr_aw_n && j->csr_w_n &&
-           shadow_loads(&j->shadow, j->csr_aw[0].addr, j->csr_w[0].strb, j->csr_w[0].data, &low, &high);
+           shadow_loads(&j->shadow, j->csr_aw[0].addr, j->csr_w[0].strb, j->csr_w[0].data, grant);
 }
 
 static bool csr_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in *in)
@@ -877,20 +877,26 @@ static bool axi_rules(struct judge *j, const struct dmt_out *out)
     return true;
 }
 
-/* A read while no request is in flight: of the gTEA table, because of the
- * register write that is held; nothing else may be read by it. */
+/* A read while no request is in flight: of the gTEA table or an image, because
+ * of the register write that is held; nothing else may be read by it. */
 static bool load(struct judge *j, const struct dmt_out *out)
 {
-    uint64_t low, high, top = 1ull << j->shadow.config.pa_w;
+    uint64_t top = 1ull << j->shadow.config.pa_w;
+    struct shadow_grant grant[SHADOW_GRANTS];
+    unsigned n = 0;
 
-    if (!j->csr_aw_n || !j->csr_w_n || out->m_arid || out->m_arlock || j->load_n == SHADOW_LOADS ||
-        !shadow_loads(&j->shadow, j->csr_aw[0].addr, j->csr_w[0].strb, j->csr_w[0].data, &low, &high))
+    if (j->csr_aw_n && j->csr_w_n)
+        n = shadow_loads(&j->shadow, j->csr_aw[0].addr, j->csr_w[0].strb, j->csr_w[0].data, grant);
+    if (!n || out->m_arid || out->m_arlock || j->load_n == SHADOW_LOADS)
         return fail(j, "m_arvalid", 0, 1, "a read, and no request is in flight");
-    /* A table that ends beyond the bus's width goes on at zero. */
-    if (((out->m_araddr - low) & (top - 1)) >= high - low)
-        return fail(j, "m_araddr", low, out->m_araddr, "a read outside of the gTEA table");
-    j->load[j->load_n++].addr = out->m_araddr;
-    return true;
+    for (unsigned i = 0; i < n; i++) {
+        /* What ends beyond the bus's width goes on at zero. */
+        if (((out->m_araddr - grant[i].low) & (top - 1)) >= grant[i].size)
+            continue;
+        j->load[j->load_n++].addr = out->m_araddr;
+        return true;
+    }
+    return fail(j, "m_araddr", grant[0].low, out->m_araddr, "a read outside of the gTEA table and the image");
 }
 
 /* Does the write go to the entry that its walk has just read exclusively? */
@@ -1027,6 +1033,9 @@ static bool event_pin(struct judge *j, const struct dmt_out *out)
     for (unsigned k = 0; k < s->config.sets; k++) {
         must = must || (s->level_event[k] & s->level_mask[k]);
         may = may || (s->level_mask[k] & DMT_LEVEL_EVENT_MULTI_HIT_MASK);
+        /* A word of a set load that is refused shows at once, not only at its end. */
+        may = may || (j->load_n && j->csr_aw[0].addr == DMT_LEVEL_BASE(k) + DMT_LEVEL_LOAD &&
+                      (s->level_mask[k] & DMT_LEVEL_EVENT_REFUSED_MASK));
     }
     may = may || must;
     if (out->event ? !may : must)

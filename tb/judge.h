@@ -3,8 +3,8 @@
  * every walk is put together from the walk trace port and, when its answer
  * comes, replayed whole through the architectural model against the data that
  * was on the bus at each beat; the answer, the list of reads and the A/D
- * writes must be the model's. Reads of gTEA tables must be those that a
- * register write causes, and no address may leave what the host granted. The
+ * writes must be the model's. Reads of gTEA tables and images must be those
+ * that a register write causes, and no address may leave what the host granted. The
  * trace port must agree with the AXI pins, every request must be answered
  * once, and the AXI channels must obey their rules. */
 #ifndef TB_JUDGE_H
@@ -93,7 +93,7 @@ struct judge {
     struct { uint16_t addr; } csr_aw[2];
     struct { uint64_t data; uint8_t strb; } csr_w[2];
     unsigned csr_aw_n, csr_w_n;
-    struct shadow_load load[SHADOW_LOADS]; /* reads of gTEA tables for the write that is due */
+    struct shadow_load load[SHADOW_LOADS]; /* reads for the write that is due */
     unsigned load_n, load_done;
     struct { bool valid, known; uint64_t data; uint8_t resp; } csr_read;
     uint8_t csr_bresp;

@@ -205,10 +205,18 @@ static void flush_second(struct shadow *s, unsigned k, int tag)
 /* What an offset names. */
 enum target { T_NONE, T_TEA, T_LEVEL, T_HOST };
 
+/* The set that a register of an image area is of. */
+static unsigned image_set(unsigned offset)
+{
+    return (offset - DMT_HOST_IMAGE_BASE0) / (DMT_HOST_IMAGE_BASE1 - DMT_HOST_IMAGE_BASE0);
+}
+
 static bool host_mapped(const struct shadow *s, unsigned offset)
 {
     if (offset <= DMT_HOST_CNT_CLEAR || offset == DMT_HOST_CAPS2)
         return true;
+    if (offset >= DMT_HOST_IMAGE_BASE0 && offset <= DMT_HOST_IMAGE_COUNT2)
+        return s->config.sets > 1 && image_set(offset) < s->config.sets;
     if (offset == DMT_HOST_SHADOW_CTL || offset == DMT_HOST_SHADOW_ROOT || offset == DMT_HOST_GTEA_TABLE2 ||
         offset == DMT_HOST_GTEA_ENTRIES2)
         return s->config.sets == 3;
@@ -231,6 +239,8 @@ static enum target decode(const struct shadow *s, unsigned addr, unsigned *set, 
         return *offset / DMT_LEVEL_TEA_STRIDE < s->config.tea_n ? T_TEA : T_NONE;
     if (*offset == DMT_LEVEL_S2CTL || *offset == DMT_LEVEL_S2ROOT)
         return *set + 1 < s->config.sets ? T_LEVEL : T_NONE;
+    if (*offset == DMT_LEVEL_LOAD)
+        return s->config.sets > 1 ? T_LEVEL : T_NONE;
     if (*offset <= DMT_LEVEL_PKRS || (*offset >= DMT_LEVEL_EVENT && *offset <= DMT_LEVEL_INV))
         return T_LEVEL;
     return T_NONE;
@@ -273,18 +283,22 @@ static void refuse_host(struct shadow *s, enum shadow_refusal what)
     refuse(s, what);
 }
 
-/* ---- gTEA (specification 12) */
+/* ---- gTEAs and set loads (specification 12) */
 
-/* The reads that a write caused, consumed as the registers that it resolves are met. */
+/* Bytes of an image, and of a register in it. */
+#define IMAGE_SIZE 2048
+#define IMAGE_STRIDE 32
+
+/* The reads that a write caused, consumed as the registers that it loads and resolves are met. */
 struct loads {
     const struct shadow_load *load;
     unsigned n;
     bool wrong;
 };
 
-static uint64_t gtea_entry(const struct shadow *s, unsigned set, unsigned id)
+static uint64_t wrap(const struct shadow *s, uint64_t addr)
 {
-    return (s->state.gtea[set].table + 16 * (uint64_t)id) & ((1ull << s->config.pa_w) - 1);
+    return addr & ((1ull << s->config.pa_w) - 1);
 }
 
 static bool load_word(struct loads *l, uint64_t addr, uint64_t *data)
@@ -303,7 +317,7 @@ static bool load_word(struct loads *l, uint64_t addr, uint64_t *data)
 
 static uint8_t resolve(const struct shadow *s, unsigned set, struct dmt_tea *t, struct loads *l)
 {
-    uint64_t word[2] = { 0, 0 }, addr = gtea_entry(s, set, t->gtea);
+    uint64_t word[2] = { 0, 0 }, addr = wrap(s, s->state.gtea[set].table + 16 * (uint64_t)t->gtea);
     bool read[2];
 
     t->gtea_base = t->gtea_pages = 0;
@@ -342,21 +356,23 @@ static void for_gteas(struct shadow *s, unsigned set, bool all, unsigned id, boo
     }
 }
 
-bool shadow_loads(const struct shadow *s, unsigned addr, unsigned strb, uint64_t data, uint64_t *low,
-                  uint64_t *high)
+unsigned shadow_loads(const struct shadow *s, unsigned addr, unsigned strb, uint64_t data,
+                      struct shadow_grant grant[SHADOW_GRANTS])
 {
-    unsigned set, offset;
+    unsigned set, offset, n = 0;
     enum target target = strb == 0xff ? decode(s, addr, &set, &offset) : T_NONE;
 
-    if (target == T_HOST && offset == DMT_HOST_GTEA_CMD)
+    if (target == T_LEVEL && offset == DMT_LEVEL_LOAD && data < s->image[set].count)
+        grant[n++] = (struct shadow_grant){ .low = s->image[set].base + IMAGE_SIZE * data,
+                                            .size = IMAGE_STRIDE * s->config.tea_n };
+    else if (target == T_HOST && offset == DMT_HOST_GTEA_CMD)
         set = data >> DMT_HOST_GTEA_CMD_SET_LSB & 3;
     else if (target != T_TEA || (offset & 0x18) || !(data & DMT_TEA_WORD0_P_MASK))
-        return false;
-    if (!set || set >= s->config.sets)
-        return false;
-    *low = s->state.gtea[set].table;
-    *high = *low + 16 * (uint64_t)s->state.gtea[set].entries;
-    return true;
+        return 0;
+    if (set && set < s->config.sets)
+        grant[n++] = (struct shadow_grant){ .low = s->state.gtea[set].table,
+                                            .size = 16 * (uint64_t)s->state.gtea[set].entries };
+    return n;
 }
 
 static void write_tea(struct shadow *s, unsigned set, unsigned offset, uint64_t data, struct loads *l)
@@ -399,6 +415,37 @@ static void write_tea(struct shadow *s, unsigned set, unsigned offset, uint64_t 
             s->resolutions |= 1u << t->resolution;
         }
     }
+}
+
+/* Every register from an image: words 1, 2 and 0, as written on the CSR bus. */
+static void write_load(struct shadow *s, unsigned set, uint64_t index, struct loads *l)
+{
+    static const unsigned order[] = { 1, 2, 0 };
+
+    if (index >= s->image[set].count) { /* 4096 at most: no bit above INDEX passes */
+        refuse_level(s, set, REFUSED_LOAD);
+        return;
+    }
+    for (unsigned i = 0; i < s->config.tea_n; i++) {
+        s->state.tea[set][i].valid = false;
+        s->word[set][i][0] &= ~DMT_TEA_WORD0_P_MASK;
+    }
+    for (unsigned i = 0; i < s->config.tea_n; i++) {
+        uint64_t image = s->image[set].base + IMAGE_SIZE * index + IMAGE_STRIDE * i, word[3];
+        bool read[3];
+
+        for (unsigned n = 0; n < 3; n++)
+            read[n] = load_word(l, wrap(s, image + 8 * order[n]), &word[n]);
+        for (unsigned n = 0; n < 3; n++) {
+            if (!read[n]) {
+                s->level_event[set] |= DMT_LEVEL_EVENT_LOAD_FAILED_MASK;
+                s->set_load = SET_LOAD_BUS;
+                return;
+            }
+            write_tea(s, set, DMT_LEVEL_TEA_WORD0(i) + 8 * order[n], word[n], l);
+        }
+    }
+    s->set_load = SET_LOAD_DONE;
 }
 
 static void write_cr3(struct shadow *s, unsigned set, uint64_t data)
@@ -457,7 +504,7 @@ static uint64_t get_s2ctl(const struct dmt_s2 *s2)
            (s2->ad ? DMT_LEVEL_S2CTL_AD_MASK : 0) | (s2->mbec ? DMT_LEVEL_S2CTL_MBEC_MASK : 0);
 }
 
-static void write_level(struct shadow *s, unsigned set, unsigned offset, uint64_t data)
+static void write_level(struct shadow *s, unsigned set, unsigned offset, uint64_t data, struct loads *l)
 {
     struct dmt_level *cr = &s->state.level[set];
 
@@ -484,7 +531,7 @@ static void write_level(struct shadow *s, unsigned set, unsigned offset, uint64_
         s->level_event[set] &= ~data;
         return;
     case DMT_LEVEL_EVENT_MASK:
-        s->level_mask[set] = data & 3;
+        s->level_mask[set] = data & 7;
         return;
     case DMT_LEVEL_S2CTL:
         set_s2ctl(&s->state.s2[set], data);
@@ -492,6 +539,9 @@ static void write_level(struct shadow *s, unsigned set, unsigned offset, uint64_
         return;
     case DMT_LEVEL_S2ROOT:
         write_s2root(s, set, data);
+        return;
+    case DMT_LEVEL_LOAD:
+        write_load(s, set, data, l);
         return;
     default:
         write_inv(s, set, data);
@@ -548,6 +598,14 @@ static bool frame_refused(struct shadow *s, uint64_t data, enum shadow_refusal w
     return bad;
 }
 
+/* Of gTEAs, or images. */
+static bool number_refused(struct shadow *s, uint64_t data, enum shadow_refusal what)
+{
+    if (data > 4096)
+        refuse_host(s, what);
+    return data > 4096;
+}
+
 static void write_host(struct shadow *s, unsigned offset, uint64_t data, struct loads *l)
 {
     unsigned mode = data & DMT_HOST_CTL_MODE_MASK, set = offset >= DMT_HOST_GTEA_TABLE2 ? 2 : 1;
@@ -594,15 +652,25 @@ static void write_host(struct shadow *s, unsigned offset, uint64_t data, struct 
         break;
     case DMT_HOST_GTEA_ENTRIES1:
     case DMT_HOST_GTEA_ENTRIES2:
-        if (data > 4096) {
-            refuse_host(s, REFUSED_GTEA_ENTRIES);
+        if (number_refused(s, data, REFUSED_GTEA_ENTRIES))
             return;
-        }
         s->state.gtea[set].entries = (uint16_t)data;
         for_gteas(s, set, true, 0, true, l);
         break;
     case DMT_HOST_GTEA_CMD:
         write_gtea_cmd(s, data, l);
+        break;
+    case DMT_HOST_IMAGE_BASE0:
+    case DMT_HOST_IMAGE_BASE1:
+    case DMT_HOST_IMAGE_BASE2:
+        if (!frame_refused(s, data, REFUSED_IMAGE_BASE))
+            s->image[image_set(offset)].base = data & FRAMES;
+        break;
+    case DMT_HOST_IMAGE_COUNT0:
+    case DMT_HOST_IMAGE_COUNT1:
+    case DMT_HOST_IMAGE_COUNT2:
+        if (!number_refused(s, data, REFUSED_IMAGE_COUNT))
+            s->image[image_set(offset)].count = (uint16_t)data;
         break;
     default:
         break;
@@ -618,13 +686,14 @@ enum dmt_resp shadow_write(struct shadow *s, unsigned addr, uint64_t data, unsig
     enum dmt_resp resp = DMT_RESP_OKAY;
 
     s->refused_by = REFUSED_NONE;
+    s->set_load = SET_LOAD_NONE;
     s->resolutions = 0;
     if (target == T_NONE || strb != 0xff)
         resp = DMT_RESP_SLVERR;
     else if (target == T_TEA)
         write_tea(s, set, offset, data, &l);
     else if (target == T_LEVEL)
-        write_level(s, set, offset, data);
+        write_level(s, set, offset, data, &l);
     else
         write_host(s, offset, data, &l);
     return l.wrong || l.n ? DMT_RESP_STOP : resp;
@@ -699,6 +768,14 @@ static uint64_t read_host(const struct shadow *s, unsigned offset)
         return s->state.gtea[offset == DMT_HOST_GTEA_ENTRIES2 ? 2 : 1].entries;
     case DMT_HOST_GTEA_FAULT:
         return s->gtea_fault;
+    case DMT_HOST_IMAGE_BASE0:
+    case DMT_HOST_IMAGE_BASE1:
+    case DMT_HOST_IMAGE_BASE2:
+        return s->image[image_set(offset)].base;
+    case DMT_HOST_IMAGE_COUNT0:
+    case DMT_HOST_IMAGE_COUNT1:
+    case DMT_HOST_IMAGE_COUNT2:
+        return s->image[image_set(offset)].count;
     case DMT_HOST_CNT_CLEAR:
     case DMT_HOST_GTEA_CMD:
         return 0;

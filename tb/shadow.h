@@ -18,8 +18,8 @@ enum shadow_counter {
     SHADOW_COUNTERS
 };
 
-/** Reads of gTEA tables that one write caused: at most two a register. */
-#define SHADOW_LOADS (2 * DMT_TEA_MAX)
+/** Reads that one write caused: at most three words of an image and two of a gTEA table, a register. */
+#define SHADOW_LOADS (5 * DMT_TEA_MAX)
 
 struct shadow_load {
     uint64_t addr, data;
@@ -29,8 +29,18 @@ struct shadow_load {
 /** Kinds of values that are refused, for coverage. */
 enum shadow_refusal {
     REFUSED_NONE, REFUSED_TEA, REFUSED_CR3, REFUSED_INV, REFUSED_CTL, REFUSED_MAXPA, REFUSED_S2ROOT,
-    REFUSED_SHADOW, REFUSED_GTEA_TABLE, REFUSED_GTEA_ENTRIES, REFUSED_GTEA_CMD
+    REFUSED_SHADOW, REFUSED_GTEA_TABLE, REFUSED_GTEA_ENTRIES, REFUSED_GTEA_CMD, REFUSED_IMAGE_BASE,
+    REFUSED_IMAGE_COUNT, REFUSED_LOAD
 };
+
+/** Memory that the host lets a register write read: of that many bytes, from low on; it wraps at 2^PA_W. */
+struct shadow_grant {
+    uint64_t low, size;
+};
+#define SHADOW_GRANTS 2
+
+/** How a set load went. */
+enum shadow_set_load { SET_LOAD_NONE, SET_LOAD_DONE, SET_LOAD_BUS };
 
 /** What was last cached for a prefix: the table that its entry of `level` leads to. */
 #define FACT_VERSIONS 3
@@ -52,9 +62,14 @@ struct shadow {
     uint8_t refusal[DMT_SETS_MAX][DMT_TEA_MAX];
     uint64_t level_event[DMT_SETS_MAX], level_mask[DMT_SETS_MAX];
     uint64_t host_event, host_mask, bus_addr, gtea_fault;
+    struct {
+        uint64_t base;
+        uint16_t count;
+    } image[DMT_SETS_MAX];
     uint64_t counter[SHADOW_COUNTERS];
-    uint64_t refused;               /* writes with a refused value, for statistics */
+    uint64_t refused;               /* refused values, those of set loads included, for statistics */
     enum shadow_refusal refused_by; /* the last write */
+    enum shadow_set_load set_load;  /* the last write */
     uint32_t resolutions;           /* set of DMT_RESOLUTION_* that the last write led to */
 
     struct fact *fact;
@@ -68,13 +83,13 @@ void shadow_free(struct shadow *s);
 /** Does this write wait until the walker is idle (microarchitecture 5)? */
 bool shadow_drains(const struct shadow *s, unsigned addr, unsigned strb);
 
-/** May this write read gTEA tables? Then *low <= address < *high for each read. */
-bool shadow_loads(const struct shadow *s, unsigned addr, unsigned strb, uint64_t data, uint64_t *low,
-                  uint64_t *high);
+/** What this write may read: a gTEA table, the image that a set load names. Returns how many of grant[]. */
+unsigned shadow_loads(const struct shadow *s, unsigned addr, unsigned strb, uint64_t data,
+                      struct shadow_grant grant[SHADOW_GRANTS]);
 
-/** A write takes effect. load: the reads of gTEA tables made for it, n of
- * them, in order. Returns the AXI response due, or DMT_RESP_STOP when these
- * are not the reads that the write must make (specification 12). */
+/** A write takes effect. load: the reads made for it, n of them, in order.
+ * Returns the AXI response due, or DMT_RESP_STOP when these are not the reads
+ * that the write must make (specification 12). */
 enum dmt_resp shadow_write(struct shadow *s, unsigned addr, uint64_t data, unsigned strb,
                            const struct shadow_load *load, unsigned n);
 

@@ -652,6 +652,67 @@ static uint64_t random_tea_word(struct stimulus *s, unsigned set, unsigned word)
     return w[word];
 }
 
+/* ------------------------------------------------------------ images of register sets */
+
+#define IMAGE_SIZE 2048
+#define IMAGE_STRIDE 32
+
+/* Words of register i as software would have it in an image that is sound, or in a hostile one. */
+static void image_words(struct stimulus *s, unsigned set, unsigned i, bool sound, uint64_t word[3])
+{
+    struct rng *r = &s->rng;
+    struct dmt_tea t = s->base.tea[set][i];
+
+    if (!sound && odds(r, 1, 2)) {
+        for (unsigned w = 0; w < 3; w++)
+            word[w] = odds(r, 1, 4) ? rng_next(r) : random_tea_word(s, set, w);
+        return;
+    }
+    if (!sound && t.valid && t.kind == DMT_KIND_GTEA) /* one that others were granted, or nobody */
+        t.gtea = (uint16_t)rng_below(r, odds(r, 1, 2) ? 64 : 4096);
+    else if (!sound)
+        random_tea(s, set, &t);
+    dmt_tea_pack(&t, word);
+}
+
+static uint64_t image_addr(const struct stimulus *s, unsigned set, unsigned n, unsigned i, unsigned word)
+{
+    return s->image[set].base + IMAGE_SIZE * n + IMAGE_STRIDE * i + 8 * word;
+}
+
+/* Every level has images: the first is the scenario's register set, some are
+ * near it, some are anything. Registers that the instance lacks have words,
+ * too, and each register one that is ignored. */
+static bool build_images(struct stimulus *s)
+{
+    struct rng *r = &s->rng;
+
+    for (unsigned set = 0; set < s->config.sets; set++) {
+        unsigned n = 2 + 2 * (unsigned)rng_below(r, 3);
+        uint64_t frame;
+
+        if (!host_frames(s, n * IMAGE_SIZE / 4096, &frame))
+            return false;
+        s->image[set].base = frame << 12;
+        s->image[set].n = n;
+        for (unsigned k = 0; k < n; k++) {
+            unsigned hostile = k ? (unsigned)rng_below(r, 4) : 0; /* registers, out of 3 */
+
+            for (unsigned i = 0; i < IMAGE_SIZE / IMAGE_STRIDE; i++) {
+                uint64_t word[4] = { 0, 0, 0, rng_next(r) };
+
+                if (i < s->config.tea_n)
+                    image_words(s, set, i, !odds(r, hostile, 3), word);
+                else
+                    word[0] = word[1] = word[2] = word[3];
+                for (unsigned w = 0; w < 4; w++)
+                    dmt_mem_write(s->mem, image_addr(s, set, k, i, w), word[w]);
+            }
+        }
+    }
+    return true;
+}
+
 /* ------------------------------------------------------------ random addresses */
 
 static uint64_t random_va(struct stimulus *s)
@@ -745,11 +806,11 @@ static unsigned random_offset(struct stimulus *s)
         return DMT_LEVEL_BASE((unsigned)rng_below(r, 4)) +
                ((DMT_LEVEL_TEA_WORD0(s->config.tea_n - 1) + 8 * (unsigned)rng_below(r, 8)) & 0xff8);
     case 3:
-        return DMT_LEVEL_BASE((unsigned)rng_below(r, 3)) + 0x800 + 8 * (unsigned)rng_below(r, 15);
+        return DMT_LEVEL_BASE((unsigned)rng_below(r, 3)) + 0x800 + 8 * (unsigned)rng_below(r, 16);
     case 4:
         return DMT_HOST_BASE + 0x100 + 8 * (unsigned)rng_below(r, 20);
     default:
-        return DMT_HOST_BASE + 8 * (unsigned)rng_below(r, 18);
+        return DMT_HOST_BASE + 8 * (unsigned)rng_below(r, 27);
     }
 }
 
@@ -921,6 +982,91 @@ static void random_second(struct stimulus *s)
     }
 }
 
+/* Register i as the scenario wants it, word by word. */
+static void put_back(struct stimulus *s, unsigned set, unsigned i)
+{
+    uint64_t w[3];
+
+    dmt_tea_pack(&s->base.tea[set][i], w);
+    for (unsigned k = 3; k--;)
+        csr_push(&s->csr, DMT_LEVEL_BASE(set) + DMT_LEVEL_TEA_WORD0(i) + 8 * k, w[k]);
+}
+
+static void push_images(struct stimulus *s, unsigned set)
+{
+    unsigned step = set * (DMT_HOST_IMAGE_BASE1 - DMT_HOST_IMAGE_BASE0);
+
+    csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_IMAGE_BASE0 + step, s->image[set].base);
+    csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_IMAGE_COUNT0 + step, s->image[set].n);
+}
+
+/* A level stores to one of its images, loaded just now or not; as often it puts registers back there. */
+static void poke_image(struct stimulus *s)
+{
+    struct rng *r = &s->rng;
+    unsigned set = (unsigned)rng_below(r, s->entering + 1), n = (unsigned)rng_below(r, s->image[set].n);
+    bool sound = odds(r, 1, 2);
+
+    for (unsigned k = 1 + (unsigned)rng_below(r, 4); k; k--) {
+        unsigned i = (unsigned)rng_below(r, s->config.tea_n);
+        uint64_t word[3];
+
+        image_words(s, set, i, sound, word);
+        for (unsigned w = 0; w < 3; w++) {
+            if (odds(r, 3, 4))
+                agent_poke(s->agent, image_addr(s, set, n, i, w), word[w]);
+        }
+    }
+}
+
+/* A level switches to another image, or the host grants other images; mostly
+ * the scenario's registers come back at once. What came of it is read later. */
+static void random_load(struct stimulus *s)
+{
+    struct rng *r = &s->rng;
+    unsigned set = (unsigned)rng_below(r, odds(r, 15, 16) ? s->entering + 1 : s->config.sets);
+    unsigned load = DMT_LEVEL_BASE(set) + DMT_LEVEL_LOAD;
+    unsigned step = set * (DMT_HOST_IMAGE_BASE1 - DMT_HOST_IMAGE_BASE0);
+    unsigned n = (unsigned)rng_below(r, s->image[set].n);
+
+    switch (rng_below(r, 6)) {
+    case 0: /* an image that was not granted, or a bit that nobody reads */
+        csr_push(&s->csr, load,
+                 odds(r, 1, 3)   ? s->image[set].n + rng_below(r, 3)
+                 : odds(r, 1, 2) ? n | 1ull << (12 + rng_below(r, 52))
+                                 : rng_next(r) >> rng_below(r, 64));
+        break;
+    case 1: /* more images than there is memory */
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_IMAGE_COUNT0 + step,
+                 odds(r, 1, 2) ? rng_next(r) >> rng_below(r, 64) : 4090 + rng_below(r, 12));
+        csr_push(&s->csr, load, odds(r, 1, 2) ? n : rng_below(r, 4096));
+        push_images(s, set);
+        break;
+    case 2: /* anything, or so near the end of memory that the area passes it, or another level's images */
+        csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_IMAGE_BASE0 + step,
+                 odds(r, 1, 3)   ? rng_next(r) >> rng_below(r, 40)
+                 : odds(r, 1, 2) ? (1ull << s->base.maxpa) - 4096 * (1 + rng_below(r, 2))
+                                 : s->image[rng_below(r, s->config.sets)].base | (rng_next(r) & 0xfff));
+        csr_push(&s->csr, load, n);
+        push_images(s, set);
+        break;
+    default:
+        csr_push(&s->csr, load, n);
+        break;
+    }
+    for (unsigned i = (unsigned)rng_below(r, 4); i; i--)
+        csr_push_read(&s->csr, DMT_LEVEL_BASE(set) +
+                                   DMT_LEVEL_TEA_WORD0((unsigned)rng_below(r, s->config.tea_n)) +
+                                   8 * (unsigned)rng_below(r, 4));
+    s->look = set + 1;
+    if (odds(r, 1, 3)) {
+        csr_push(&s->csr, load, 0);
+    } else if (odds(r, 1, 2)) {
+        for (unsigned i = 0; i < s->config.tea_n; i++)
+            put_back(s, set, i);
+    }
+}
+
 static void random_csr(struct stimulus *s)
 {
     struct rng *r = &s->rng;
@@ -929,6 +1075,20 @@ static void random_csr(struct stimulus *s)
 
     if (!csr_room(&s->csr, CSR_PROGRAM_MAX + 8))
         return;
+    if (s->look && csr_idle(&s->csr)) {
+        for (unsigned i = 0; i < 4 * s->config.tea_n; i++)
+            csr_push_read(&s->csr, DMT_LEVEL_BASE(s->look - 1) + 8 * i);
+        s->look = 0;
+        return;
+    }
+    if (s->config.sets > 1 && odds(r, 1, 8)) {
+        /* A load takes many clocks: one at a time, mostly, so that requests get their share. */
+        if (odds(r, 1, 3))
+            poke_image(s);
+        else if (csr_idle(&s->csr) || odds(r, 1, 16))
+            random_load(s);
+        return;
+    }
     if (s->config.sets > 1 && odds(r, s->entering ? 6 : 1, 20)) {
         if (odds(r, 1, 2))
             random_gtea(s);
@@ -954,14 +1114,8 @@ static void random_csr(struct stimulus *s)
                  random_tea_word(s, set, (unsigned)rng_below(r, 3)));
         break;
     case 4: /* put some of the scenario's registers back */
-        for (unsigned n = 4; n; n--) {
-            unsigned i = (unsigned)rng_below(r, s->config.tea_n);
-            uint64_t w[3];
-
-            dmt_tea_pack(&s->base.tea[set][i], w);
-            for (unsigned k = 3; k--;)
-                csr_push(&s->csr, DMT_LEVEL_BASE(set) + DMT_LEVEL_TEA_WORD0(i) + 8 * k, w[k]);
-        }
+        for (unsigned n = 4; n; n--)
+            put_back(s, set, (unsigned)rng_below(r, s->config.tea_n));
         break;
     case 5:
     case 6:
@@ -998,7 +1152,7 @@ static void random_csr(struct stimulus *s)
         break;
     case 12:
         csr_push(&s->csr, DMT_LEVEL_BASE(set) + DMT_LEVEL_EVENT + (unsigned)(rng_next(r) & 8),
-                 rng_below(r, 4));
+                 rng_below(r, 8));
         csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_EVENT + (unsigned)(rng_next(r) & 8), rng_below(r, 16));
         break;
     case 13: {
@@ -1148,6 +1302,8 @@ bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64
                 random_tea(s, k, &s->base.tea[k][i]);
         }
     }
+    if (config->sets > 1 && !build_images(s))
+        return false;
     for (unsigned i = 0; i < STIMULUS_HOT; i++)
         s->hot[i] = random_va(s);
 
@@ -1159,8 +1315,11 @@ bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64
     s->phase_until = s->steady ? ~0ull : 500 + rng_below(r, 500);
     s->changes = live ? rates[rng_below(r, 4)] : 0;
     reprogram(s);
-    for (unsigned k = 0; k < config->sets; k++)
-        csr_push(&s->csr, DMT_LEVEL_BASE(k) + DMT_LEVEL_EVENT_MASK, rng_below(r, 4));
+    for (unsigned k = 0; k < config->sets; k++) {
+        csr_push(&s->csr, DMT_LEVEL_BASE(k) + DMT_LEVEL_EVENT_MASK, rng_below(r, 8));
+        if (config->sets > 1)
+            push_images(s, k);
+    }
     csr_push(&s->csr, DMT_HOST_BASE + DMT_HOST_EVENT_MASK, rng_below(r, 16));
     s->hold = odds(r, 3, 4);
     return true;

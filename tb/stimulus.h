@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What requester and software do to the block: random scenarios (page tables
  * of every stage in the address spaces below, TEA registers laid over them,
- * gTEAs, requests with locality, live register changes) or a replayed list of
+ * images of such registers, gTEAs, requests with locality, live register changes) or a replayed list of
  * requests with software's stores and register changes in between. Drives the
  * request, response and CSR ports.
  */
@@ -77,10 +77,12 @@ struct stimulus {
     struct tables tables[DMT_SETS_MAX], shadow;
     struct block block[2][STIMULUS_BLOCKS]; /* of levels 0 and 1 */
     unsigned block_n[2];
+    struct { uint64_t base; unsigned n; } image[DMT_SETS_MAX]; /* image areas: address, images that exist */
     uint64_t next;             /* host frame for a table */
     uint64_t ept[STIMULUS_EPT]; /* host frames of EPT tables */
     unsigned ept_n;
     uint64_t hot[STIMULUS_HOT];
+    unsigned look;             /* 1 + set: just loaded, to be read back */
     unsigned changes;          /* a CSR operation is queued in a cycle, out of 65536 */
     bool live;
     bool steady;               /* no phases of idleness and back-pressure */

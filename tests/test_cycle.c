@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The cycle model against docs/microarchitecture.md: exact latencies,
- * throughput, bus rules, the CSR port, draining, the loader, caches, events,
- * counters; one stage first, then several.
+ * throughput, bus rules, the CSR port, draining, the loader, set load, caches,
+ * events, counters; one stage first, then several.
  * Every clock of every test also checks the rules that always hold: zero
  * payload while valid is low, stable payload until it is taken, pin widths. */
 #include "dmt/arch.h"
@@ -1148,9 +1148,9 @@ Test(cycle, csr_every_address)
         { DMT_LEVEL_CR0, 0x10000 },     { DMT_LEVEL_CR3, 0 /* refused */ },
         { DMT_LEVEL_CR4, 0x1721080 },   { DMT_LEVEL_EFER, 0x800 },
         { DMT_LEVEL_PKRU, 0xffffffff }, { DMT_LEVEL_PKRS, 0xffffffff },
-        { DMT_LEVEL_EVENT, 0 },         { DMT_LEVEL_EVENT_MASK, 3 },
+        { DMT_LEVEL_EVENT, 0 },         { DMT_LEVEL_EVENT_MASK, 7 },
         { DMT_LEVEL_INV, 0 },           { DMT_LEVEL_S2CTL, 15 },
-        { DMT_LEVEL_S2ROOT, 0 /* refused */ },
+        { DMT_LEVEL_S2ROOT, 0 /* refused */ }, { DMT_LEVEL_LOAD, 0 /* refused */ },
     };
     static const uint64_t host_ones[] = { /* from CTL: what all ones leave behind */
         15, 52, 0, 15, 0, 0, 15, 0 /* refused */, 0, 0, 0, 0, 0, 0,
@@ -1174,16 +1174,19 @@ Test(cycle, csr_every_address)
             fixed = off % 32 == 24;
         } else if (!host) {
             for (unsigned i = 0; i < sizeof level / sizeof *level; i++)
-                if (level[i].off == off && (off < DMT_LEVEL_S2CTL || addr < DMT_LEVEL_BASE(2))) {
+                if (level[i].off == off
+                    && (addr < DMT_LEVEL_BASE(2) || (off != DMT_LEVEL_S2CTL && off != DMT_LEVEL_S2ROOT))) {
                     mapped = true;
                     expect = level[i].implemented;
                 }
             if (addr == DMT_LEVEL_CR3)
                 expect = ROOT << 12;
         } else {
-            mapped = off % 8 == 0 && (off <= 0x80 || (off >= 0x100 && off <= 0x190));
-            fixed = off < 0x10 || off == 0x30 || off >= 0x78;
-            expect = fixed ? 0 : host_ones[(off - 0x10) / 8];
+            bool image = off >= 0xa0 && off <= 0xc8; /* refused */
+
+            mapped = off % 8 == 0 && (off <= 0x80 || image || (off >= 0x100 && off <= 0x190));
+            fixed = off < 0x10 || off == 0x30 || (off >= 0x78 && !image);
+            expect = fixed || image ? 0 : host_ones[(off - 0x10) / 8];
         }
         before = csr_read(t, addr, &resp);
         cr_assert_eq(resp, mapped ? DMT_RESP_OKAY : DMT_RESP_SLVERR, "read of %#x", addr);
@@ -1361,6 +1364,15 @@ Test(cycle, csr_sets)
         { HOST(GTEA_ENTRIES2), 3 },
         { HOST(GTEA_CMD), 2 },
         { HOST(GTEA_FAULT), 2 },
+        { HOST(IMAGE_BASE0), 2 },
+        { HOST(IMAGE_COUNT0), 2 },
+        { HOST(IMAGE_BASE1), 2 },
+        { HOST(IMAGE_COUNT1), 2 },
+        { HOST(IMAGE_BASE2), 3 },
+        { HOST(IMAGE_COUNT2), 3 },
+        { DMT_LEVEL_LOAD, 2 },
+        { DMT_LEVEL_BASE(1) + DMT_LEVEL_LOAD, 2 },
+        { DMT_LEVEL_BASE(2) + DMT_LEVEL_LOAD, 3 },
         { HOST(CAPS2), 1 },
     };
 
@@ -1377,6 +1389,11 @@ Test(cycle, csr_sets)
             cr_assert(csr_read(t, c[i].addr, &resp) == 0 || c[i].addr == HOST(CAPS2));
             cr_assert_eq(resp, expect, "%#x with %u sets", c[i].addr, sets);
             cr_assert_eq(csr_write(t, c[i].addr, 0, 0xff, NULL), expect);
+        }
+        for (unsigned k = 0; k < sets; k++) {
+            cr_assert_eq(get(t, DMT_LEVEL_BASE(k) + DMT_LEVEL_EVENT),
+                         sets > 1 ? DMT_LEVEL_EVENT_REFUSED_MASK : 0, "there is no image 0");
+            set(t, DMT_LEVEL_BASE(k) + DMT_LEVEL_EVENT, DMT_LEVEL_EVENT_REFUSED_MASK);
         }
         /* settle: two clocks more without requests. */
         cr_assert_eq(csr_write(t, DMT_LEVEL_CR0, 0, 0xff, NULL), DMT_RESP_OKAY);
@@ -1422,6 +1439,15 @@ Test(cycle, csr_second_stages)
         { HOST(GTEA_TABLE2), { 1ull << 52, 1ull << 63, 1ull << 40, 1ull << 51, 1ull << 62 }, 0x7fff, 0x7000 },
         { HOST(GTEA_ENTRIES1), { 4097, 0x1fff, 1 << 13, 1ull << 63, 1ull << 32 }, 4096, 4096 },
         { HOST(GTEA_ENTRIES2), { 4097, 0x1fff, 1 << 13, 1ull << 63, 1ull << 32 }, 4096, 4096 },
+        { HOST(IMAGE_BASE0), { 1ull << 52, 1ull << 63, 1ull << 40, 1ull << 51, 1ull << 62 },
+          0xffffff8fff, 0xffffff8000 },
+        { HOST(IMAGE_BASE1), { 1ull << 52, 1ull << 63, 1ull << 40, 1ull << 51, 1ull << 62 },
+          0xffffff9fff, 0xffffff9000 },
+        { HOST(IMAGE_BASE2), { 1ull << 52, 1ull << 63, 1ull << 40, 1ull << 51, 1ull << 62 },
+          0xffffffafff, 0xffffffa000 },
+        { HOST(IMAGE_COUNT0), { 4097, 0x1fff, 1 << 13, 1ull << 63, 1ull << 32 }, 4096, 4096 },
+        { HOST(IMAGE_COUNT1), { 4097, 0x1fff, 1 << 13, 1ull << 63, 1ull << 32 }, 255, 255 },
+        { HOST(IMAGE_COUNT2), { 4097, 0x1fff, 1 << 13, 1ull << 63, 1ull << 32 }, 1, 1 },
     };
     struct bench *t = new_bench(&standard, 1);
 
@@ -1440,7 +1466,8 @@ Test(cycle, csr_second_stages)
             set(t, event, bit);
         }
     }
-    /* A write of MAXPA clears roots and shadow, but neither gTEA tables nor what the tables are like. */
+    /* A write of MAXPA clears roots and shadow, but neither gTEA tables nor image areas nor what the
+     * tables are like. */
     set(t, DMT_LEVEL_S2CTL, ~0ull);
     set(t, HOST(MAXPA), 38);
     for (unsigned i = 0; i < sizeof c / sizeof *c; i++)
@@ -1458,11 +1485,13 @@ Test(cycle, csr_drain)
         DMT_LEVEL_BASE(2) + DMT_LEVEL_TEA_WORD0(0), DMT_LEVEL_BASE(1) + DMT_LEVEL_CR3, HOST(CTL), HOST(MAXPA),
         DMT_LEVEL_S2CTL, DMT_LEVEL_BASE(1) + DMT_LEVEL_S2ROOT, HOST(SHADOW_CTL), HOST(SHADOW_ROOT),
         HOST(GTEA_TABLE1), HOST(GTEA_ENTRIES1), HOST(GTEA_TABLE2), HOST(GTEA_ENTRIES2), HOST(GTEA_CMD),
+        DMT_LEVEL_LOAD, DMT_LEVEL_BASE(2) + DMT_LEVEL_LOAD,
     };
     static const unsigned other[] = {
         DMT_LEVEL_TEA_WORD3(9), DMT_LEVEL_EVENT, DMT_LEVEL_EVENT_MASK, HOST(ID), HOST(EVENT),
         HOST(EVENT_MASK), HOST(BUS_ADDR), HOST(CNT_CLEAR), HOST(CNT_TEA), DMT_LEVEL_TEA_WORD0(16),
         HOST(CTL) + 4, 0x3ff8, DMT_LEVEL_BASE(2) + DMT_LEVEL_S2CTL, HOST(GTEA_FAULT), HOST(CAPS2),
+        HOST(IMAGE_BASE0), HOST(IMAGE_COUNT0), HOST(IMAGE_BASE2), HOST(IMAGE_COUNT2),
     };
     const unsigned n = sizeof draining / sizeof *draining, all = n + sizeof other / sizeof *other;
 
@@ -2498,6 +2527,519 @@ Test(cycle, gtea_commands)
     for (unsigned i = 0; i < 7; i++)
         cr_assert_eq(word3(t, 1, i), 0);
 #undef EXPECT
+    free_bench(t);
+}
+
+/* ------------------------------------------------------------ set load */
+
+#define LEVEL(k, r) (DMT_LEVEL_BASE(k) + DMT_LEVEL_##r)
+#define TEA_WORD(k, i, w) (DMT_LEVEL_BASE(k) + DMT_LEVEL_TEA_WORD0(i) + 8 * (w))
+
+/* Order in which the words of an image come. */
+static const uint8_t load_order[] = { 1, 2, 0 };
+
+enum { GOOD_ID = 3, ABSENT_ID = 4, GTEAS = 5 };
+
+/* All registers of the instance, words 0 to 3. */
+struct registers {
+    uint64_t word[DMT_SETS_MAX][DMT_TEA_MAX][4];
+};
+
+static void read_registers(struct bench *t, struct registers *r)
+{
+    memset(r, 0, sizeof *r);
+    for (unsigned k = 0; k < t->cfg.sets; k++)
+        for (unsigned i = 0; i < t->cfg.tea_n; i++)
+            for (unsigned w = 0; w < 4; w++)
+                r->word[k][i][w] = get(t, TEA_WORD(k, i, w));
+}
+
+/* Words 0 to 2 of a register of KIND PA that differs from every other one. */
+static void plain_words(unsigned k, unsigned i, unsigned version, uint64_t word[3])
+{
+    word[0] = (uint64_t)(version << 16 | k << 12 | i << 4) << 12 | TEA_FLAGS(i % 3);
+    word[1] = (uint64_t)(version << 8 | k << 6 | i) << 12;
+    word[2] = 1 + i;
+}
+
+/* A bench in which every register is valid, each level has two images of plain
+ * registers in one frame, and sets 1 and 2 have gTEAs. */
+static struct bench *load_bench(const struct dmt_config *cfg, unsigned L, uint64_t image[DMT_SETS_MAX])
+{
+    struct bench *t = new_bench(cfg, L);
+    uint64_t table = (uint64_t)t->frames++ << 12, word[3];
+
+    t->word[table / 8 + 2 * GOOD_ID] = 0x5001;
+    t->word[table / 8 + 2 * GOOD_ID + 1] = 1;
+    for (unsigned k = 0; k < cfg->sets; k++) {
+        image[k] = (uint64_t)t->frames++ << 12;
+        set(t, HOST(IMAGE_BASE0) + 16 * k, image[k]);
+        set(t, HOST(IMAGE_COUNT0) + 16 * k, 2);
+        for (unsigned i = 0; i < 2 * 64; i++) {
+            uint64_t *w = &t->word[image[k] / 8 + 4 * i];
+
+            plain_words(k, i % 64, 1 + i / 64, w);
+            w[3] = rnd(t);
+        }
+        for (unsigned i = 0; i < cfg->tea_n; i++) {
+            plain_words(k, i, 9, word);
+            for (unsigned n = 0; n < 3; n++)
+                set(t, TEA_WORD(k, i, load_order[n]), word[load_order[n]]);
+            cr_assert_eq(get(t, TEA_WORD(k, i, 3)), DMT_TEA_WORD3_VALID_MASK);
+        }
+    }
+    set(t, HOST(GTEA_TABLE1), table);
+    set(t, HOST(GTEA_ENTRIES1), GTEAS);
+    if (cfg->sets > 2) {
+        set(t, HOST(GTEA_TABLE2), table);
+        set(t, HOST(GTEA_ENTRIES2), GTEAS);
+    }
+    set(t, HOST(CNT_CLEAR), 0);
+    return t;
+}
+
+/* Clocks of LEVEL[k].LOAD, to the end of settle behind it. */
+static unsigned load(struct bench *t, unsigned k, uint64_t index)
+{
+    unsigned clocks;
+
+    cr_assert_eq(csr_write(t, LEVEL(k, LOAD), index, 0xff, &clocks), DMT_RESP_OKAY);
+    cr_assert_eq(t->o->req_ready, 0, "settle");
+    tick(t);
+    cr_assert_eq(t->o->req_ready, 1);
+    cr_assert_eq(get(t, LEVEL(k, LOAD)), 0);
+    return clocks;
+}
+
+/* Make the image at `at` one with a register of every fate; set 0 refuses those of KIND GTEA. */
+static void mix(struct bench *t, uint64_t at)
+{
+    static const struct {
+        uint8_t reg, word;
+        uint64_t flip;
+    } c[] = {
+        { 1, 0, 1 },                               /* P=0 */
+        { 2, 0, 1 << DMT_TEA_WORD0_KIND_LSB },     /* a good gTEA */
+        { 3, 0, 1 << 8 },                          /* reserved bit */
+        { 4, 0, 1 << DMT_TEA_WORD0_KIND_LSB },     /* an ID beyond the table */
+        { 5, 0, 3 << DMT_TEA_WORD0_KIND_LSB },     /* impossible KIND */
+        { 6, 0, 1 << DMT_TEA_WORD0_KIND_LSB },     /* an absent gTEA */
+        { 7, 2, 8 },                               /* empty */
+        { 8, 0, 1 | 1 << DMT_TEA_WORD0_KIND_LSB }, /* a gTEA with P=0 */
+        { 15, 0, 1 << DMT_TEA_WORD0_KIND_LSB },    /* a good gTEA, last */
+    };
+    static const uint8_t id[16] = {
+        [2] = GOOD_ID, [4] = GTEAS, [6] = ABSENT_ID, [8] = GOOD_ID, [15] = GOOD_ID,
+    };
+
+    for (unsigned i = 0; i < sizeof c / sizeof *c; i++)
+        t->word[at / 8 + 4 * c[i].reg + c[i].word] ^= c[i].flip;
+    for (unsigned i = 0; i < 16; i++)
+        if (id[i])
+            t->word[at / 8 + 4 * i + 1] = id[i];
+}
+
+/* Every kind of register: the same as by CSR writes, in exact time; nothing else changes. */
+Test(cycle, load, .timeout = 60)
+{
+    static const uint8_t fate[16] = { [2] = DMT_RESOLUTION_OK,     [4] = DMT_RESOLUTION_BAD_ID,
+                                      [6] = DMT_RESOLUTION_ABSENT, [15] = DMT_RESOLUTION_OK };
+    static const unsigned Ls[] = { 1, 5 };
+
+    for (unsigned n = 0; n < 2 * 3 * 2; n++) {
+        const unsigned L = Ls[n % 2], k = n / 2 % 3, pressure = n / 6 * 60;
+        struct registers before, after, written;
+        uint64_t image[3];
+        struct bench *t = load_bench(&standard, L, image);
+        unsigned clocks, gteas = k ? 3 : 0;
+
+        mix(t, image[k] + 2048);
+        set(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_RESOLVE << 62 | 1 << 12 | ABSENT_ID); /* not LOAD's ID */
+        read_registers(t, &before);
+        cr_assert_eq(get(t, LEVEL(k, EVENT)), 0);
+        t->pressure = pressure;
+        clocks = load(t, k, 1);
+        t->pressure = 0;
+        if (!pressure)
+            cr_assert_eq(clocks, 2 + 16 * (L + 3) + (k ? gteas * (L + 2) + 1 : 0), "set %u", k);
+        cr_assert_eq(t->beats_r, 16 * 3 + gteas * 2);
+        cr_assert_eq(get(t, LEVEL(k, EVENT)), DMT_LEVEL_EVENT_REFUSED_MASK);
+        cr_assert_eq(get(t, HOST(EVENT)), 0);
+        cr_assert_eq(get(t, HOST(CNT_READ)), 0);
+        read_registers(t, &after);
+        for (unsigned i = 0; k && i < 16; i++)
+            cr_assert_eq(after.word[k][i][3] >> DMT_TEA_WORD3_RESOLUTION_LSB, fate[i], "register %u", i);
+        for (unsigned i = 0; i < 16; i++) {
+            const uint64_t *w = &t->word[(image[k] + 2048) / 8 + 4 * i];
+
+            for (unsigned o = 0; o < 3; o++)
+                set(t, TEA_WORD(k, i, load_order[o]), w[load_order[o]]);
+        }
+        read_registers(t, &written);
+        cr_assert_arr_eq(&after, &written, sizeof after);
+        for (unsigned j = 0; j < 3; j++)
+            cr_assert_eq(memcmp(after.word[j], before.word[j], sizeof after.word[j]) == 0, j != k, "set %u",
+                         j);
+
+        /* The other image, plain: not a trace of the one before. */
+        set(t, LEVEL(k, EVENT), 7);
+        cr_assert_eq(load(t, k, 0), 2 + 16 * (L + 3));
+        cr_assert_eq(get(t, LEVEL(k, EVENT)), 0);
+        read_registers(t, &after);
+        for (unsigned i = 0; i < 16; i++) {
+            cr_assert_arr_eq(after.word[k][i], &t->word[image[k] / 8 + 4 * i], 3 * 8);
+            cr_assert_eq(after.word[k][i][3], DMT_TEA_WORD3_VALID_MASK);
+        }
+        /* The next command of the loader is not a LOAD. */
+        csr_write(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_RESOLVE_ALL << 62 | 1 << 12, 0xff, &clocks);
+        cr_assert_eq(clocks, 2 + 16);
+        free_bench(t);
+    }
+}
+
+/* Clock by clock with a gTEA first and last and a refused word between: what
+ * is emitted when, the event pin, requests and another write behind. */
+Test(cycle, load_on_the_pins)
+{
+    enum { CLOCKS = 128 };
+    static const unsigned Ls[] = { 1, 5 };
+    struct dmt_config cfg = standard;
+
+    cfg.tea_n = 4;
+    for (unsigned n = 0; n < 2; n++) {
+        const unsigned L = Ls[n], k = 2;
+        uint64_t image[3], emitted[CLOCKS] = { 0 }, table;
+        struct bench *t = load_bench(&cfg, L, image);
+        unsigned x = 1, y = 0, refused = 0;
+
+        table = get(t, HOST(GTEA_TABLE2));
+        for (unsigned i = 0; i < 4; i++) {
+            uint64_t at = image[k] + 32 * i;
+
+            for (unsigned o = 0; o < 3; o++)
+                emitted[x + o] = at + 8 * load_order[o];
+            y = x + 2 + L;
+            if (i == 1) {
+                t->word[at / 8] |= 1 << 8;
+                refused = y;
+            }
+            if (i == 0 || i == 3) {
+                t->word[at / 8] |= 1 << DMT_TEA_WORD0_KIND_LSB;
+                t->word[at / 8 + 1] = GOOD_ID;
+                emitted[y + 1] = table + 16 * GOOD_ID;
+                emitted[y + 2] = emitted[y + 1] + 8;
+                y += 2 + L;
+            }
+            x = y + 1;
+        }
+        set(t, LEVEL(k, EVENT_MASK), DMT_LEVEL_EVENT_REFUSED_MASK);
+        t->in.s_awvalid = t->in.s_wvalid = 1;
+        t->in.s_wstrb = 0xff;
+        t->in.s_awaddr = LEVEL(k, LOAD);
+        t->in.s_wdata = 0;
+        tick(t);
+        /* Executed in clock 0; a write that does not drain is on the port behind it. */
+        t->in.s_awaddr = LEVEL(k, EVENT_MASK);
+        for (unsigned c = 0; c < y + 6; c++) {
+            cr_assert_eq(t->o->m_araddr, emitted[c], "clock %u: %#lx", c, t->o->m_araddr);
+            cr_assert_eq(t->o->m_arvalid, emitted[c] != 0);
+            cr_assert(t->o->m_arid == 0 && t->o->m_arlock == 0);
+            cr_assert_eq(t->o->m_rready, 1);
+            cr_assert_eq(t->o->wt_ref_valid, 0);
+            cr_assert_eq(t->o->s_awready, c == 1 || c == y + 3 || c == y + 5, "clock %u", c);
+            cr_assert_eq(t->o->s_bvalid, c == y + 1 || c == y + 3 || c == y + 5, "clock %u", c);
+            cr_assert_eq(t->o->req_ready, c >= y + 3, "clock %u", c);
+            /* The write behind, executed in y + 2, masks the event. */
+            cr_assert_eq(t->o->event, c > refused && c <= y + 2, "clock %u", c);
+            t->in.s_bready = t->o->s_bvalid;
+            tick(t);
+        }
+        free_bench(t);
+    }
+}
+
+/* Reads of a register while its set is loaded see the words as they come. */
+Test(cycle, load_read_meanwhile)
+{
+    const unsigned L = 5, k = 1, reg = 1;
+    const uint64_t p = DMT_TEA_WORD0_P_MASK;
+
+    for (unsigned n = 0; n < 2 * 4; n++) {
+        const unsigned w = n / 2;
+        uint64_t image[3], old[3], new[3], seen[3];
+        struct bench *t = load_bench(&standard, L, image);
+        /* Clock of the first beat of the register: the first one's three go before. */
+        unsigned beat = 1 + (L + 3) + L, comes = beat + (w == 1 ? 0 : w == 2 ? 1 : 2), changes = 0;
+
+        plain_words(k, reg, 9, old);
+        plain_words(k, reg, 1, new);
+        t->in.s_awvalid = t->in.s_wvalid = 1;
+        t->in.s_wstrb = 0xff;
+        t->in.s_awaddr = LEVEL(k, LOAD);
+        t->in.s_wdata = 0;
+        tick(t);
+        t->in.s_awvalid = t->in.s_wvalid = 0;
+        if (w < 3) {
+            seen[0] = old[w];
+            seen[1] = w ? old[w] : old[w] & ~p;
+            seen[2] = new[w];
+        } else {
+            seen[0] = seen[2] = DMT_TEA_WORD3_VALID_MASK;
+            seen[1] = 0;
+        }
+        t->in.s_araddr = TEA_WORD(k, reg, w);
+        t->in.s_rready = 1;
+        for (unsigned c = 0; c < comes + 6; c++) {
+            bool reads = c % 2 == n % 2;
+
+            t->in.s_arvalid = reads;
+            tick(t);
+            if (!reads)
+                continue;
+            cr_assert_eq(t->o->s_rvalid, 1);
+            cr_assert_eq(t->o->s_rdata, seen[c == 0 ? 0 : c <= comes ? 1 : 2], "word %u, clock %u", w, c);
+            changes += c > comes;
+        }
+        cr_assert_geq(changes, 2);
+        free_bench(t);
+    }
+}
+
+/* A bus error ends the load at its register: what came before the error is written, nothing after. */
+Test(cycle, load_bus_error, .timeout = 60)
+{
+    static const uint8_t regs[] = { 0, 7, 15 };
+
+    for (unsigned n = 0; n < 3 * 3 * 2; n++) {
+        const unsigned L = n % 2 ? 5 : 1, k = n % 3, bad = n / 2 % 3, reg = regs[n / 6];
+        struct registers before, after;
+        uint64_t image[3];
+        struct bench *t = load_bench(&standard, L, image);
+
+        read_registers(t, &before);
+        /* A word 0 that would be refused, if it were written. */
+        t->word[image[k] / 8 + 4 * reg] |= 1 << 8;
+        t->bad_addr = image[k] + 32 * reg + 8 * load_order[bad];
+        t->bad_resp = n % 2 ? DMT_RESP_DECERR : DMT_RESP_SLVERR;
+        set(t, LEVEL(k, EVENT_MASK), DMT_LEVEL_EVENT_REFUSED_MASK | DMT_LEVEL_EVENT_MULTI_HIT_MASK);
+        cr_assert_eq(load(t, k, 0), 2 + (reg + 1) * (L + 3), "all three are awaited");
+        cr_assert_eq(t->beats_r, 3 * (reg + 1));
+        cr_assert_eq(get(t, LEVEL(k, EVENT)), DMT_LEVEL_EVENT_LOAD_FAILED_MASK);
+        cr_assert_eq(get(t, LEVEL((k + 1) % 3, EVENT)), 0);
+        cr_assert_eq(get(t, HOST(EVENT)), 0);
+        cr_assert_eq(get(t, HOST(CNT_BUS)), 0);
+        cr_assert_eq(get(t, HOST(BUS_ADDR)), 0);
+        cr_assert_eq(t->o->event, 0);
+        set(t, LEVEL(k, EVENT_MASK), DMT_LEVEL_EVENT_LOAD_FAILED_MASK);
+        cr_assert_eq(t->o->event, 1);
+        set(t, LEVEL(k, EVENT), (uint64_t)~DMT_LEVEL_EVENT_LOAD_FAILED_MASK);
+        cr_assert_eq(t->o->event, 1);
+
+        read_registers(t, &after);
+        for (unsigned i = 0; i < 16; i++) {
+            uint64_t *b = before.word[k][i], new[3];
+
+            plain_words(k, i, 1, new);
+            if (i < reg) {
+                memcpy(b, new, sizeof new);
+                continue;
+            }
+            b[0] &= ~DMT_TEA_WORD0_P_MASK;
+            b[3] = 0;
+            for (unsigned o = 0; i == reg && o < bad; o++)
+                b[load_order[o]] = new[load_order[o]];
+        }
+        cr_assert_arr_eq(&after, &before, sizeof after, "word %u of register %u", load_order[bad], reg);
+
+        /* The event stays when the next load does not fail; it comes with the third beat. */
+        t->bad_resp = 0;
+        t->word[image[k] / 8 + 4 * reg] &= ~(1ull << 8);
+        cr_assert_eq(load(t, k, 0), 2 + 16 * (L + 3));
+        cr_assert_eq(get(t, LEVEL(k, EVENT)), DMT_LEVEL_EVENT_LOAD_FAILED_MASK);
+        set(t, LEVEL(k, EVENT), DMT_LEVEL_EVENT_LOAD_FAILED_MASK);
+        cr_assert_eq(t->o->event, 0);
+        t->bad_resp = DMT_RESP_SLVERR;
+        t->in.s_awvalid = t->in.s_wvalid = 1;
+        t->in.s_awaddr = LEVEL(k, LOAD);
+        t->in.s_wdata = 0;
+        tick(t);
+        t->in.s_awvalid = t->in.s_wvalid = 0;
+        for (unsigned c = 0; !t->o->s_bvalid; c++) {
+            cr_assert_eq(t->o->event, 0, "clock %u", c);
+            tick(t);
+        }
+        cr_assert_eq(t->o->event, 1);
+        free_bench(t);
+    }
+}
+
+/* An error at the gTEA table is the register's own matter. */
+Test(cycle, load_gtea_bus_error)
+{
+    const unsigned L = 5;
+
+    for (unsigned w = 0; w < 2; w++) {
+        uint64_t image[3];
+        struct bench *t = load_bench(&standard, L, image);
+
+        mix(t, image[1]);
+        t->bad_addr = get(t, HOST(GTEA_TABLE1)) + 16 * GOOD_ID + 8 * w;
+        t->bad_resp = DMT_RESP_SLVERR;
+        cr_assert_eq(load(t, 1, 0), 2 + 16 * (L + 3) + 3 * (L + 2) + 1);
+        cr_assert_eq(get(t, LEVEL(1, EVENT)), DMT_LEVEL_EVENT_REFUSED_MASK);
+        for (unsigned i = 0; i < 16; i++)
+            cr_assert_eq(word3(t, 1, i) >> DMT_TEA_WORD3_RESOLUTION_LSB,
+                         i == 2 || i == 15 ? DMT_RESOLUTION_BUS
+                         : i == 4          ? DMT_RESOLUTION_BAD_ID
+                         : i == 6          ? DMT_RESOLUTION_ABSENT
+                                           : DMT_RESOLUTION_NOT_TRIED);
+        free_bench(t);
+    }
+}
+
+/* A failed load leaves nothing to match, even when not one word came. */
+Test(cycle, load_failed_at_once)
+{
+    uint64_t va = 0x400000, image;
+    struct bench *t = new_bench(&standard, 5);
+    unsigned f = add_tea(t, 3, va, 512, DMT_SIZE_4K);
+
+    image = (uint64_t)t->frames++ << 12;
+    t->word[f * 512] = 0x77000 | E_LEAF;
+    map(t, va, 4, 1, 0x88000 | E_LEAF);
+    set(t, HOST(IMAGE_BASE0), image);
+    set(t, HOST(IMAGE_COUNT0), 1);
+    hit(t, va, 0x77000, DMT_PATH_TEA);
+    t->bad_addr = image + 8;
+    t->bad_resp = DMT_RESP_SLVERR;
+    cr_assert_eq(load(t, 0, 0), 2 + (5 + 3));
+    hit(t, va, 0x88000, DMT_PATH_RADIX);
+    free_bench(t);
+}
+
+/* Images that were not granted: nothing is read, nothing changes. */
+Test(cycle, load_refused)
+{
+    static const uint64_t index[] = { 2, 3, 4095 };
+    uint64_t image[3];
+    struct bench *t = load_bench(&standard, 1, image);
+    struct registers before, after;
+
+    read_registers(t, &before);
+    for (unsigned k = 0; k < 3; k++) {
+        set(t, HOST(IMAGE_COUNT0) + 16 * ((k + 1) % 3), 4096); /* another level's grant does not help */
+        set(t, HOST(IMAGE_COUNT0) + 16 * k, 2);
+        for (unsigned i = 0; i < sizeof index / sizeof *index + 1; i++) {
+            bool none = i == sizeof index / sizeof *index;
+
+            if (none)
+                set(t, HOST(IMAGE_COUNT0) + 16 * k, 0);
+            cr_assert_eq(load(t, k, none ? 0 : index[i]), 2);
+            cr_assert_eq(get(t, LEVEL(k, EVENT)), DMT_LEVEL_EVENT_REFUSED_MASK, "case %u", i);
+            set(t, LEVEL(k, EVENT), DMT_LEVEL_EVENT_REFUSED_MASK);
+        }
+        set(t, HOST(IMAGE_COUNT0) + 16 * k, 4096);
+        for (uint64_t bit = 12; bit < 64; bit++) {
+            cr_assert_eq(load(t, k, 1 | 1ull << bit), 2);
+            cr_assert_eq(get(t, LEVEL(k, EVENT)), DMT_LEVEL_EVENT_REFUSED_MASK, "bit %lu", bit);
+            set(t, LEVEL(k, EVENT), DMT_LEVEL_EVENT_REFUSED_MASK);
+        }
+    }
+    cr_assert_eq(get(t, HOST(EVENT)), 0);
+    cr_assert_eq(t->beats_r, 0);
+    read_registers(t, &after);
+    cr_assert_arr_eq(&after, &before, sizeof after);
+    free_bench(t);
+}
+
+/* The largest index, and an area that runs past the end of the address space. */
+Test(cycle, load_last_image)
+{
+    struct dmt_config cfg = standard;
+    uint64_t image[3], word[3];
+    struct bench *t;
+
+    cfg.pa_w = 40;
+    t = load_bench(&cfg, 1, image);
+    t->small = true;
+    set(t, HOST(IMAGE_COUNT1), 4096);
+    t->in.s_awvalid = t->in.s_wvalid = 1;
+    t->in.s_awaddr = LEVEL(1, LOAD);
+    t->in.s_wdata = 4095;
+    ticks(t, 2);
+    t->in.s_awvalid = t->in.s_wvalid = 0;
+    cr_assert_eq(t->o->m_araddr, image[1] + 2048 * 4095 + 8);
+    while (!t->o->s_bvalid)
+        tick(t);
+    t->in.s_bready = 1;
+    tick(t);
+    t->in.s_bready = 0;
+    tick(t);
+    cr_assert_eq(get(t, LEVEL(1, EVENT)), DMT_LEVEL_EVENT_LOAD_FAILED_MASK);
+
+    for (unsigned i = 0; i < 16; i++)
+        plain_words(1, i, 5, &t->word[4 * i]);
+    set(t, HOST(IMAGE_BASE1), (1ull << 40) - 4096);
+    load(t, 1, 2);
+    for (unsigned i = 0; i < 16; i++) {
+        plain_words(1, i, 5, word);
+        for (unsigned w = 0; w < 3; w++)
+            cr_assert_eq(get(t, TEA_WORD(1, i, w)), word[w]);
+    }
+    free_bench(t);
+}
+
+/* The walker uses what was loaded, and only that, once the walks before are done. */
+Test(cycle, load_and_translate)
+{
+    const unsigned L = 4;
+    const uint64_t va = 0x40000000;
+    struct bench *t = new_bench(&standard, L);
+    uint64_t image = (uint64_t)t->frames++ << 12, word[3], old;
+    struct dmt_request q = user_read(va);
+    struct machine m;
+
+    plain_machine(t, &m, DMT_MODE_VIRT, false, va);
+    cover(t, &m, 1, 9, DMT_KIND_GTEA, va, 1, entry_in(t, &m.v, va, 1), 0);
+    cover_memory(t, &m, 0, 5, DMT_KIND_PA);
+    old = hit(t, va, 7 << 12, DMT_PATH_TEA << 2 | DMT_PATH_TEA);
+    for (unsigned k = 0; k < 2; k++) {
+        unsigned i = k ? 9 : 5;
+
+        /* As they are, in other registers of the images. */
+        dmt_tea_pack(&m.s.tea[k][i], word);
+        memcpy(&t->word[(image + 2048 * k) / 8 + 4 * (k ? 15 : 0)], word, sizeof word);
+        set(t, HOST(IMAGE_BASE0) + 16 * k, image);
+        set(t, HOST(IMAGE_COUNT0) + 16 * k, 2);
+        load(t, k, k);
+        cr_assert_eq(word3(t, k, i), 0, "not in the image");
+        cr_assert_eq(hit(t, va, 7 << 12, DMT_PATH_TEA << 2 | DMT_PATH_TEA), old);
+    }
+    load(t, 1, 0); /* the other level's image: a register that does not cover va */
+    cr_assert_gt(hit(t, va, 7 << 12, DMT_PATH_RADIX << 2 | DMT_PATH_TEA), old);
+
+    /* LOAD behind a request waits for its answer to be taken, and requests wait for it. */
+    t->in.resp_ready = 0;
+    drive_request(t, &q, 1);
+    t->in.s_awvalid = t->in.s_wvalid = 1;
+    t->in.s_awaddr = LEVEL(1, LOAD);
+    t->in.s_wdata = 1;
+    tick(t);
+    t->in.s_awvalid = t->in.s_wvalid = t->in.req_valid = 0;
+    ticks(t, 60);
+    cr_assert_eq(t->o->resp_valid, 1);
+    cr_assert_eq(t->o->s_bvalid | t->o->req_ready, 0);
+    cr_assert_eq(word3(t, 1, 15) & 1, 0, "not begun");
+    t->in.resp_ready = 1;
+    while (!t->o->s_bvalid) {
+        tick(t);
+        cr_assert_eq(t->o->req_ready, 0);
+    }
+    t->in.s_bready = 1;
+    tick(t);
+    t->in.s_bready = 0;
+    tick(t);
+    cr_assert_eq(hit(t, va, 7 << 12, DMT_PATH_TEA << 2 | DMT_PATH_TEA), old);
     free_bench(t);
 }
 

@@ -222,7 +222,10 @@ enum fault {
     F_NO_S2_INVALIDATE, /* INV of second stages has no effect */
     F_FALLBACK,       /* takes the other fallback of NESTED */
     F_OTHER_ID,       /* resolves the gTEA next to the one that software named */
-    F_MISLOAD,        /* takes other words from gTEA tables than were on the bus */
+    F_MISLOAD,        /* takes other words from gTEA tables and images than were on the bus */
+    F_LOAD_ADDRESS,   /* reads other words of gTEA tables and images */
+    F_LOAD_ON,        /* takes bus errors there for answers */
+    F_OTHER_IMAGE,    /* loads the image next to the one that software named */
     F_NO_REQUEST,     /* takes a request and forgets it */
     F_HANG,           /* takes no beat any more */
 };
@@ -344,6 +347,7 @@ static void spoil_inputs(struct faulty *f, struct dmt_in *in)
     const struct dmt_out *shown = &f->out;
     bool active = f->now >= fault.from;
     unsigned addr = written(f, in);
+    uint64_t taken = (in->req_valid && shown->req_ready) - (shown->resp_valid && in->resp_ready);
 
     switch (fault.kind) {
     case F_LOST_RESPONSE:
@@ -401,10 +405,16 @@ static void spoil_inputs(struct faulty *f, struct dmt_in *in)
             in->s_wdata ^= 1;
         break;
     case F_MISLOAD:
-        f->misread = active && !f->in_flight && in->m_rvalid && shown->m_rready;
-        if (f->misread)
+        if (active && !f->in_flight && in->m_rvalid && shown->m_rready)
             in->m_rdata ^= fault.mask;
-        f->in_flight += (in->req_valid && shown->req_ready) - (shown->resp_valid && in->resp_ready);
+        break;
+    case F_LOAD_ON:
+        if (active && !f->in_flight && in->m_rvalid)
+            in->m_rresp = DMT_RESP_OKAY;
+        break;
+    case F_OTHER_IMAGE:
+        if (active && (addr & ~0x3000u) == DMT_LEVEL_LOAD)
+            in->s_wdata ^= 1;
         break;
     case F_NO_REQUEST:
         if (active && !f->done && in->req_valid && shown->req_ready) {
@@ -419,6 +429,7 @@ static void spoil_inputs(struct faulty *f, struct dmt_in *in)
     default:
         break;
     }
+    f->in_flight += taken;
 }
 
 static void spoil_outputs(struct faulty *f)
@@ -456,6 +467,10 @@ static void spoil_outputs(struct faulty *f)
             o->m_wdata ^= fault.mask;
         if (active && o->wt_upd_valid)
             o->wt_upd_data ^= fault.mask;
+        break;
+    case F_LOAD_ADDRESS:
+        if (active && !f->in_flight && o->m_arvalid)
+            o->m_araddr ^= fault.mask;
         break;
     default:
         break;
@@ -703,7 +718,30 @@ Test(checkers, wrong_fallback)
 
 Test(checkers, wrong_gtea_resolved)
 {
-    judge_must_see_in(DMT_MODE_VIRT, F_OTHER_ID, 0, "of the gTEA table are not those that the write");
+    judge_must_see_in(DMT_MODE_NESTED, F_OTHER_ID, 0, "reads of memory are not those that the write");
+}
+
+Test(checkers, wrong_image)
+{
+    judge_must_see_in(DMT_MODE_VIRT, F_OTHER_IMAGE, 0, "a read outside of the gTEA table and the image");
+}
+
+/* Words of the right image, but not those that a load reads, or not in its order. */
+Test(checkers, wrong_words_of_an_image)
+{
+    judge_must_see_in(DMT_MODE_NATIVE, F_LOAD_ADDRESS, 8, "reads of memory are not those that the write");
+    judge_must_see_in(DMT_MODE_NATIVE, F_LOAD_ADDRESS, 16, "reads of memory are not those that the write");
+}
+
+Test(checkers, load_goes_on_after_a_bus_error)
+{
+    judge_must_see_in(DMT_MODE_NATIVE, F_LOAD_ON, 0, "reads of memory are not those that the write");
+}
+
+/* What a load wrote is what was on the bus. */
+Test(checkers, misloaded_registers)
+{
+    judge_must_see_in(DMT_MODE_NATIVE, F_MISLOAD, 1 << 20, "expected");
 }
 
 /* A gTEA's base and its end as the host wrote them are the limits of what may be read. */

@@ -314,7 +314,7 @@ static bool emission(const struct dmt_cycle *m, bool loading, uint64_t *addr, ui
     *addr = m->loader.addr;
     *id = 0;
     *lock = false;
-    return loading && (m->loader.phase == LOADER_FIRST || m->loader.phase == LOADER_SECOND);
+    return loading && m->loader.sent < m->loader.words;
 }
 
 /* The launch emits an address, and the bus may take one (microarchitecture 3.5). */

@@ -116,11 +116,10 @@ enum launch_kind { LAUNCH_READS, LAUNCH_REFUSAL, LAUNCH_CHAIN };
 /* What the loader does in this cycle (microarchitecture 5). */
 enum loader_phase {
     LOADER_IDLE,
-    LOADER_SKIP,   /* not a register that is to be resolved */
+    LOADER_SKIP,  /* not a register that is to be resolved */
     LOADER_BAD_ID,
-    LOADER_FIRST,  /* emits the address of word 0 of the entry */
-    LOADER_SECOND, /* .. of word 1 */
-    LOADER_WAIT
+    LOADER_ENTRY, /* reads the two words of an entry of a gTEA table */
+    LOADER_IMAGE  /* reads the three words of a register's image */
 };
 
 struct dmt_cycle {
@@ -164,6 +163,10 @@ struct dmt_cycle {
     uint64_t wdata;
     struct dmt_state state;
     uint8_t refusal[DMT_SETS_MAX][DMT_TEA_MAX];
+    struct {
+        uint64_t base;
+        uint16_t count;
+    } image[DMT_SETS_MAX]; /* image area of each set */
     uint8_t event[WINDOWS], mask[WINDOWS];
     uint64_t bus_addr;
     uint32_t gtea_fault;
@@ -174,10 +177,12 @@ struct dmt_cycle {
         enum loader_phase phase;
         uint8_t set, reg, last; /* register looked at, and the last one */
         bool by_id;             /* only registers of gTEA id */
+        bool whole;             /* LOAD: registers are read before they are looked at */
         uint16_t id;
-        uint64_t addr;          /* emitted in FIRST and SECOND */
-        uint64_t base;          /* word 0 */
-        uint8_t got;
+        uint64_t image;         /* LOAD: address of the image */
+        uint64_t addr;          /* emitted while sent < words */
+        uint64_t base;          /* word 0 of an entry */
+        uint8_t words, sent, got;
         bool error;
     } loader;
 

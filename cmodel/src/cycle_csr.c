@@ -20,13 +20,16 @@ enum {
 #define TABLE_RESERVED (0xfffull << 52)
 
 #define GTEA_ENTRIES_MAX 4096
+#define IMAGES_MAX 4096
+#define IMAGE_SIZE 2048
 #define GTEA_ENTRY_SIZE 16
 #define TABLE_FRAME 0x000ffffffffff000ull /* word 0 of an entry of a gTEA table */
 #define GTEA_SIZE 0x000fffffffffffffull   /* word 1 */
 #define SETTLE 2
 
 /* Event registers' bits, which are also their masks' bits. */
-#define LEVEL_EVENTS (DMT_LEVEL_EVENT_MULTI_HIT_MASK | DMT_LEVEL_EVENT_REFUSED_MASK)
+#define LEVEL_EVENTS \
+    (DMT_LEVEL_EVENT_MULTI_HIT_MASK | DMT_LEVEL_EVENT_REFUSED_MASK | DMT_LEVEL_EVENT_LOAD_FAILED_MASK)
 #define HOST_EVENTS \
     (DMT_HOST_EVENT_BUS_MASK | DMT_HOST_EVENT_NOT_EXCLUSIVE_MASK | DMT_HOST_EVENT_REFUSED_MASK \
      | DMT_HOST_EVENT_GTEA_MASK)
@@ -177,6 +180,7 @@ static bool read_level(const struct dmt_cycle *m, unsigned k, unsigned off, uint
     case DMT_LEVEL_S2ROOT:
         *v = has_s2(m, k) ? m->state.s2[k].root | m->state.s2[k].tag : 0;
         return has_s2(m, k);
+    case DMT_LEVEL_LOAD: *v = 0; return m->cfg.sets > 1;
     default: return false;
     }
 }
@@ -201,6 +205,12 @@ static unsigned gtea_set(unsigned off)
     return off == DMT_HOST_GTEA_TABLE1 || off == DMT_HOST_GTEA_ENTRIES1 ? 1 : 2;
 }
 
+/* The set that this register of an image area is for. */
+static unsigned image_set(unsigned off)
+{
+    return (off - DMT_HOST_IMAGE_BASE0) / (DMT_HOST_IMAGE_BASE1 - DMT_HOST_IMAGE_BASE0);
+}
+
 /* Registers that only instances with several sets have. */
 static bool read_virtual(const struct dmt_cycle *m, unsigned off, uint64_t *v)
 {
@@ -216,6 +226,12 @@ static bool read_virtual(const struct dmt_cycle *m, unsigned off, uint64_t *v)
     case DMT_HOST_GTEA_ENTRIES2: *v = s->gtea[gtea_set(off)].entries; sets = gtea_set(off) + 1; break;
     case DMT_HOST_GTEA_CMD: *v = 0; sets = 2; break;
     case DMT_HOST_GTEA_FAULT: *v = m->gtea_fault; sets = 2; break;
+    case DMT_HOST_IMAGE_BASE0:
+    case DMT_HOST_IMAGE_BASE1: *v = m->image[image_set(off)].base; sets = 2; break;
+    case DMT_HOST_IMAGE_BASE2: *v = m->image[2].base; sets = 3; break;
+    case DMT_HOST_IMAGE_COUNT0:
+    case DMT_HOST_IMAGE_COUNT1: *v = m->image[image_set(off)].count; sets = 2; break;
+    case DMT_HOST_IMAGE_COUNT2: *v = m->image[2].count; sets = 3; break;
     default: return false;
     }
     if (m->cfg.sets >= sets)
@@ -259,7 +275,62 @@ static bool read_register(const struct dmt_cycle *m, unsigned addr, uint64_t *v)
     return k < m->cfg.sets && read_level(m, k, off, v);
 }
 
+/* ------------------------------------------------------------ TEA registers */
+
+static void refuse(struct dmt_cycle *m, unsigned window)
+{
+    m->event[window] |= window == WINDOW_HOST ? DMT_HOST_EVENT_REFUSED_MASK : DMT_LEVEL_EVENT_REFUSED_MASK;
+}
+
+/* Write word w of register i. True: the loader is to resolve it. */
+static bool write_tea(struct dmt_cycle *m, unsigned k, unsigned i, unsigned w, uint64_t v)
+{
+    struct dmt_tea *t = &m->state.tea[k][i];
+    bool reserved;
+
+    switch (w) {
+    case 0:
+        reserved = v & DMT_TEA_WORD0_RSVD_MASK;
+        t->base_vpn = FIELD(DMT_TEA_WORD0_BASE_VPN, v);
+        t->allow = (uint8_t)(FIELD(DMT_TEA_WORD0_ALLOW_W, v) | FIELD(DMT_TEA_WORD0_ALLOW_U, v) << 1
+                             | FIELD(DMT_TEA_WORD0_ALLOW_X, v) << 2);
+        t->kind = (uint8_t)FIELD(DMT_TEA_WORD0_KIND, v);
+        t->sz = (uint8_t)FIELD(DMT_TEA_WORD0_SZ, v);
+        t->resolution = DMT_RESOLUTION_NOT_TRIED;
+        m->refusal[k][i] = DMT_REFUSAL_NONE;
+        if (v & DMT_TEA_WORD0_P_MASK)
+            m->refusal[k][i] = dmt_tea_refusal(t, k, reserved, m->state.maxpa);
+        if (m->refusal[k][i] != DMT_REFUSAL_NONE)
+            refuse(m, k);
+        t->valid = (v & DMT_TEA_WORD0_P_MASK) && m->refusal[k][i] == DMT_REFUSAL_NONE;
+        break;
+    case 1:
+        t->base_pfn = FIELD(DMT_TEA_WORD1_BASE_PFN, v);
+        t->gtea = (uint16_t)FIELD(DMT_TEA_WORD1_GTEA_ID, v);
+        t->valid = false;
+        break;
+    case 2:
+        t->pages = v;
+        t->valid = false;
+        break;
+    default: /* word 3 is read-only */
+        return false;
+    }
+    list_registers(m, k);
+    return t->valid && t->kind == DMT_KIND_GTEA;
+}
+
 /* ------------------------------------------------------------ the loader */
+
+/* The next cycle begins this, and the reading of so many words from addr on. */
+static void begin(struct dmt_cycle *m, enum loader_phase phase, unsigned words, uint64_t addr)
+{
+    m->loader.phase = phase;
+    m->loader.words = (uint8_t)words;
+    m->loader.sent = m->loader.got = 0;
+    m->loader.error = false;
+    m->loader.addr = addr & ((1ull << m->cfg.pa_w) - 1);
+}
 
 /* What the loader does in the next cycle, with the register that it then looks at. */
 static void look(struct dmt_cycle *m)
@@ -267,19 +338,30 @@ static void look(struct dmt_cycle *m)
     const struct dmt_tea *t = &m->state.tea[m->loader.set][m->loader.reg];
     const struct dmt_gtea *g = &m->state.gtea[m->loader.set];
 
-    m->loader.got = 0;
-    m->loader.error = false;
     if (!t->valid || t->kind != DMT_KIND_GTEA || (m->loader.by_id && t->gtea != m->loader.id))
-        m->loader.phase = LOADER_SKIP;
+        begin(m, LOADER_SKIP, 0, 0);
     else if (t->gtea >= g->entries)
-        m->loader.phase = LOADER_BAD_ID;
+        begin(m, LOADER_BAD_ID, 0, 0);
     else
-        m->loader.phase = LOADER_FIRST;
-    m->loader.addr = (g->table + (uint64_t)GTEA_ENTRY_SIZE * t->gtea) & ((1ull << m->cfg.pa_w) - 1);
+        begin(m, LOADER_ENTRY, 2, g->table + (uint64_t)GTEA_ENTRY_SIZE * t->gtea);
+}
+
+/* The order in which the words of a register are read: word 0 makes it valid. */
+static const uint8_t image_word[] = { 1, 2, 0 };
+
+static uint64_t image_addr(const struct dmt_cycle *m, unsigned n)
+{
+    return (m->loader.image + TEA_STRIDE * m->loader.reg + 8 * image_word[n]) & ((1ull << m->cfg.pa_w) - 1);
+}
+
+static void read_image(struct dmt_cycle *m)
+{
+    begin(m, LOADER_IMAGE, sizeof image_word, image_addr(m, 0));
 }
 
 static void start_loader(struct dmt_cycle *m, unsigned set, unsigned first, unsigned last)
 {
+    m->loader.whole = false;
     m->loader.set = (uint8_t)set;
     m->loader.reg = (uint8_t)first;
     m->loader.last = (uint8_t)last;
@@ -314,55 +396,81 @@ static void judge_entry(struct dmt_cycle *m, uint64_t word1)
     resolved(m, m->loader.set, m->loader.reg, resolution, base, pages);
 }
 
-/* A beat, if there is one. True: it was the second. */
-static bool take_beat(struct dmt_cycle *m, const struct dmt_in *in)
+static void end_loader(struct dmt_cycle *m)
 {
-    if (!(in->m_rvalid & 1))
-        return false;
-    m->loader.error |= (in->m_rresp & 3) >= DMT_RESP_SLVERR;
-    if (m->loader.got++ == 0) {
-        m->loader.base = in->m_rdata;
-        return false;
-    }
-    judge_entry(m, in->m_rdata);
-    return true;
-}
-
-void cycle_loader_edge(struct dmt_cycle *m, const struct dmt_in *in)
-{
-    bool done = false;
-
-    switch (m->loader.phase) {
-    case LOADER_BAD_ID:
-        resolved(m, m->loader.set, m->loader.reg, DMT_RESOLUTION_BAD_ID, 0, 0);
-        done = true;
-        break;
-    case LOADER_FIRST:
-        m->loader.phase = LOADER_SECOND;
-        m->loader.addr = (m->loader.addr + 8) & ((1ull << m->cfg.pa_w) - 1);
-        break;
-    case LOADER_SECOND:
-        m->loader.phase = LOADER_WAIT;
-        take_beat(m, in);
-        break;
-    case LOADER_WAIT:
-        done = take_beat(m, in);
-        break;
-    default:
-        done = true;
-        break;
-    }
-    if (!done)
-        return;
-    if (m->loader.reg < m->loader.last) {
-        m->loader.reg++;
-        look(m);
-        return;
-    }
     m->loader.phase = LOADER_IDLE;
     m->settle = SETTLE;
     m->out.s_bvalid = 1;
     m->out.s_bresp = DMT_RESP_OKAY;
+}
+
+/* The register is done. */
+static void next_register(struct dmt_cycle *m)
+{
+    if (m->loader.reg == m->loader.last) {
+        end_loader(m);
+        return;
+    }
+    m->loader.reg++;
+    if (m->loader.whole)
+        read_image(m);
+    else
+        look(m);
+}
+
+/* Word number `got` of an entry of the gTEA table. */
+static void take_entry(struct dmt_cycle *m, uint64_t data)
+{
+    if (m->loader.got++ == 0) {
+        m->loader.base = data;
+        return;
+    }
+    judge_entry(m, data);
+    next_register(m);
+}
+
+/* The word that came as number `got` of a register's image. */
+static void take_image(struct dmt_cycle *m, uint64_t data)
+{
+    bool resolve = false;
+
+    if (!m->loader.error)
+        resolve = write_tea(m, m->loader.set, m->loader.reg, image_word[m->loader.got], data);
+    if (++m->loader.got < m->loader.words)
+        return;
+    if (m->loader.error) {
+        m->event[m->loader.set] |= DMT_LEVEL_EVENT_LOAD_FAILED_MASK;
+        end_loader(m);
+    } else if (resolve) {
+        look(m);
+    } else {
+        next_register(m);
+    }
+}
+
+void cycle_loader_edge(struct dmt_cycle *m, const struct dmt_in *in)
+{
+    bool beat = m->loader.got < m->loader.sent && (in->m_rvalid & 1);
+
+    if (!m->loader.words) {
+        if (m->loader.phase == LOADER_BAD_ID)
+            resolved(m, m->loader.set, m->loader.reg, DMT_RESOLUTION_BAD_ID, 0, 0);
+        next_register(m);
+        return;
+    }
+    if (m->loader.sent < m->loader.words && ++m->loader.sent < m->loader.words) {
+        if (m->loader.phase == LOADER_IMAGE)
+            m->loader.addr = image_addr(m, m->loader.sent);
+        else
+            m->loader.addr += 8; /* entries are aligned, so this does not wrap */
+    }
+    if (!beat)
+        return;
+    m->loader.error |= (in->m_rresp & 3) >= DMT_RESP_SLVERR;
+    if (m->loader.phase == LOADER_IMAGE)
+        take_image(m, in->m_rdata);
+    else
+        take_entry(m, in->m_rdata);
 }
 
 /* ------------------------------------------------------------ writes */
@@ -378,52 +486,6 @@ static bool drains(unsigned addr)
     if (off < TEA_END)
         return off % TEA_STRIDE / 8 != TEA_STATE_WORD;
     return off != DMT_LEVEL_EVENT && off != DMT_LEVEL_EVENT_MASK;
-}
-
-static void refuse(struct dmt_cycle *m, unsigned window)
-{
-    m->event[window] |= window == WINDOW_HOST ? DMT_HOST_EVENT_REFUSED_MASK : DMT_LEVEL_EVENT_REFUSED_MASK;
-}
-
-static void write_tea(struct dmt_cycle *m, unsigned k, unsigned off, uint64_t v)
-{
-    unsigned i = off / TEA_STRIDE;
-    struct dmt_tea *t = &m->state.tea[k][i];
-    bool reserved;
-
-    switch (off % TEA_STRIDE / 8) {
-    case 0:
-        reserved = v & DMT_TEA_WORD0_RSVD_MASK;
-        t->base_vpn = FIELD(DMT_TEA_WORD0_BASE_VPN, v);
-        t->allow = (uint8_t)(FIELD(DMT_TEA_WORD0_ALLOW_W, v) | FIELD(DMT_TEA_WORD0_ALLOW_U, v) << 1
-                             | FIELD(DMT_TEA_WORD0_ALLOW_X, v) << 2);
-        t->kind = (uint8_t)FIELD(DMT_TEA_WORD0_KIND, v);
-        t->sz = (uint8_t)FIELD(DMT_TEA_WORD0_SZ, v);
-        t->resolution = DMT_RESOLUTION_NOT_TRIED;
-        m->refusal[k][i] = DMT_REFUSAL_NONE;
-        if (v & DMT_TEA_WORD0_P_MASK)
-            m->refusal[k][i] = dmt_tea_refusal(t, k, reserved, m->state.maxpa);
-        if (m->refusal[k][i] != DMT_REFUSAL_NONE)
-            refuse(m, k);
-        t->valid = (v & DMT_TEA_WORD0_P_MASK) && m->refusal[k][i] == DMT_REFUSAL_NONE;
-        break;
-    case 1:
-        t->base_pfn = FIELD(DMT_TEA_WORD1_BASE_PFN, v);
-        t->gtea = (uint16_t)FIELD(DMT_TEA_WORD1_GTEA_ID, v);
-        t->valid = false;
-        break;
-    case 2:
-        t->pages = v;
-        t->valid = false;
-        break;
-    default: /* word 3 is read-only */
-        return;
-    }
-    list_registers(m, k);
-    if (t->valid && t->kind == DMT_KIND_GTEA) {
-        m->loader.by_id = false;
-        start_loader(m, k, i, i);
-    }
 }
 
 static void write_cr3(struct dmt_cycle *m, unsigned k, uint64_t v)
@@ -478,12 +540,36 @@ static void invalidate(struct dmt_cycle *m, unsigned k, uint64_t v)
         flush_own(m, k, kind <= DMT_INV_CONTEXT ? (int)pcid : -1);
 }
 
+/* LOAD: the loader writes all registers of the set from image v. */
+static void load_set(struct dmt_cycle *m, unsigned k, uint64_t v)
+{
+    if (v >= m->image[k].count) { /* at most 4096, so a bit above INDEX is refused, too */
+        refuse(m, k);
+        return;
+    }
+    for (unsigned i = 0; i < m->cfg.tea_n; i++)
+        m->state.tea[k][i].valid = false;
+    list_registers(m, k);
+    m->loader.whole = true;
+    m->loader.by_id = false;
+    m->loader.image = m->image[k].base + IMAGE_SIZE * v;
+    m->loader.set = (uint8_t)k;
+    m->loader.reg = 0;
+    m->loader.last = (uint8_t)(m->cfg.tea_n - 1);
+    read_image(m);
+}
+
 static void write_level(struct dmt_cycle *m, unsigned k, unsigned off, uint64_t v)
 {
     struct dmt_level *l = &m->state.level[k];
 
     if (off < TEA_END) {
-        write_tea(m, k, off, v);
+        unsigned i = off / TEA_STRIDE;
+
+        if (write_tea(m, k, i, off % TEA_STRIDE / 8, v)) {
+            m->loader.by_id = false;
+            start_loader(m, k, i, i);
+        }
         return;
     }
     switch (off) {
@@ -500,6 +586,7 @@ static void write_level(struct dmt_cycle *m, unsigned k, unsigned off, uint64_t 
         flush_s2(m, k, -1);
         return;
     case DMT_LEVEL_S2ROOT: write_s2root(m, k, v); return;
+    case DMT_LEVEL_LOAD: load_set(m, k, v); return;
     default: invalidate(m, k, v); return;
     }
     if (k == m->entering)
@@ -596,6 +683,24 @@ static void write_gtea_entries(struct dmt_cycle *m, unsigned k, uint64_t v)
     revoke(m, k, false, 0);
 }
 
+static void write_image_base(struct dmt_cycle *m, unsigned k, uint64_t v)
+{
+    uint64_t base = v & DMT_HOST_IMAGE_BASE0_BASE_MASK;
+
+    if ((v & TABLE_RESERVED) || base >> m->state.maxpa)
+        refuse(m, WINDOW_HOST);
+    else
+        m->image[k].base = base;
+}
+
+static void write_image_count(struct dmt_cycle *m, unsigned k, uint64_t v)
+{
+    if (v > IMAGES_MAX)
+        refuse(m, WINDOW_HOST);
+    else
+        m->image[k].count = (uint16_t)v;
+}
+
 static void write_shadow_root(struct dmt_cycle *m, uint64_t v)
 {
     uint64_t root = v & DMT_HOST_SHADOW_ROOT_ROOT_MASK;
@@ -626,6 +731,12 @@ static void write_host(struct dmt_cycle *m, unsigned off, uint64_t v)
     case DMT_HOST_GTEA_ENTRIES1:
     case DMT_HOST_GTEA_ENTRIES2: write_gtea_entries(m, gtea_set(off), v); break;
     case DMT_HOST_GTEA_CMD: gtea_command(m, v); break;
+    case DMT_HOST_IMAGE_BASE0:
+    case DMT_HOST_IMAGE_BASE1:
+    case DMT_HOST_IMAGE_BASE2: write_image_base(m, image_set(off), v); break;
+    case DMT_HOST_IMAGE_COUNT0:
+    case DMT_HOST_IMAGE_COUNT1:
+    case DMT_HOST_IMAGE_COUNT2: write_image_count(m, image_set(off), v); break;
     default: break; /* read-only */
     }
 }

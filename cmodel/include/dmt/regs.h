@@ -199,6 +199,7 @@ enum dmt_path {
 #define DMT_LEVEL_INV                          0x850u
 #define DMT_LEVEL_S2CTL                        0x860u
 #define DMT_LEVEL_S2ROOT                       0x868u
+#define DMT_LEVEL_LOAD                         0x870u
 
 /* DMT_TEA_WORD0: TEA word 0: where, what and whether */
 #define DMT_TEA_WORD0_RESET                    UINT64_C(0x0000000000000000)
@@ -316,6 +317,9 @@ enum dmt_path {
 
 /* DMT_LEVEL_EVENT: Events of this level, sticky */
 #define DMT_LEVEL_EVENT_RESET                  UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_EVENT_LOAD_FAILED_LSB        2
+#define DMT_LEVEL_EVENT_LOAD_FAILED_W          1
+#define DMT_LEVEL_EVENT_LOAD_FAILED_MASK       UINT64_C(0x0000000000000004)
 #define DMT_LEVEL_EVENT_REFUSED_LSB            1
 #define DMT_LEVEL_EVENT_REFUSED_W              1
 #define DMT_LEVEL_EVENT_REFUSED_MASK           UINT64_C(0x0000000000000002)
@@ -325,6 +329,9 @@ enum dmt_path {
 
 /* DMT_LEVEL_EVENT_MASK: Which events drive the event pin */
 #define DMT_LEVEL_EVENT_MASK_RESET             UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_EVENT_MASK_LOAD_FAILED_LSB   2
+#define DMT_LEVEL_EVENT_MASK_LOAD_FAILED_W     1
+#define DMT_LEVEL_EVENT_MASK_LOAD_FAILED_MASK  UINT64_C(0x0000000000000004)
 #define DMT_LEVEL_EVENT_MASK_REFUSED_LSB       1
 #define DMT_LEVEL_EVENT_MASK_REFUSED_W         1
 #define DMT_LEVEL_EVENT_MASK_REFUSED_MASK      UINT64_C(0x0000000000000002)
@@ -371,6 +378,12 @@ enum dmt_path {
 #define DMT_LEVEL_S2ROOT_TAG_W                 8
 #define DMT_LEVEL_S2ROOT_TAG_MASK              UINT64_C(0x00000000000000ff)
 
+/* DMT_LEVEL_LOAD: Load the whole register set */
+#define DMT_LEVEL_LOAD_RESET                   UINT64_C(0x0000000000000000)
+#define DMT_LEVEL_LOAD_INDEX_LSB               0
+#define DMT_LEVEL_LOAD_INDEX_W                 12
+#define DMT_LEVEL_LOAD_INDEX_MASK              UINT64_C(0x0000000000000fff)
+
 /* window HOST: base on the CSR bus, offsets inside the window, in bytes */
 #define DMT_HOST_BASE                          0x3000u
 #define DMT_HOST_ID                            0x000u
@@ -390,6 +403,12 @@ enum dmt_path {
 #define DMT_HOST_GTEA_CMD                      0x070u
 #define DMT_HOST_GTEA_FAULT                    0x078u
 #define DMT_HOST_CAPS2                         0x080u
+#define DMT_HOST_IMAGE_BASE0                   0x0a0u
+#define DMT_HOST_IMAGE_COUNT0                  0x0a8u
+#define DMT_HOST_IMAGE_BASE1                   0x0b0u
+#define DMT_HOST_IMAGE_COUNT1                  0x0b8u
+#define DMT_HOST_IMAGE_BASE2                   0x0c0u
+#define DMT_HOST_IMAGE_COUNT2                  0x0c8u
 #define DMT_HOST_CNT_REQUEST                   0x100u
 #define DMT_HOST_CNT_TEA                       0x108u
 #define DMT_HOST_CNT_RADIX                     0x110u
@@ -592,6 +611,42 @@ enum dmt_path {
 #define DMT_HOST_CAPS2_NPWC4_N_LSB             0
 #define DMT_HOST_CAPS2_NPWC4_N_W               7
 #define DMT_HOST_CAPS2_NPWC4_N_MASK            UINT64_C(0x000000000000007f)
+
+/* DMT_HOST_IMAGE_BASE0: Image area of set 0 */
+#define DMT_HOST_IMAGE_BASE0_RESET             UINT64_C(0x0000000000000000)
+#define DMT_HOST_IMAGE_BASE0_BASE_LSB          12
+#define DMT_HOST_IMAGE_BASE0_BASE_W            40
+#define DMT_HOST_IMAGE_BASE0_BASE_MASK         UINT64_C(0x000ffffffffff000)
+
+/* DMT_HOST_IMAGE_COUNT0: Images of set 0 */
+#define DMT_HOST_IMAGE_COUNT0_RESET            UINT64_C(0x0000000000000000)
+#define DMT_HOST_IMAGE_COUNT0_COUNT_LSB        0
+#define DMT_HOST_IMAGE_COUNT0_COUNT_W          13
+#define DMT_HOST_IMAGE_COUNT0_COUNT_MASK       UINT64_C(0x0000000000001fff)
+
+/* DMT_HOST_IMAGE_BASE1: Image area of set 1 */
+#define DMT_HOST_IMAGE_BASE1_RESET             UINT64_C(0x0000000000000000)
+#define DMT_HOST_IMAGE_BASE1_BASE_LSB          12
+#define DMT_HOST_IMAGE_BASE1_BASE_W            40
+#define DMT_HOST_IMAGE_BASE1_BASE_MASK         UINT64_C(0x000ffffffffff000)
+
+/* DMT_HOST_IMAGE_COUNT1: Images of set 1 */
+#define DMT_HOST_IMAGE_COUNT1_RESET            UINT64_C(0x0000000000000000)
+#define DMT_HOST_IMAGE_COUNT1_COUNT_LSB        0
+#define DMT_HOST_IMAGE_COUNT1_COUNT_W          13
+#define DMT_HOST_IMAGE_COUNT1_COUNT_MASK       UINT64_C(0x0000000000001fff)
+
+/* DMT_HOST_IMAGE_BASE2: Image area of set 2 */
+#define DMT_HOST_IMAGE_BASE2_RESET             UINT64_C(0x0000000000000000)
+#define DMT_HOST_IMAGE_BASE2_BASE_LSB          12
+#define DMT_HOST_IMAGE_BASE2_BASE_W            40
+#define DMT_HOST_IMAGE_BASE2_BASE_MASK         UINT64_C(0x000ffffffffff000)
+
+/* DMT_HOST_IMAGE_COUNT2: Images of set 2 */
+#define DMT_HOST_IMAGE_COUNT2_RESET            UINT64_C(0x0000000000000000)
+#define DMT_HOST_IMAGE_COUNT2_COUNT_LSB        0
+#define DMT_HOST_IMAGE_COUNT2_COUNT_W          13
+#define DMT_HOST_IMAGE_COUNT2_COUNT_MASK       UINT64_C(0x0000000000001fff)
 
 /* DMT_HOST_CNT_REQUEST: Requests that left the front */
 #define DMT_HOST_CNT_REQUEST_RESET             UINT64_C(0x0000000000000000)
