@@ -625,7 +625,9 @@ Test(checkers, judge_sees_every_handshake)
     }
 }
 
-static void judge_must_see_in(uint8_t mode, enum fault kind, uint64_t mask, const char *says)
+/* or: other words that the judge may say as well, or NULL. */
+static void judge_must_see_either(uint8_t mode, enum fault kind, uint64_t mask, const char *says,
+                                  const char *or)
 {
     struct cosim_options o = options(&faulty, NULL, "default");
     char text[16384];
@@ -637,7 +639,12 @@ static void judge_must_see_in(uint8_t mode, enum fault kind, uint64_t mask, cons
     o.cycles = 1000000;
     o.watchdog = 5000;
     cr_assert_eq(run(&o, NULL, text, sizeof(text)), COSIM_DIVERGENCE);
-    cr_assert(strstr(text, says), "expected \"%s\" in:\n%s", says, text);
+    cr_assert(strstr(text, says) || (or && strstr(text, or)), "expected \"%s\" in:\n%s", says, text);
+}
+
+static void judge_must_see_in(uint8_t mode, enum fault kind, uint64_t mask, const char *says)
+{
+    judge_must_see_either(mode, kind, mask, says, NULL);
 }
 
 static void judge_must_see(enum fault kind, uint64_t mask, const char *says)
@@ -700,15 +707,22 @@ Test(checkers, wrong_register)
     judge_must_see(F_REGISTER, 0, "expected");
 }
 
+/* A walk that starts from what should be gone: at a table that nobody names
+ * any more, or that its walk has found elsewhere. */
+static void stale(uint8_t mode, enum fault kind)
+{
+    judge_must_see_either(mode, kind, 0, "memory that was not granted", "no cached entry may send it");
+}
+
 Test(checkers, ignored_invalidation)
 {
-    judge_must_see_in(DMT_MODE_NATIVE, F_NO_INVALIDATE, 0, "memory that was not granted");
+    stale(DMT_MODE_NATIVE, F_NO_INVALIDATE);
 }
 
 Test(checkers, ignored_invalidation_of_second_stages)
 {
-    judge_must_see_in(DMT_MODE_VIRT, F_NO_S2_INVALIDATE, 0, "memory that was not granted");
-    judge_must_see_in(DMT_MODE_NESTED, F_NO_S2_INVALIDATE, 0, "memory that was not granted");
+    stale(DMT_MODE_VIRT, F_NO_S2_INVALIDATE);
+    stale(DMT_MODE_NESTED, F_NO_S2_INVALIDATE);
 }
 
 Test(checkers, wrong_fallback)
