@@ -10,9 +10,12 @@
     // what translations see, and what the loader sees
     localparam C_W = 2 + 1 + 4 * (PA_W - 12) + 12 + 2 * (PA_W - 12);
     localparam T_W = PA_W - 12 + 13;
+    localparam I_W = 3 * (40 + 13);
     wire [C_W-1:0] f_control = {enter_o, full_o, root_o, s2root0_o, s2root1_o, shadow_root_o, s2ctl0_o, s2ctl1_o,
                               shadow_ctl_o, root1_o, root2_o};
     wire [T_W-1:0] tables1 = {gtab1[PA_W-1:12], gent1}, tables2 = {gtab2[PA_W-1:12], gent2};
+    wire [I_W-1:0] areas = {ibase, icount};
+    reg  [I_W-1:0] l_areas;
     reg  [C_W-1:0] l_control;
     reg  [T_W-1:0] l_tables1, l_tables2;
     reg            l_revoke1, l_revoke2, l_reset, l_changed, l_start;
@@ -25,6 +28,7 @@
         l_clear   <= tea_clear_o;
         l_maxpa   <= maxpa_q;
         l_control <= f_control;
+        l_areas   <= areas;
         l_tables1 <= tables1;
         l_tables2 <= tables2;
         l_changed <= changed_o;
@@ -48,16 +52,20 @@
     end
     (* keep *) wire invariant = ok_maxpa && ok_count && ok_mode;
 
-    (* keep *) reg ok_codes, ok_reserved, ok_roots, ok_one_change, ok_interlock, ok_drained, ok_told;
+    (* keep *) reg ok_codes, ok_reserved, ok_roots, ok_one_change, ok_interlock, ok_drained, ok_told, ok_image;
     always @* begin
-        {ok_codes, ok_reserved, ok_roots, ok_one_change, ok_interlock, ok_drained, ok_told} = {7{1'b1}};
+        {ok_codes, ok_reserved, ok_roots, ok_one_change, ok_interlock, ok_drained, ok_told, ok_image} = {8{1'b1}};
         if (on) begin
             ok_codes    = enter_o < SETS && entries_o <= 13'd4096;
             ok_reserved = pa_reserved_o == ~((40'd1 << (maxpa_q - 6'd12)) - 40'd1);
             ok_roots    = root1_o == ((enter_o == 2'd1) ? root_o : s2root1_o)
                        && (enter_o != 2'd2 || root2_o == root_o);
             ok_one_change = !(tea_clear_o && tea_we_o) && !(revoke_o && (tea_we_o || tea_clear_o))
-                         && !(load_start_o && (tea_clear_o || revoke_o));
+                         && !(load_start_o && (tea_clear_o || revoke_o)) && !(load_image_o && tea_we_o);
+            // an image that is there, of the window's own level
+            if (load_image_o)
+                ok_image = load_start_o && !load_one_o && load_set_o == win && load_set_o < SETS
+                        && {1'b0, load_id_o} < icount[13 * load_set_o +: 13] && load_id_o == data_q[11:0];
             // registers change, and the loader starts, while neither walks nor the loader are at work
             ok_interlock = !((registers || load_start_o) && load_busy_i);
             ok_drained   = !((registers || load_start_o) && !idle_i);
@@ -67,9 +75,11 @@
     end
 
     // The same over two clocks: what is seen changes only so.
-    (* keep *) reg ok_then_control, ok_then_maxpa_clears, ok_then_tables, ok_then_table_revokes;
+    (* keep *) reg ok_then_control, ok_then_maxpa_clears, ok_then_tables, ok_then_areas,
+        ok_then_table_revokes;
     always @* begin
-        {ok_then_control, ok_then_maxpa_clears, ok_then_tables, ok_then_table_revokes} = {4{1'b1}};
+        {ok_then_control, ok_then_maxpa_clears, ok_then_tables, ok_then_areas,
+          ok_then_table_revokes} = {5{1'b1}};
         if (seen && !l_reset) begin
             if (f_control != l_control)
                 ok_then_control = l_idle && !l_busy && l_changed;
@@ -77,6 +87,8 @@
                 ok_then_maxpa_clears = l_clear;
             if (tables1 != l_tables1 || tables2 != l_tables2)
                 ok_then_tables = l_idle && !l_busy && !l_start;
+            if (areas != l_areas)                          // walks read none
+                ok_then_areas = !l_busy && !l_start;
             ok_then_table_revokes = (tables1 == l_tables1 || l_revoke1) && (tables2 == l_tables2 || l_revoke2);
         end
     end
@@ -84,5 +96,6 @@
     // ------------------------------------------------------------- not for nothing
     (* keep *) wire see_clear   = on && tea_clear_o;
     (* keep *) wire see_revoke  = on && revoke_o && !revoke_all_o;
+    (* keep *) wire see_image   = on && load_image_o && load_set_o == 2'd1;
     (* keep *) wire see_start   = on && load_start_o && load_one_o;
     (* keep *) wire see_control = on && !l_reset && f_control != l_control && enter_o == 2'd2;

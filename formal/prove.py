@@ -76,8 +76,10 @@ MUTANTS = [
      "wire writable  = w && (!own_v || is_s1 || loc1[0]);", "wire writable  = 1'b1;"),
     ("unusable-launched", "walk", "invariant", "dmt_route.v",
      "assign refuse_o = f_wide || g_wide || h_wide || |bad;", "assign refuse_o = f_wide || g_wide || h_wide;"),
-    ("id-unchecked", "loader", "ok_inside", "dmt_loader.v",
+    ("id-unchecked", "loader", "ok_entry", "dmt_loader.v",
      "wire fetch   = look && wanted && !bad_id;", "wire fetch   = look && wanted;"),
+    ("image-of-other-set", "csr", "ok_image", "dmt_csr.v",
+     "{1'b0, data_q[11:0]} >= count_of_win", "{1'b0, data_q[11:0]} >= icount[12:0]"),
     ("loader-not-awaited", "csr", "ok_interlock", "dmt_csr.v",
      "held && !b_valid_q && !load_busy_i && (!drains || idle_i)", "held && !b_valid_q && (!drains || idle_i)"),
     ("table-keeps-gteas", "csr", "ok_then_table_revokes", "dmt_csr.v",
@@ -94,8 +96,8 @@ def yosys(script, log):
     ys = log.with_suffix(".ys")
     ys.write_text(script)
     try:
-        done = subprocess.run(["yosys", "-q", "-l", str(log), "-s", str(ys)], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE, text=True, timeout=LIMIT + 60)
+        done = subprocess.run(["yosys", "-q", "-l", str(log), "-s", str(ys)], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=LIMIT + 60)
     except FileNotFoundError:
         raise CannotRun("yosys is not installed (make formal installs it)") from None
     except subprocess.TimeoutExpired:

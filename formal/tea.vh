@@ -2,7 +2,7 @@
 // Properties of dmt_tea_file, put before its endmodule in a copy (formal/prove.py).
 //
 // Of any one register, after any sequence of word writes, resolutions,
-// revocations and clears: what it may fetch lies in its TEA (set 0), or in the
+// revocations, clears and set loads: what it may fetch lies in its TEA (set 0), or in the
 // gTEA as the loader resolved it last. The proof's own copies of what was
 // resolved and of the words are compared with what the file holds.
 
@@ -26,9 +26,10 @@
         assume (maxpa >= 6'd32 && maxpa <= PA_W && new_maxpa >= 6'd32 && new_maxpa <= PA_W);
         assume (pa_reserved_i == ~((40'd1 << (maxpa - 6'd12)) - 40'd1));
         assume (!(clear_i && we_i) && !(revoke_i && (we_i || clear_i)));
+        assume (!(clear_set_i && (we_i || clear_i || revoke_i)));
         // dmt_loader: writes while the CSR block does not, a register that asks for it, what fits
         if (g_we_i) begin
-            assume (!we_i && !clear_i && !revoke_i && g_valid_o && g_set_i != 2'd0);
+            assume (!we_i && !clear_i && !clear_set_i && !revoke_i && g_valid_o && g_set_i != 2'd0);
             if (g_resolution_i == `DMT_RESOLUTION_OK)
                 assume (g_pages_i != 52'd0 && g_end <= pa_end);
         end
@@ -56,7 +57,7 @@
             2'd2:    k_word2 <= w_data_i;
             default: ;
             endcase
-        if (rst_i || clear_i || (k_write && w_word_i != 2'd3) || k_revoke)
+        if (rst_i || clear_i || (clear_set_i && w_set_i == k_set) || (k_write && w_word_i != 2'd3) || k_revoke)
             k_ok <= 1'b0;
         else if (k_loaded) begin
             k_ok    <= g_resolution_i == `DMT_RESOLUTION_OK;
@@ -108,26 +109,26 @@
     // -------------------------------------------------------------------- claims
     // The register is found, for any address, and its entry's address is computed; as
     // registers do not change between the two cycles, both are looked at in one.
-    (* anyseq *) reg [1:0] s;              // size
-    wire [5:0]  s_index = (s == 2'd2) ? index_1g_o : (s == 2'd1) ? index_2m_o : index_4k_o;
-    wire        s_hit   = seen && !rst_i && s != 2'd3 && hit_o[s] && set_i == k_set && s_index == k_index;
-    wire        s_use   = s_hit && !plain_o[s] && !unusable_o[s];
+    (* anyseq *) reg [1:0] s_size;
+    wire [5:0]  s_index = (s_size == 2'd2) ? index_1g_o : (s_size == 2'd1) ? index_2m_o : index_4k_o;
+    wire        s_hit   = seen && !rst_i && s_size != 2'd3 && hit_o[s_size] && set_i == k_set && s_index == k_index;
+    wire        s_use   = s_hit && !plain_o[s_size] && !unusable_o[s_size];
     wire [63:0] s_entry = {{(67-PA_W){1'b0}}, entry_o};                // in entries of 8 bytes
-    wire [63:0] s_slot  = {12'd0, vpn_i - k_vpn} >> (9 * s);
+    wire [63:0] s_slot  = {12'd0, vpn_i - k_vpn} >> (9 * s_size);
     wire [63:0] s_base  = {3'd0, k_base, 9'd0}, s_end = s_base + {3'd0, k_pages, 9'd0};
     wire [63:0] s_first = {3'd0, k_first, 9'd0};
     always @*
-        assume (sel_set_i == set_i && sel_index_i == s_index && sel_sz_i == s && sel_vpn_i == vpn_i);
+        assume (sel_set_i == set_i && sel_index_i == s_index && sel_sz_i == s_size && sel_vpn_i == vpn_i);
 
     (* keep *) reg ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_in_gtea;
     always @* begin
         {ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_in_gtea} = {7{1'b1}};
         if (s_hit) begin
-            ok_found   = k_p && s == k_sz && plain_o[s] == (k_set != 2'd0 && !k_gtea);
+            ok_found   = k_p && s_size == k_sz && plain_o[s_size] == (k_set != 2'd0 && !k_gtea);
             ok_covered = vpn_i >= k_vpn && {12'd0, vpn_i} < {12'd0, k_vpn} + k_word2;
-            ok_set0    = k_set != 2'd0 || !(plain_o[s] || unusable_o[s] || k_gtea);
+            ok_set0    = k_set != 2'd0 || !(plain_o[s_size] || unusable_o[s_size] || k_gtea);
             if (k_gtea)
-                ok_not_resolved = k_ok || unusable_o[s];
+                ok_not_resolved = k_ok || unusable_o[s_size];
         end
         if (s_use && !k_gtea)
             ok_in_tea  = s_entry == s_first + s_slot && s_slot <= k_last && s_entry < 64'd1 << (maxpa - 6'd3);
@@ -138,10 +139,10 @@
     end
 
     // ------------------------------------------------------------- not for nothing
-    (* keep *) wire see_gtea_used    = s_use && k_gtea && k_first != 52'd0 && s == 2'd2;
+    (* keep *) wire see_gtea_used    = s_use && k_gtea && k_first != 52'd0 && s_size == 2'd2;
     (* keep *) wire see_gtea_last    = s_use && k_gtea && s_entry + 64'd1 == s_end;
-    (* keep *) wire see_gtea_past    = s_hit && k_gtea && k_ok && unusable_o[s];
+    (* keep *) wire see_gtea_past    = s_hit && k_gtea && k_ok && unusable_o[s_size];
     (* keep *) wire see_gtea_revoked = s_hit && k_gtea && !k_ok && k_pages != 52'd0;
     (* keep *) wire see_tea_last     = s_use && !k_gtea && s_slot == k_last && k_last > 64'd2;
-    (* keep *) wire see_plain        = s_hit && plain_o[s];
+    (* keep *) wire see_plain        = s_hit && plain_o[s_size];
     (* keep *) wire see_whole_space  = s_use && k_gtea && k_limit == {1'b1, 52'd0};

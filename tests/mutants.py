@@ -5,7 +5,7 @@
 Each worker has a copy of the tree under BUILD/mutants. A mutant is one text
 replacement there; make rebuilds what depends on it (of the RTL the default
 configuration only), then random lockstep runs look for it, and when those
-find nothing, the test suites. The first that fails has caught the mutant. The
+find nothing, the test suites (with the RTL of one more configuration). The first that fails has caught the mutant. The
 same runs on the unchanged tree must find nothing.
 
 Exit status: 0 all caught, 1 some survived, 2 could not run.
@@ -36,6 +36,8 @@ SOURCES = ["Makefile", "rtl", "cmodel", "tb", "sim", "tests"]
 ANY_BUILD = ["configs.mk", "configs.h", "setup", "verilated"]
 SAME_BUILD = ["flags", "obj", "libdmt.a", "dmt", "tests"]
 CONFIG = "default"
+# Configurations that suites run on besides; others stay as built from unchanged RTL, to save time.
+SUITE_CONFIGS = {"uncached"}
 # Another simulator on the same sources has the same bug, and would differ from the kept models only.
 BLIND = {"test_icarus"}
 SEEDS = range(1, 11)
@@ -187,7 +189,9 @@ class Tree:
                 who, what, clock = found
                 return who, what, seed, None if clock is None else n * CYCLES + clock
         if suites:
-            self.make([f"build/tests/{s}" for s in suites], keep)
+            for config in SUITE_CONFIGS:  # may be kept, with the mutant before
+                (self.path / f"build/verilated/{config}/model.a").unlink(missing_ok=True)
+            self.make([f"build/tests/{s}" for s in suites], [c for c in keep if c not in SUITE_CONFIGS])
         for name in suites:
             found = self.suite(name)
             if found:
@@ -221,7 +225,7 @@ def copy(src, dst):
 # ------------------------------------------------------------------- campaign
 
 def other_configs():
-    """Configurations that stay as built from unchanged RTL, to save time."""
+    """Configurations that random runs do not need."""
     return [c for c in json.loads((ROOT / "rtl/configs.json").read_text()) if c != CONFIG]
 
 
