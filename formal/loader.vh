@@ -10,7 +10,6 @@
     reg        seen;                       // reset was
     reg [1:0]  out;                        // reads not answered
     reg        l_busy, l_same, l_valid, l_image;
-    reg [5:0]  l_index;
     reg [11:0] l_id, l_number;
     reg [12:0] l_entries;
     reg [PA_W-1:12] l_table, l_images;
@@ -21,7 +20,6 @@
         out       <= rst_i ? 2'd0 : out + {1'b0, emit_o} - {1'b0, beat_i};
         l_busy    <= busy_q && !done_o;
         l_same    <= busy_q && !settled && !word_we_o;
-        l_index   <= index_o;
         l_valid   <= valid_i;
         l_id      <= reg_id_i;
         l_entries <= entries_i;
@@ -71,7 +69,7 @@
             ok_count = {1'b0, got_q} + {1'b0, out} == {1'b0, sent_q} && (busy_q || sent_q == 2'd0)
                     && (!busy_q || words_q || (sent_q != 2'd3 && got_q != 2'd2)) && got_q != 2'd3;
             if (f_second)
-                ok_held = l_same && l_valid && {1'b0, l_id} < l_entries && l_index == index_q;
+                ok_held = l_busy && l_same && valid_i && {1'b0, reg_id_i} < entries_i;
             if (busy_q)
                 ok_image = index_q < TEA_N && image_q == l_image && id_q == l_number && (image_q || !words_q);
             if (busy_q && !words_q && got_q == 2'd1)

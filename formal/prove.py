@@ -47,8 +47,8 @@ class Design:
 DESIGNS = [
     # physical addresses at their full width; contexts are any
     Design("walk", "dmt_mmu", {"PA_W": 52, "CTX_N": 2}, WALK_CUT),
-    # 32 bits keep the adders small; VPNs, sizes and words have all of their bits
-    Design("tea", "dmt_tea_file", {"PA_W": 32, "TEA_N": 4, "SETS": 3}, depth=6),
+    # four registers stand for any number: none looks at another but to find the lowest that hits
+    Design("tea", "dmt_tea_file", {"PA_W": 52, "TEA_N": 4, "SETS": 3}, depth=6),
     Design("loader", "dmt_loader", {"PA_W": 52, "TEA_N": 4}, depth=6),
     Design("csr", "dmt_csr", {"PA_W": 52, "TEA_N": 4, "CNT_W": 0}, depth=8),
 ]
