@@ -58,7 +58,7 @@ struct tea *tea_of_frame(const struct dmt_space *s, uint64_t pfn)
 {
     for (size_t i = 0; i < s->teas; i++) {
         struct tea *t = s->tea[i];
-        if (pfn >= t->grant.pfn && pfn - t->grant.pfn < t->blocks) {
+        if (pfn >= t->grant.pfn && pfn - t->grant.pfn < t->blocks && t->slot[pfn - t->grant.pfn] != SLOT_GONE) {
             return t;
         }
     }
