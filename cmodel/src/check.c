@@ -97,7 +97,8 @@ static int by_vpn(const struct seg *a, const struct seg *b)
     return (a->vpn > b->vpn) - (a->vpn < b->vpn);
 }
 RB_HEAD(segs, seg);
-RB_GENERATE_STATIC(segs, seg, tree, by_vpn)
+/* Not all of its functions are used. */
+RB_GENERATE_INTERNAL(segs, seg, tree, by_vpn, static __attribute__((unused)))
 TAILQ_HEAD(seg_list, seg);
 
 struct process {
@@ -182,7 +183,7 @@ static void ending_start(struct ending *e, uint8_t pending, uint64_t now)
 static void ending_flushed(struct ending *e, unsigned thread, uint64_t now)
 {
     if ((e->pending >> thread & 1) != 0) {
-        e->pending &= (uint8_t)~(1u << thread);
+        e->pending &= (uint8_t) ~(1u << thread);
         e->end[thread] = now;
     }
 }
@@ -328,8 +329,8 @@ static void retire(struct dmt_oracle *o, struct process *p, struct seg *s)
 
 static bool cold_neighbours(const struct seg *a, const struct seg *b)
 {
-    return a != NULL && b != NULL && !a->hot && !b->hot && a->present && b->present && a->vpn + a->n == b->vpn &&
-           a->pfn + a->n == b->pfn && a->rights == b->rights;
+    return a != NULL && b != NULL && !a->hot && !b->hot && a->present && b->present &&
+           a->vpn + a->n == b->vpn && a->pfn + a->n == b->pfn && a->rights == b->rights;
 }
 
 /* Forget of one hot segment what no access can meet any more. May free or merge it. */
@@ -381,7 +382,8 @@ static void each_written(struct dmt_oracle *o, uint64_t pfn, uint64_t n, written
     struct written *w, *next;
 
     if (n > HASH_COUNT(o->written)) {
-        HASH_ITER(hh, o->written, w, next) {
+        HASH_ITER(hh, o->written, w, next)
+        {
             if (w->pfn >= pfn && w->pfn - pfn < n) {
                 call(o, w, user);
             }
@@ -460,7 +462,8 @@ static void sweep(struct dmt_oracle *o)
     if (o->buddy == NULL) {
         return;
     }
-    TAILQ_FOREACH_SAFE(w, &o->loose, link, next) {
+    TAILQ_FOREACH_SAFE(w, &o->loose, link, next)
+    {
         if (dmt_buddy_is_free(o->buddy, w->pfn)) {
             written_free(o, w);
         }
@@ -528,8 +531,8 @@ static void clean_written(struct dmt_oracle *o, struct written *w, void *user)
 /* ---------------------------------------------------------------- hooks */
 
 /* Pages become these frames, or absent. */
-static void assign(struct dmt_oracle *o, struct process *p, uint64_t vpn, uint64_t n, bool present, uint64_t pfn,
-                   unsigned rights)
+static void assign(struct dmt_oracle *o, struct process *p, uint64_t vpn, uint64_t n, bool present,
+                   uint64_t pfn, unsigned rights)
 {
     uint64_t end = vpn + n;
 
@@ -581,7 +584,8 @@ static void process_free(struct dmt_oracle *o, struct process *p)
 {
     struct seg *s, *next;
 
-    RB_FOREACH_SAFE(s, segs, &p->segs, next) {
+    RB_FOREACH_SAFE(s, segs, &p->segs, next)
+    {
         if (s->present) {
             each_written(o, s->pfn, s->n, loosen, NULL);
             o->pages -= s->n;
@@ -677,7 +681,8 @@ static void hook_flushed(void *user, int pid, unsigned thread, uint64_t vpn, uin
     explain(o, pid, vpn, n);
     if (n >= WIDE) { /* segments without a past are not touched */
         p->gone = OPEN;
-        TAILQ_FOREACH(s, &p->hot, link) {
+        TAILQ_FOREACH(s, &p->hot, link)
+        {
             if (s->vpn >= vpn && s->n <= n && s->vpn - vpn <= n - s->n) {
                 seg_flushed(o, s, thread);
             }
@@ -754,14 +759,17 @@ void dmt_oracle_delete(struct dmt_oracle *o)
     if (o == NULL) {
         return;
     }
-    HASH_ITER(hh, o->process, p, next_p) {
+    HASH_ITER(hh, o->process, p, next_p)
+    {
         explain(o, p->pid, 0, UINT64_MAX);
         process_free(o, p);
     }
-    HASH_ITER(hh, o->written, w, next_w) {
+    HASH_ITER(hh, o->written, w, next_w)
+    {
         written_free(o, w);
     }
-    HASH_ITER(hh, o->moved, m, next_m) {
+    HASH_ITER(hh, o->moved, m, next_m)
+    {
         moved_free(o, m);
     }
     free(o);
@@ -832,16 +840,19 @@ void dmt_oracle_forget(struct dmt_oracle *o, uint64_t moment)
 
     o->horizon = moment > o->horizon ? moment : o->horizon;
     sweep(o);
-    HASH_ITER(hh, o->process, p, next_p) {
+    HASH_ITER(hh, o->process, p, next_p)
+    {
         if (p->hots < p->floor) { /* each look over them is paid for by what came since the last */
             continue;
         }
-        TAILQ_FOREACH_SAFE(s, &p->hot, link, next_s) {
+        TAILQ_FOREACH_SAFE(s, &p->hot, link, next_s)
+        {
             tidy(o, p, s);
         }
         p->floor = 2 * p->hots + 16;
     }
-    HASH_ITER(hh, o->moved, m, next_m) {
+    HASH_ITER(hh, o->moved, m, next_m)
+    {
         for (struct old_host **at = &m->old, *h; (h = *at) != NULL;) {
             if (ending_over(&h->ending, o->horizon)) {
                 *at = h->next;
@@ -871,7 +882,8 @@ static unsigned needed(uint8_t access)
     return access == DMT_ACCESS_WRITE ? DMT_OS_W : access == DMT_ACCESS_EXECUTE ? DMT_OS_X : DMT_OS_R;
 }
 
-/* What a present entry with these rights gives: x86 has no page that cannot be read but written or executed. */
+/* What a present entry with these rights gives: x86 has no page that cannot be read but written or executed.
+ */
 static unsigned given(unsigned rights)
 {
     return rights != 0 ? rights | DMT_OS_R : 0;
@@ -912,11 +924,11 @@ struct trial {
 /* Does this state of the page say what the OK answer says? */
 static bool agrees(const struct trial *t, uint64_t pfn, unsigned rights)
 {
-    unsigned may = given(rights), told = ((t->r->rights & 1) != 0 ? DMT_OS_W : 0) |
-                                         ((t->r->rights & 4) != 0 ? DMT_OS_X : 0);
+    unsigned may = given(rights),
+             told = ((t->r->rights & 1) != 0 ? DMT_OS_W : 0) | ((t->r->rights & 4) != 0 ? DMT_OS_X : 0);
 
-    return (may & needed(t->q->access)) != 0 && (told & ~may) == 0 &&
-           ((t->r->pa ^ t->q->va) & 0xfff) == 0 && backed_by(t->o, pfn, t->r->pa >> 12, t->thread, t->issued);
+    return (may & needed(t->q->access)) != 0 && (told & ~may) == 0 && ((t->r->pa ^ t->q->va) & 0xfff) == 0 &&
+           backed_by(t->o, pfn, t->r->pa >> 12, t->thread, t->issued);
 }
 
 static const char *accuse(const struct trial *t, const struct seg *s)
@@ -1022,4 +1034,490 @@ const char *dmt_oracle_judge(struct dmt_oracle *o, int pid, unsigned thread, con
         wrong = judge_fault(&t, p, s);
     }
     return wrong != NULL ? wrong : found_before(o);
+}
+
+/* ---------------------------------------------------------------- the table and its TEAs */
+
+#define FIRST_LEAF_ABOVE 3u /* leaves are at levels 1 to 3 */
+
+struct audit {
+    const struct dmt_platform *platform;
+    enum dmt_space_format format;
+    unsigned levels;
+    uint64_t root;
+    const struct dmt_vm *vm;
+    const struct dmt_platform *below; /* of the hypervisor of vm */
+    struct dmt_tea_view *tea;         /* those that are not ABSENT */
+    size_t teas;
+    int pid;
+    /* comparison with the oracle, in address order */
+    struct process *record; /* NULL: none */
+    struct seg *at;
+    uint64_t pos; /* pages below are compared */
+};
+
+static uint64_t load(const struct audit *a, uint64_t pa)
+{
+    return a->platform->load(a->platform->user, pa);
+}
+
+static bool present(const struct audit *a, uint64_t entry)
+{
+    return (entry & (a->format == DMT_SPACE_EPT ? 7 : DMT_PTE_P)) != 0;
+}
+
+static bool is_leaf(uint64_t entry, unsigned level)
+{
+    return level == 1 || (level <= FIRST_LEAF_ABOVE && (entry & DMT_PTE_PS) != 0);
+}
+
+static uint64_t frame_of(uint64_t entry)
+{
+    return (entry & DMT_PTE_FRAME) >> 12;
+}
+
+/* The page of entry i of a table whose first page is base; the upper half of IA-32e is the canonical negative
+ * one. */
+static uint64_t entry_vpn(const struct audit *a, uint64_t base, unsigned level, unsigned i)
+{
+    uint64_t vpn = base + ((uint64_t)i << 9 * (level - 1));
+
+    if (a->format == DMT_SPACE_IA32E && level == a->levels && i >= 256) {
+        vpn |= (UINT64_C(1) << 52) - (UINT64_C(1) << 9 * level);
+    }
+    return vpn;
+}
+
+/* Is there such a page for the radix table at all? */
+static bool walkable(const struct audit *a, uint64_t vpn)
+{
+    uint64_t upper = vpn >> (9 * a->levels - 1), ones = (UINT64_C(1) << (53 - 9 * a->levels)) - 1;
+
+    return a->format == DMT_SPACE_IA32E ? upper == 0 || upper == ones : upper <= 1;
+}
+
+/* The table of that level which the radix walk of vpn reads. False: it ends above. */
+static bool radix_table(const struct audit *a, uint64_t vpn, unsigned level, uint64_t *pfn)
+{
+    *pfn = a->root;
+    if (!walkable(a, vpn)) {
+        return false;
+    }
+    for (unsigned l = a->levels; l > level; l--) {
+        uint64_t entry = load(a, dmt_table_entry_addr(*pfn, l, vpn << 12));
+        if (!present(a, entry) || is_leaf(entry, l)) {
+            return false;
+        }
+        *pfn = frame_of(entry);
+    }
+    return true;
+}
+
+/* A run of entries as a TEA or a register names it. */
+struct span {
+    const char *name;
+    unsigned thread, index; /* thread: of a loaded register */
+    unsigned size;
+    uint64_t vpn, pages, pfn; /* pfn at the level of the platform */
+};
+
+static const char *span_name(const struct span *s)
+{
+    static char name[64];
+
+    snprintf(name, sizeof name, s->name, s->index, s->thread);
+    return name;
+}
+
+static uint64_t span_entries(const struct span *s)
+{
+    return ((s->pages - 1) >> 9 * s->size) + 1;
+}
+
+static uint64_t span_frames(const struct span *s)
+{
+    return (span_entries(s) - 1) / 512 + 1;
+}
+
+/* I2 and I3: each word is the radix walk's own, or holds no present leaf. */
+static const char *check_words(const struct audit *a, const struct span *s)
+{
+    unsigned level = s->size + 1;
+    uint64_t entries = span_entries(s), table = 0;
+    bool linked = false;
+
+    for (uint64_t e = 0; e < entries; e++) {
+        uint64_t vpn = s->vpn + (e << 9 * s->size), addr = (s->pfn << 12) + 8 * e;
+        unsigned i = (unsigned)(vpn >> 9 * s->size) & 511;
+        if (e == 0 || i == 0) {
+            linked = radix_table(a, vpn, level, &table);
+        }
+        uint64_t radix = table << 12 | (uint64_t)i << 3;
+        if (linked && addr == radix) {
+            e += 511 - i; /* so it is up to the end of the table */
+            continue;
+        }
+        uint64_t entry = load(a, addr), leaf = linked ? load(a, radix) : 0;
+        if (!present(a, entry) || !is_leaf(entry, level)) {
+            continue;
+        }
+        if (present(a, leaf) && is_leaf(leaf, level)) {
+            return say("I3: %s: vpn 0x%" PRIx64 ": expected the radix leaf in its slot at 0x%" PRIx64
+                       " or nothing present there, got 0x%" PRIx64 " there and the leaf 0x%" PRIx64
+                       " at 0x%" PRIx64,
+                       span_name(s), vpn, addr, entry, leaf, radix);
+        }
+        return say("I2: %s: vpn 0x%" PRIx64 ": expected no present leaf at 0x%" PRIx64
+                   ", where the radix walk finds none of that size, got 0x%" PRIx64,
+                   span_name(s), vpn, addr, entry);
+    }
+    return NULL;
+}
+
+/* I4 of frames [pfn, pfn + n). */
+static const char *check_frames(const struct dmt_buddy *buddy, const struct span *s, uint64_t pfn, uint64_t n,
+                                const char *whose)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        if (dmt_buddy_is_free(buddy, pfn + i)) {
+            return say("I4: %s: vpn 0x%" PRIx64 ": expected %sframe 0x%" PRIx64
+                       " to be in use, got: it is free",
+                       span_name(s), s->vpn + (i << 9 * (s->size + 1)), whose, pfn + i);
+        }
+    }
+    return NULL;
+}
+
+static bool overlap(const struct span *a, const struct span *b)
+{
+    return a->size == b->size && a->vpn < b->vpn + b->pages && b->vpn < a->vpn + a->pages;
+}
+
+/* I1 of two of a kind. */
+static const char *check_apart(const struct span *a, const struct span *b)
+{
+    char first[64];
+
+    if (!overlap(a, b)) {
+        return NULL;
+    }
+    snprintf(first, sizeof first, "%s", span_name(a));
+    return say("I1: %s: vpn 0x%" PRIx64 " and 0x%" PRIx64
+               " pages of size %u: expected apart from %s, got vpn 0x%" PRIx64 " and 0x%" PRIx64
+               " pages there",
+               first, a->vpn, a->pages, a->size, span_name(b), b->vpn, b->pages);
+}
+
+static struct span tea_span(const struct dmt_tea_view *v, size_t i)
+{
+    unsigned shift = 9 * (v->size + 1);
+
+    return (struct span){"TEA %u",           0,           (unsigned)i, v->size, v->first << shift,
+                         v->blocks << shift, v->grant.pfn};
+}
+
+static const char *check_teas(const struct audit *a)
+{
+    const char *wrong = NULL;
+
+    for (size_t i = 0; i < a->teas && wrong == NULL; i++) {
+        const struct dmt_tea_view *v = &a->tea[i];
+        struct span s = tea_span(v, i);
+        for (size_t k = 0; k < i && v->state == DMT_TEA_LIVE && wrong == NULL; k++) {
+            struct span t = tea_span(&a->tea[k], k);
+            wrong = a->tea[k].state == DMT_TEA_LIVE ? check_apart(&s, &t) : NULL;
+        }
+        /* The frames of a RETIRED one are its own only where they are linked: those are looked at as tables.
+         */
+        if (wrong == NULL && v->state != DMT_TEA_RETIRED) {
+            wrong = check_frames(a->platform->buddy, &s, v->grant.pfn, v->blocks, "");
+        }
+        if (wrong == NULL && v->state == DMT_TEA_LIVE && v->blocks != 0) {
+            wrong = check_words(a, &s);
+        }
+    }
+    return wrong;
+}
+
+/* I5 of a valid register, and I4 in the hypervisor's memory. */
+static const char *check_gtea(const struct audit *a, const struct span *s, const struct dmt_tea *r,
+                              bool loaded)
+{
+    uint64_t pfn, frames, need = span_frames(s);
+
+    if (a->vm == NULL || !dmt_vm_gtea(a->vm, r->gtea, &pfn, &frames)) {
+        return say("I5: %s: vpn 0x%" PRIx64 ": expected a gTEA of its own machine, got ID %u, which is not",
+                   span_name(s), s->vpn, r->gtea);
+    }
+    if (need > frames || r->base_pfn > frames - need) {
+        return say("I5: %s: vpn 0x%" PRIx64 ": expected frames inside gTEA %u of 0x%" PRIx64
+                   " frames, got 0x%" PRIx64 " from frame 0x%" PRIx64 " on",
+                   span_name(s), s->vpn, r->gtea, frames, need, r->base_pfn);
+    }
+    if (loaded && r->resolution == DMT_RESOLUTION_OK) {
+        /* Below level 0 the hypervisor's addresses are not the ones that hardware resolves to. */
+        bool known = a->below->level == 0;
+        if ((known && r->gtea_base != pfn) || r->gtea_pages > frames) {
+            return say("I5: %s: vpn 0x%" PRIx64 ": expected gTEA %u resolved to frame 0x%" PRIx64
+                       ", 0x%" PRIx64 " frames, got frame 0x%" PRIx64 ", 0x%" PRIx64 " frames",
+                       span_name(s), s->vpn, r->gtea, pfn, frames, r->gtea_base, r->gtea_pages);
+        }
+    }
+    return check_frames(a->below->buddy, s, pfn + r->base_pfn, need, "the hypervisor's ");
+}
+
+/* Where the frames of a gTEA register are for the kernel itself. */
+static const struct dmt_grant *granted(const struct audit *a, const struct dmt_tea *r, uint64_t need)
+{
+    for (size_t i = 0; i < a->teas; i++) {
+        const struct dmt_grant *g = &a->tea[i].grant;
+        if (g->gtea && g->id == r->gtea && r->base_pfn >= g->inside && r->base_pfn - g->inside < g->frames &&
+            need <= g->frames - (r->base_pfn - g->inside)) {
+            return g;
+        }
+    }
+    return NULL;
+}
+
+/* Has check_teas looked at these words? */
+static bool checked(const struct audit *a, const struct span *s)
+{
+    for (size_t i = 0; i < a->teas; i++) {
+        struct span t = tea_span(&a->tea[i], i);
+        if (a->tea[i].state == DMT_TEA_LIVE && t.size == s->size && t.vpn == s->vpn && t.pfn == s->pfn &&
+            s->pages <= t.pages) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *check_register(const struct audit *a, struct span *s, const struct dmt_tea *r, bool loaded)
+{
+    uint64_t need = span_frames(s);
+    const char *wrong;
+
+    if (r->kind == DMT_KIND_GTEA) {
+        wrong = check_gtea(a, s, r, loaded);
+        if (wrong != NULL) {
+            return wrong;
+        }
+        const struct dmt_grant *g = granted(a, r, need);
+        if (g == NULL) {
+            return say("I4: %s: vpn 0x%" PRIx64 ": expected frames of a TEA of this space, got 0x%" PRIx64
+                       " frames of gTEA %u from frame 0x%" PRIx64 " on, which no TEA has",
+                       span_name(s), s->vpn, need, r->gtea, r->base_pfn);
+        }
+        s->pfn = g->pfn + (r->base_pfn - g->inside);
+    }
+    wrong = check_frames(a->platform->buddy, s, s->pfn, need, "");
+    return wrong != NULL || checked(a, s) ? wrong : check_words(a, s);
+}
+
+static const char *check_registers(const struct audit *a, const struct dmt_tea *r, unsigned n,
+                                   const char *name, unsigned thread, bool loaded)
+{
+    struct span s[DMT_TEA_MAX];
+    const char *wrong = NULL;
+    unsigned valid = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (r[i].valid) {
+            s[valid++] = (struct span){name, thread, i, r[i].sz, r[i].base_vpn, r[i].pages, r[i].base_pfn};
+        }
+    }
+    for (unsigned i = 0; i < valid && wrong == NULL; i++) {
+        for (unsigned k = 0; k < i && wrong == NULL; k++) {
+            wrong = check_apart(&s[i], &s[k]);
+        }
+        if (wrong == NULL) {
+            wrong = check_register(a, &s[i], &r[s[i].index], loaded);
+        }
+    }
+    return wrong;
+}
+
+/* ---------------------------------------------------------------- the table and the record */
+
+/* What the record maps in [a->pos, vpn) the table lacks. */
+static const char *check_gap(struct audit *a, uint64_t vpn)
+{
+    while (a->at != NULL && a->at->vpn < vpn) {
+        uint64_t end = a->at->vpn + a->at->n, first = a->at->vpn > a->pos ? a->at->vpn : a->pos;
+        if (a->at->present && first < vpn && first < end) {
+            return say("oracle: pid %d vpn 0x%" PRIx64 ": expected frame 0x%" PRIx64
+                       " %s, got no leaf in the table",
+                       a->pid, first, a->at->pfn + (first - a->at->vpn), rights_name(a->at->rights));
+        }
+        if (end > vpn) {
+            break;
+        }
+        a->at = RB_NEXT(segs, &a->record->segs, a->at);
+    }
+    a->pos = vpn;
+    return NULL;
+}
+
+/* A leaf against the record of its pages. */
+static const char *check_leaf(struct audit *a, uint64_t vpn, unsigned level, uint64_t entry, unsigned rights)
+{
+    uint64_t pages = UINT64_C(1) << 9 * (level - 1), end = vpn + pages, pfn = frame_of(entry) & ~(pages - 1);
+    const char *wrong = check_gap(a, vpn);
+
+    while (wrong == NULL && a->pos < end) {
+        while (a->at != NULL && a->at->vpn + a->at->n <= a->pos) {
+            a->at = RB_NEXT(segs, &a->record->segs, a->at);
+        }
+        const struct seg *s = a->at;
+        uint64_t got = pfn + (a->pos - vpn);
+        if (s == NULL || s->vpn > a->pos || !s->present) {
+            return say("oracle: pid %d vpn 0x%" PRIx64 ": expected nothing mapped, got frame 0x%" PRIx64
+                       " %s (leaf 0x%" PRIx64 " of level %u)",
+                       a->pid, a->pos, got, rights_name(rights), entry, level);
+        }
+        uint64_t want = s->pfn + (a->pos - s->vpn);
+        if (got != want || (rights & ~given(s->rights)) != 0) {
+            return say("oracle: pid %d vpn 0x%" PRIx64 ": expected frame 0x%" PRIx64
+                       " and at most %s, got frame 0x%" PRIx64 " %s (leaf 0x%" PRIx64 " of level %u)",
+                       a->pid, a->pos, want, rights_name(s->rights), got, rights_name(rights), entry, level);
+        }
+        a->pos = s->vpn + s->n < end ? s->vpn + s->n : end;
+    }
+    return wrong;
+}
+
+/* Rights of an entry for user accesses, as of a record. */
+static unsigned entry_rights(const struct audit *a, uint64_t entry)
+{
+    if (a->format == DMT_SPACE_EPT) {
+        return (unsigned)entry & RIGHTS; /* R, W, X are bits 0, 1, 2 there too */
+    }
+    return ((entry & DMT_PTE_U) != 0 ? DMT_OS_R : 0) | ((entry & DMT_PTE_W) != 0 ? DMT_OS_W : 0) |
+           ((entry & DMT_PTE_XD) == 0 ? DMT_OS_X : 0);
+}
+
+/* All tables from here down: I4, and the leaves against the record. */
+static const char *check_table(struct audit *a, uint64_t pfn, unsigned level, uint64_t base, unsigned rights)
+{
+    const char *wrong = NULL;
+
+    if (dmt_buddy_is_free(a->platform->buddy, pfn)) {
+        return say("I4: table of level %u: vpn 0x%" PRIx64 ": expected frame 0x%" PRIx64
+                   " to be in use, got: it is free",
+                   level, base, pfn);
+    }
+    for (unsigned i = 0; i < 512 && wrong == NULL; i++) {
+        uint64_t entry = load(a, pfn << 12 | (uint64_t)i << 3), vpn = entry_vpn(a, base, level, i);
+        if (!present(a, entry)) {
+            continue;
+        }
+        unsigned r = rights & entry_rights(a, entry);
+        if (!is_leaf(entry, level)) {
+            wrong = check_table(a, frame_of(entry), level - 1, vpn, r);
+        } else if (a->record != NULL) {
+            wrong =
+                check_leaf(a, vpn, level, entry, a->format == DMT_SPACE_EPT || (r & DMT_OS_R) != 0 ? r : 0);
+        }
+    }
+    return wrong;
+}
+
+/* The operation is over and the tables are right: no page is absent by the way any more. */
+static void settle(struct dmt_oracle *o, struct process *p)
+{
+    struct seg *s;
+
+    o->clock++;
+    TAILQ_FOREACH(s, &p->hot, link)
+    {
+        s->gone = s->gone == OPEN ? o->clock : s->gone;
+    }
+    p->gone = p->gone == OPEN ? o->clock : p->gone;
+}
+
+static const char *check_doubts(const struct dmt_oracle *o, int pid)
+{
+    for (const struct doubt *d = o->doubt; d != NULL; d = d->next) {
+        if (d->pid == pid) {
+            return say("answer: pid %d thread %u access %u of va 0x%" PRIx64 " (vpn 0x%" PRIx64
+                       "): expected a page that has been mapped throughout, and no flush of it was under "
+                       "way, got PF, "
+                       "not present",
+                       pid, d->thread, d->access, d->va, d->va >> 12);
+        }
+    }
+    return NULL;
+}
+
+static const char *check_all(const struct dmt_space *s, struct dmt_oracle *o, struct audit *a,
+                             const struct dmt_tea *const *loaded, unsigned threads)
+{
+    unsigned registers = 0;
+    size_t slots = dmt_space_teas(s);
+    const char *wrong;
+
+    a->tea = get((slots + 1) * sizeof *a->tea);
+    for (size_t i = 0; i < slots; i++) {
+        struct dmt_tea_view v = dmt_space_tea(s, i);
+        if (v.state != DMT_TEA_ABSENT) {
+            a->tea[a->teas++] = v;
+        }
+        if (v.state != DMT_TEA_ABSENT && v.index >= 0 && (unsigned)v.index >= registers) {
+            registers = (unsigned)v.index + 1; /* how many the policy allows is not told */
+        }
+    }
+    wrong = check_teas(a);
+    if (wrong == NULL) {
+        wrong = check_registers(a, dmt_space_registers(s), registers, "register %u", 0, false);
+    }
+    for (unsigned t = 0; t < threads && loaded != NULL && wrong == NULL; t++) {
+        if (loaded[t] != NULL) {
+            wrong =
+                check_registers(a, loaded[t], a->platform->registers, "register %u of thread %u", t, true);
+        }
+    }
+    if (wrong == NULL) {
+        wrong = check_table(a, a->root, a->levels, 0, RIGHTS);
+    }
+    if (wrong == NULL && a->record != NULL) {
+        wrong = check_gap(a, UINT64_C(1) << 52);
+    }
+    if (wrong == NULL && o != NULL) {
+        wrong = check_doubts(o, a->pid);
+    }
+    return wrong;
+}
+
+const char *dmt_check_space(const struct dmt_space *s, struct dmt_oracle *o, int pid, const struct dmt_vm *vm,
+                            const struct dmt_tea *const *loaded, unsigned threads)
+{
+    struct audit a = {.platform = dmt_space_platform(s),
+                      .format = dmt_space_format(s),
+                      .levels = dmt_space_levels(s),
+                      .root = dmt_space_root(s),
+                      .vm = vm,
+                      .pid = pid};
+    const char *wrong;
+
+    if (vm != NULL) { /* the view of its second stage is not const, but nothing is changed through it */
+        a.below = dmt_space_platform(dmt_vm_space((struct dmt_vm *)(uintptr_t)vm));
+    }
+    if (o != NULL) {
+        sweep(o);
+        wrong = found_before(o);
+        a.record = process(o, pid);
+        if (wrong == NULL && a.record == NULL) {
+            wrong = say("oracle: pid %d: expected a process that was told of, got none", pid);
+        }
+        if (wrong != NULL) {
+            return wrong;
+        }
+        a.at = RB_MIN(segs, &a.record->segs);
+    }
+    wrong = check_all(s, o, &a, loaded, threads);
+    free(a.tea);
+    if (wrong == NULL && o != NULL) {
+        settle(o, a.record);
+    }
+    return wrong;
 }
