@@ -1216,23 +1216,26 @@ static struct span tea_span(const struct dmt_tea_view *v, size_t i)
                          v->blocks << shift, v->grant.pfn};
 }
 
+/* Overlaps first: what they lead to is found in words, but named after its cause. */
 static const char *check_teas(const struct audit *a)
 {
     const char *wrong = NULL;
 
     for (size_t i = 0; i < a->teas && wrong == NULL; i++) {
-        const struct dmt_tea_view *v = &a->tea[i];
-        struct span s = tea_span(v, i);
-        for (size_t k = 0; k < i && v->state == DMT_TEA_LIVE && wrong == NULL; k++) {
+        struct span s = tea_span(&a->tea[i], i);
+        for (size_t k = 0; k < i && a->tea[i].state == DMT_TEA_LIVE && wrong == NULL; k++) {
             struct span t = tea_span(&a->tea[k], k);
             wrong = a->tea[k].state == DMT_TEA_LIVE ? check_apart(&s, &t) : NULL;
         }
+    }
+    for (size_t i = 0; i < a->teas && wrong == NULL; i++) {
+        struct span s = tea_span(&a->tea[i], i);
         /* The frames of a RETIRED one are its own only where they are linked: those are looked at as tables.
          */
-        if (wrong == NULL && v->state != DMT_TEA_RETIRED) {
-            wrong = check_frames(a->platform->buddy, &s, v->grant.pfn, v->blocks, "");
+        if (a->tea[i].state != DMT_TEA_RETIRED) {
+            wrong = check_frames(a->platform->buddy, &s, a->tea[i].grant.pfn, a->tea[i].blocks, "");
         }
-        if (wrong == NULL && v->state == DMT_TEA_LIVE && v->blocks != 0) {
+        if (wrong == NULL && a->tea[i].state == DMT_TEA_LIVE && a->tea[i].blocks != 0) {
             wrong = check_words(a, &s);
         }
     }
