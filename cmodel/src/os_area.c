@@ -490,7 +490,7 @@ struct move {
     uint64_t done; /* pages up to here are at hand */
     unsigned n;
     struct {
-        uint64_t vpn, entry;
+        uint64_t vpn, pa, entry;
         unsigned size;
     } leaf[BATCH];
 };
@@ -512,20 +512,31 @@ static bool move_clear(void *user, uint64_t vpn, unsigned size, uint64_t pa, uin
 {
     struct move *m = user;
 
-    (void)pa;
     if (entry_present(entry)) {
         dmt_tell(m->p, vpn, size, 0);
     }
     m->leaf[m->n].vpn = vpn;
+    m->leaf[m->n].pa = pa;
     m->leaf[m->n].size = size;
     m->leaf[m->n].entry = dmt_space_exchange(m->p->space, vpn, size, 0);
     m->done = vpn + size_pages(size);
     return ++m->n < BATCH;
 }
 
+/* The artifact (DMT_DEFECT_MOVE_TABLES) links whole leaf tables under other
+ * addresses: what they hold stays in the slots of the old ones. */
+static bool stays(const struct move *m, unsigned i, uint64_t pages)
+{
+    uint64_t block = m->leaf[i].vpn & ~LIKE;
+
+    return (m->p->os->o.defects & DMT_DEFECT_MOVE_TABLES) != 0 && ((m->from ^ m->to) & LIKE) == 0 &&
+           m->leaf[i].size == DMT_SIZE_4K && block >= m->from && block + BLOCK <= m->from + pages;
+}
+
 /* Entry protocol (S1) for every entry: clear, flush, put it where it goes. */
 static void move_entries(struct move *m, uint64_t pages)
 {
+    const struct dmt_platform *pl = &m->p->os->platform;
     struct dmt_space *s = m->p->space;
     bool more = true;
 
@@ -541,7 +552,12 @@ static void move_entries(struct move *m, uint64_t pages)
         dmt_kernel_flush(m->p, lo, m->done - lo, false);
         for (unsigned i = 0; i < m->n; i++) {
             uint64_t to = m->leaf[i].vpn - m->from + m->to;
-            dmt_tell(m->p, to, m->leaf[i].size, m->leaf[i].entry);
+            if (stays(m, i, pages)) {
+                pl->store(pl->user, m->leaf[i].pa, m->leaf[i].entry);
+            }
+            if (entry_present(m->leaf[i].entry)) {
+                dmt_tell(m->p, to, m->leaf[i].size, m->leaf[i].entry);
+            }
             dmt_space_map(s, to, m->leaf[i].size, m->leaf[i].entry); /* its tables are there */
         }
     }
@@ -558,56 +574,6 @@ static void move_split(struct proc *p, uint64_t vpn, uint64_t pages)
     }
 }
 
-/* Address of the entry that leads to the leaf table of vpn; 0: there is none. */
-static uint64_t table_entry(struct proc *p, uint64_t vpn)
-{
-    const struct dmt_platform *pl = &p->os->platform;
-    uint64_t pa = dmt_table_entry_addr(dmt_space_root(p->space), p->os->o.levels, vpn << 12);
-
-    for (unsigned level = p->os->o.levels; level > 2; level--) {
-        uint64_t e = pl->load(pl->user, pa);
-        if ((e & DMT_PTE_P) == 0 || (e & DMT_PTE_PS) != 0) {
-            return 0;
-        }
-        pa = dmt_table_entry_addr((e & DMT_PTE_FRAME) >> 12, level - 1, vpn << 12);
-    }
-    return pa;
-}
-
-static bool tell_moved(void *user, uint64_t vpn, unsigned size, uint64_t pa, uint64_t entry)
-{
-    const struct move *m = user;
-
-    (void)pa;
-    if (entry_present(entry)) {
-        dmt_tell(m->p, vpn, size, 0);
-        dmt_tell(m->p, vpn - m->from + m->to, size, entry);
-    }
-    return true;
-}
-
-/* The artifact's way (DMT_DEFECT_MOVE_TABLES): whole leaf tables are linked under other addresses. */
-static void move_tables(struct move *m, uint64_t pages)
-{
-    const struct dmt_platform *pl = &m->p->os->platform;
-
-    for (uint64_t b = (m->from + LIKE) & ~LIKE; b + BLOCK <= m->from + pages; b += BLOCK) {
-        uint64_t to = b - m->from + m->to, from_pa = table_entry(m->p, b), to_pa;
-        uint64_t e = from_pa == 0 ? 0 : pl->load(pl->user, from_pa);
-        if ((e & DMT_PTE_P) == 0 || (e & DMT_PTE_PS) != 0 || !dmt_space_prepare(m->p->space, to, DMT_SIZE_2M)) {
-            continue;
-        }
-        to_pa = table_entry(m->p, to);
-        if (to_pa == 0 || (pl->load(pl->user, to_pa) & (DMT_PTE_P | DMT_PTE_PS)) != 0) {
-            continue;
-        }
-        dmt_space_each(m->p->space, b, BLOCK, tell_moved, m);
-        pl->store(pl->user, from_pa, 0);
-        dmt_kernel_flush(m->p, b, BLOCK, true);
-        pl->store(pl->user, to_pa, e);
-    }
-}
-
 /* Move the area of exactly these pages to `to`, where nothing is and nothing is mapped; false: out of memory. */
 static bool move(struct proc *p, struct area *a, uint64_t to)
 {
@@ -617,9 +583,6 @@ static bool move(struct proc *p, struct area *a, uint64_t to)
 
     if (!m.own && ((from ^ to) & LIKE) != 0) {
         move_split(p, from, pages);
-    }
-    if ((os->o.defects & DMT_DEFECT_MOVE_TABLES) != 0 && ((from ^ to) & LIKE) == 0) {
-        move_tables(&m, pages);
     }
     dmt_space_each(p->space, from, pages, move_prepare, &m);
     if (m.failed) {

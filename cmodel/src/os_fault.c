@@ -844,7 +844,9 @@ void dmt_os_fault_begin(struct dmt_os *os, int pid, uint64_t va, unsigned access
     if (t->status != DMT_OS_OK) {
         return;
     }
-    if (!fault_gather(&f, t) || !dmt_space_prepare(f.p->space, f.vpn, f.size)) {
+    /* The artifact keeps its slot to itself until the end (DMT_DEFECT_LOST_RACE). */
+    bool tables = (os->o.defects & DMT_DEFECT_LOST_RACE) == 0;
+    if (!fault_gather(&f, t) || (tables && !dmt_space_prepare(f.p->space, f.vpn, f.size))) {
         ticket_empty(os, t);
         t->status = dmt_kernel_oom(os);
         return;
