@@ -8,17 +8,17 @@
 #include <string.h>
 
 #define HISTORY 8192 /* events kept for a report; a power of two */
-#define SHOWN 24
+#define SHOWN   24
 
 const char *lockstep_compare(const struct dmt_out *want, const struct dmt_out *got, uint64_t *want_value,
                              uint64_t *got_value)
 {
 #define PIN_IN(name, width)
-#define PIN_OUT(name, width) \
-    if (want->name != got->name) { \
-        *want_value = want->name; \
-        *got_value = got->name; \
-        return #name; \
+#define PIN_OUT(name, width)                                                                                 \
+    if (want->name != got->name) {                                                                           \
+        *want_value = want->name;                                                                            \
+        *got_value = got->name;                                                                              \
+        return #name;                                                                                        \
     }
 #include "dmt/pins.def"
     return NULL;
@@ -38,7 +38,7 @@ struct lane_event {
 static void note(struct lane *l, enum kind kind, uint64_t order, uint64_t a, uint64_t b, uint64_t c)
 {
     l->event[l->events++ & (HISTORY - 1)] = (struct lane_event){
-        .cycle = l->stats.cycles, .a = a, .b = b, .c = c, .order = (uint32_t)order, .kind = kind };
+        .cycle = l->stats.cycles, .a = a, .b = b, .c = c, .order = (uint32_t)order, .kind = kind};
 }
 
 static void history(struct lane *l, const struct dmt_out *o, const struct dmt_in *in)
@@ -86,18 +86,17 @@ static const char *const status_names[] = {
     DMT_STATUS_LIST(X)
 #undef X
 };
-static const char *const access_names[] = { "READ", "WRITE", "EXECUTE" };
-static const char *const path_names[] = { "-", "TEA", "RADIX", "RESTART" };
-static const char *const resp_names[] = { "OKAY", "EXOKAY", "SLVERR", "DECERR" };
+static const char *const access_names[] = {"READ", "WRITE", "EXECUTE"};
+static const char *const path_names[] = {"-", "TEA", "RADIX", "RESTART"};
+static const char *const resp_names[] = {"OKAY", "EXOKAY", "SLVERR", "DECERR"};
 
 static void print_event(FILE *f, const struct lane_event *e)
 {
     fprintf(f, "  %10" PRIu64 "  ", e->cycle);
     switch (e->kind) {
     case K_REQUEST:
-        fprintf(f, "walk %" PRIu32 " starts: va 0x%016" PRIx64 " %s cpl %u%s%s%s tag %" PRIu64 "\n",
-                e->order, e->a,
-                name_of(e->b & 3, access_names, 3), (unsigned)(e->b >> 2 & 3), e->b & 16 ? " ac" : "",
+        fprintf(f, "walk %" PRIu32 " starts: va 0x%016" PRIx64 " %s cpl %u%s%s%s tag %" PRIu64 "\n", e->order,
+                e->a, name_of(e->b & 3, access_names, 3), (unsigned)(e->b >> 2 & 3), e->b & 16 ? " ac" : "",
                 e->b & 32 ? " implicit" : "", e->b & 64 ? " nonspec" : "", e->c);
         break;
     case K_REF:
@@ -337,8 +336,7 @@ enum lane_step lane_check(struct lane *l)
         count(l, out, in);
     }
     if ((out->resp_valid && in->resp_ready) || (in->m_rvalid && out->m_rready) ||
-        (out->s_bvalid && in->s_bready) || (out->s_rvalid && in->s_rready) ||
-        (in->m_bvalid && out->m_bready))
+        (out->s_bvalid && in->s_bready) || (out->s_rvalid && in->s_rready) || (in->m_bvalid && out->m_bready))
         l->progress_cycle = l->stats.cycles;
     agent_edge(&l->agent, out, in);
     return LANE_OK;

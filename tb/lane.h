@@ -25,13 +25,13 @@ struct lane {
     struct dmt_config config;
     void *dut, *ref;
     struct agent agent;
-    struct judge *judge;     /* NULL: counted, not judged */
+    struct judge *judge; /* NULL: counted, not judged */
     struct cosim_stats stats;
     struct dmt_in in;
     uint64_t progress_cycle; /* of the last handshake */
     uint64_t diverged;       /* cycle */
 
-    const char *waves;       /* FST of clocks waves_first..waves_last, or NULL */
+    const char *waves; /* FST of clocks waves_first..waves_last, or NULL */
     uint64_t waves_first, waves_last;
     bool waving;
 
@@ -39,10 +39,10 @@ struct lane {
     uint64_t events;
 
     /* of the report */
-    FILE *log;               /* NULL: stderr */
+    FILE *log; /* NULL: stderr */
     uint64_t seed;
     const char *profile_name;
-    int thread;              /* of a machine; negative: there is one, with epochs */
+    int thread;                                  /* of a machine; negative: there is one, with epochs */
     void (*command)(const void *owner, FILE *f); /* what repeats the run with waves: a line */
     const void *owner;
 };

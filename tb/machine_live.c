@@ -23,18 +23,21 @@ struct thread {
     struct machine *m;
     struct lane lane;
     struct csr csr;
-    struct cosim_source source;  /* the judge gives its results to this */
+    struct cosim_source source; /* the judge gives its results to this */
     struct rng rng;
-    bool steady;                 /* answers are taken at once and requests made at once */
-    unsigned issue, take;        /* a request is made, an answer taken in a cycle, out of 65536 */
+    bool steady;          /* answers are taken at once and requests made at once */
+    unsigned issue, take; /* a request is made, an answer taken in a cycle, out of 65536 */
     uint64_t phase_until;
 
-    struct { struct dmt_request request; uint64_t user; } queue[QUEUE];
+    struct {
+        struct dmt_request request;
+        uint64_t user;
+    } queue[QUEUE];
     unsigned head, queued;
     bool valid;                  /* the head of the queue is on the pins */
     struct flight flight[SLOTS]; /* by number */
     uint64_t taken, answered;
-    uint64_t ended[SLOTS];       /* numbers of requests, in the order of their answers */
+    uint64_t ended[SLOTS]; /* numbers of requests, in the order of their answers */
     uint64_t ends;
 };
 
@@ -139,6 +142,7 @@ static bool reset(struct machine *m)
             lane_edge(l, true);
         }
     }
+    m->stats.cycles = m->live->thread[0].lane.stats.cycles;
     return true;
 }
 
@@ -192,7 +196,7 @@ static bool chance(struct thread *t, unsigned p)
 /* How eager requester and software are changes from time to time. */
 static void next_phase(struct thread *t)
 {
-    static const unsigned rates[] = { ALWAYS, ALWAYS, 40000, 16000, 4000 };
+    static const unsigned rates[] = {ALWAYS, ALWAYS, 40000, 16000, 4000};
 
     t->phase_until = t->lane.stats.cycles + 64 + rng_below(&t->rng, 1000);
     t->issue = rates[rng_below(&t->rng, 4)];
@@ -225,10 +229,9 @@ static void drive(struct thread *t)
 
 static void took_request(struct thread *t)
 {
-    t->flight[t->taken++ % SLOTS] =
-        (struct flight){ .answer = { .thread = (unsigned)t->lane.thread,
-                                     .request = t->queue[t->head].request,
-                                     .user = t->queue[t->head].user } };
+    t->flight[t->taken++ % SLOTS] = (struct flight){.answer = {.thread = (unsigned)t->lane.thread,
+                                                               .request = t->queue[t->head].request,
+                                                               .user = t->queue[t->head].user}};
     t->head = (t->head + 1) % QUEUE;
     t->queued--;
     t->valid = false;

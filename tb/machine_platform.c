@@ -106,7 +106,7 @@ static size_t platform_tea_alloc(void *user, const uint64_t *frames, size_t n, s
         if (!frames[i] || !dmt_buddy_alloc_run(p->base.buddy, frames[i], &pfn))
             continue;
         clear_run(p, pfn, frames[i]);
-        grant[grants++] = (struct dmt_grant){ .request = i, .pfn = pfn, .frames = frames[i] };
+        grant[grants++] = (struct dmt_grant){.request = i, .pfn = pfn, .frames = frames[i]};
     }
     return grants;
 }
@@ -154,20 +154,20 @@ struct dmt_platform *machine_platform_new(struct machine *m, struct dmt_buddy *b
     if (!p)
         return NULL;
     p->m = m;
-    p->base = (struct dmt_platform){ .user = p,
-                                     .level = 0,
-                                     .threads = m->o.threads,
-                                     .registers = m->config.tea_n,
-                                     .maxpa = machine_state(m, 0)->maxpa,
-                                     .buddy = buddy,
-                                     .load = platform_load,
-                                     .store = platform_store,
-                                     .exchange = platform_exchange,
-                                     .clear = platform_clear,
-                                     .csr = platform_csr,
-                                     .tea_alloc = platform_tea_alloc,
-                                     .tea_extend = platform_tea_extend,
-                                     .tea_release = platform_tea_release };
+    p->base = (struct dmt_platform){.user = p,
+                                    .level = 0,
+                                    .threads = m->o.threads,
+                                    .registers = m->config.tea_n,
+                                    .maxpa = machine_state(m, 0)->maxpa,
+                                    .buddy = buddy,
+                                    .load = platform_load,
+                                    .store = platform_store,
+                                    .exchange = platform_exchange,
+                                    .clear = platform_clear,
+                                    .csr = platform_csr,
+                                    .tea_alloc = platform_tea_alloc,
+                                    .tea_extend = platform_tea_extend,
+                                    .tea_release = platform_tea_release};
     grant_images(p);
     for (unsigned i = 0; i < m->o.threads; i++)
         machine_csr(m, i, DMT_HOST_BASE + DMT_HOST_CTL, DMT_MODE_NATIVE | DMT_HOST_CTL_AD_UPDATE_MASK);

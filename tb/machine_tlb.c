@@ -21,6 +21,7 @@
 #define KEY_IS_GLOBAL (0x1000u << KEY_PCID_LSB)
 
 #define SIZES    3
+#define WAYS     4
 #define VPN_BITS ((1ull << 45) - 1) /* of an address that INV names */
 
 struct entry {
@@ -31,7 +32,7 @@ struct entry {
 };
 
 struct machine_tlb {
-    unsigned sets, shift;
+    unsigned sets, shift, ways, victim;
     uint32_t *key[SIZES];
     struct entry *entry[SIZES];
     unsigned count[SIZES], globals[SIZES];
@@ -45,7 +46,8 @@ struct machine_tlb *machine_tlb_new(unsigned sets)
     if (!t)
         return NULL;
     t->sets = sets;
-    t->shift = 64 - (unsigned)__builtin_ctz(sets);
+    t->ways = sets < WAYS ? sets : WAYS;
+    t->shift = 64 - (unsigned)__builtin_ctz(sets / t->ways);
     t->key[0] = calloc((size_t)SIZES * sets, sizeof(*t->key[0]));
     t->entry[0] = calloc((size_t)SIZES * sets, sizeof(*t->entry[0]));
     if (!t->key[0] || !t->entry[0]) {
@@ -68,11 +70,24 @@ void machine_tlb_free(struct machine_tlb *t)
     free(t);
 }
 
+/* First of the ways that a page may be in. */
 static unsigned place(const struct machine_tlb *t, uint32_t key, uint64_t page)
 {
     uint64_t h = (page ^ (uint64_t)key << 40 ^ key) * 0xd1342543de82ef95ull;
 
-    return t->sets == 1 ? 0 : (unsigned)(h >> t->shift);
+    return t->shift == 64 ? 0 : (unsigned)(h >> t->shift) * t->ways;
+}
+
+/* Where it is, or -1. */
+static int find(const struct machine_tlb *t, unsigned size, uint32_t key, uint64_t page)
+{
+    unsigned first = place(t, key, page);
+
+    for (unsigned i = first; i < first + t->ways; i++) {
+        if (t->key[size][i] == key && t->entry[size][i].page == page)
+            return (int)i;
+    }
+    return -1;
 }
 
 static uint64_t page_of(uint64_t va, unsigned size)
@@ -126,13 +141,15 @@ bool machine_tlb_lookup(struct machine_tlb *t, const struct dmt_state *state, co
         for (unsigned global = 0; global < 2; global++) {
             uint32_t key = global ? own | KEY_GLOBAL : own;
             const struct entry *e;
-            unsigned i;
+            int i;
 
             if (!(global ? t->globals[size] : t->count[size]))
                 continue;
-            i = place(t, key, page);
+            i = find(t, size, key, page);
+            if (i < 0)
+                continue;
             e = &t->entry[size][i];
-            if (t->key[size][i] != key || e->page != page || !permits(e, state, k, q))
+            if (!permits(e, state, k, q))
                 continue;
             *r = (struct dmt_result){.status = DMT_STATUS_OK,
                                      .pa = e->pa | (q->va & mask),
@@ -182,10 +199,10 @@ static void drop_page_of(struct machine_tlb *t, uint32_t key, uint64_t vpn)
         /* INV has 45 bits of the VPN: canonical addresses are signed. */
         uint64_t page =
             (uint64_t)((int64_t)(vpn << 19) >> 19) >> (9 * size) & (UINT64_MAX >> (12 + 9 * size));
-        unsigned i = place(t, key, page);
+        int i = find(t, size, key, page);
 
-        if (t->key[size][i] == key && t->entry[size][i].page == page)
-            drop(t, size, i);
+        if (i >= 0)
+            drop(t, size, (unsigned)i);
     }
     for (unsigned size = 0; t->parts && size < SIZES - 1; size++) {
         for (unsigned i = 0; i < t->sets; i++) {
@@ -312,6 +329,23 @@ void machine_tlb_written(struct machine_tlb *t, bool was_full, const struct dmt_
 
 /* ------------------------------------------------------------ filling */
 
+/* Where the page goes: where it is, a free way, or each way in turn. */
+static unsigned make_room(struct machine_tlb *t, unsigned size, uint32_t key, uint64_t page)
+{
+    unsigned first = place(t, key, page);
+    int old = find(t, size, key, page);
+
+    if (old < 0) {
+        for (unsigned i = first; i < first + t->ways; i++) {
+            if (!t->key[size][i])
+                return i;
+        }
+        old = (int)(first + t->victim++ % t->ways);
+    }
+    drop(t, size, (unsigned)old);
+    return (unsigned)old;
+}
+
 void machine_tlb_walked(struct machine_tlb *t, const struct dmt_state *state, const struct dmt_request *q,
                         const struct dmt_result *r, const struct machine_leaf *leaf)
 {
@@ -345,9 +379,7 @@ void machine_tlb_walked(struct machine_tlb *t, const struct dmt_state *state, co
         return;
     key = key_of(state, k, pcid_now(&state->level[k]));
     key |= r->global ? KEY_GLOBAL : 0;
-    i = place(t, key, e.page);
-    if (t->key[size][i])
-        drop(t, size, i);
+    i = make_room(t, size, key, e.page);
     t->key[size][i] = key;
     t->entry[size][i] = e;
     t->count[size]++;
