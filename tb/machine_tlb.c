@@ -73,7 +73,7 @@ void machine_tlb_free(struct machine_tlb *t)
 /* First of the ways that a page may be in. */
 static unsigned place(const struct machine_tlb *t, uint32_t key, uint64_t page)
 {
-    uint64_t h = (page ^ (uint64_t)key << 40 ^ key) * 0xd1342543de82ef95ull;
+    uint64_t h = (page ^ (uint64_t)key << 40 ^ key) * 0x9e3779b97f4a7c15ull; /* neighbours spread */
 
     return t->shift == 64 ? 0 : (unsigned)(h >> t->shift) * t->ways;
 }
