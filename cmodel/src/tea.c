@@ -4,6 +4,7 @@
  * maps: 512 entries, so 2 MiB, 1 GiB, 512 GiB for 4K, 2M, 1G. */
 #include "dmt/tea.h"
 
+#include "cluster.h"
 #include "dmt/regs.h"
 #include <stdlib.h>
 #include <string.h>
@@ -19,24 +20,11 @@ static unsigned block_shift(unsigned s)
 
 /* ---------------------------------------------------------------- areas and clusters */
 
-struct cluster {
-    uint64_t first, end; /* 2 MiB blocks, end exclusive */
-    uint64_t used;       /* blocks that hold a part of an area */
-};
-
 static int by_vpn(const void *a, const void *b)
 {
     uint64_t x = ((const struct dmt_vma *)a)->vpn, y = ((const struct dmt_vma *)b)->vpn;
 
     return (x > y) - (x < y);
-}
-
-/* May the two neighbours become one TEA? */
-static bool joins(const struct cluster *a, const struct cluster *b, unsigned bubble_percent)
-{
-    uint64_t used = a->used + b->used, span = b->end - a->first;
-
-    return (span - used) * 100 <= span * bubble_percent;
 }
 
 /* Clusters of sorted areas; c has room for n. */
@@ -45,19 +33,7 @@ static size_t make_clusters(const struct dmt_vma *vma, size_t n, unsigned bubble
     size_t top = 0;
 
     for (size_t i = 0; i < n; i++) {
-        uint64_t first = vma[i].vpn >> 9, end = ((vma[i].vpn + vma[i].pages - 1) >> 9) + 1;
-        if (top > 0 && first < c[top - 1].end) { /* begins in a block that is already used */
-            if (end <= c[top - 1].end) {
-                continue;
-            }
-            first = c[top - 1].end;
-        }
-        c[top++] = (struct cluster){first, end, end - first};
-        while (top > 1 && joins(&c[top - 2], &c[top - 1], bubble_percent)) {
-            c[top - 2].used += c[top - 1].used;
-            c[top - 2].end = c[top - 1].end;
-            top--;
-        }
+        top = cluster_add(c, top, &vma[i], 0, bubble_percent);
     }
     return top;
 }

@@ -3,7 +3,10 @@
  * binary buddy allocator (Knuth, TAOCP 1, 2.5; as in Linux mm/page_alloc.c)
  * that can also hand out contiguous runs of any length and at any frame, as
  * alloc_contig_range does, with a dial for fragmentation. No memory content is
- * kept here. */
+ * kept here. Which blocks are free depends on which frames are free alone, not
+ * on the order of calls. Half a byte a frame at most, touched as it is used.
+ *
+ * n, a number of frames, is at least 1: for 0 the answer is false. */
 #ifndef DMT_BUDDY_H
 #define DMT_BUDDY_H
 
@@ -32,7 +35,8 @@ bool dmt_buddy_alloc_run(struct dmt_buddy *b, uint64_t n, uint64_t *pfn);
 bool dmt_buddy_alloc_at(struct dmt_buddy *b, uint64_t pfn, uint64_t n);
 
 /** Give frames back, in any portions, whatever they were allocated by. Every
- * one must be allocated: false (nothing is freed) when one is not, a double free. */
+ * one must be allocated: false (nothing is freed) when one is not, a double
+ * free, or does not exist, or is pinned by the dial. */
 bool dmt_buddy_release(struct dmt_buddy *b, uint64_t pfn, uint64_t n);
 
 /** Is the frame free? False outside the memory. */
@@ -51,16 +55,18 @@ uint64_t dmt_buddy_blocks(const struct dmt_buddy *b, unsigned order);
 double dmt_buddy_unusable(const struct dmt_buddy *b, unsigned order);
 
 /** The dial: pin single frames here and there until dmt_buddy_unusable(order)
- * is at least `target` (0 to 1), at most half of the free memory. A pure
- * function of the state and the seed. False when the target was not reached
- * (what was pinned stays pinned). */
+ * is at least `target` (0 to 1), at most half of the free memory. Which is a
+ * pure function of the frames that are free, and the seed. Pins are not
+ * allocations: none is injected a failure. False when the target was not
+ * reached (what was pinned stays pinned): for order 0, or when nothing is free. */
 bool dmt_buddy_fragment(struct dmt_buddy *b, unsigned order, double target, uint64_t seed);
 /** Frames pinned by the dial; release them all. */
 uint64_t dmt_buddy_pinned(const struct dmt_buddy *b);
 void dmt_buddy_unpin(struct dmt_buddy *b);
 
 /** Failure injection: after n more successful allocations, one allocation of
- * any kind fails (n = 0: the next one). UINT64_MAX: none. Afterwards injection is off. */
+ * any kind fails (n = 0: the next one, even if it would fail anyway) and
+ * changes nothing. UINT64_MAX: none. Afterwards injection is off. */
 void dmt_buddy_fail_after(struct dmt_buddy *b, uint64_t n);
 
 #endif
