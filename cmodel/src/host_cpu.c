@@ -251,10 +251,11 @@ void dmt_vm_level_csr(struct dmt_vm *vm, unsigned vcpu, unsigned level, unsigned
 {
     struct dmt_host *h = vm->host;
     unsigned above = level - h->p->level - 1;
-    struct vm_cpu *c = &vm->cpu[vcpu];
+    struct vm_cpu *c;
 
     if (vcpu >= vm->o.vcpus || above > 1 || level >= DMT_SETS_MAX || offset >= DMT_LEVEL_CR0 + 8u * VM_REGS)
         return;
+    c = &vm->cpu[vcpu];
     if (above == 1)
         vm_start_nesting(vm);
     remember(vm, c, above, offset, value);
@@ -416,12 +417,14 @@ void vm_write_shadow(struct dmt_vm *vm, unsigned vcpu)
 void dmt_vm_enter(struct dmt_vm *vm, unsigned vcpu)
 {
     struct dmt_host *h = vm->host;
-    struct vm_cpu *c = &vm->cpu[vcpu];
-    struct host_thread *t = &h->thread[vcpu];
-    uint64_t before = h->stats.csr_writes, ctl;
+    struct vm_cpu *c;
+    struct host_thread *t;
+    uint64_t before, ctl;
 
-    if (vcpu >= vm->o.vcpus || c->entered)
+    if (vcpu >= vm->o.vcpus || vm->cpu[vcpu].entered)
         return;
+    c = &vm->cpu[vcpu];
+    t = &h->thread[vcpu];
     if (t->vm && t->vm != vm)
         dmt_vm_exit(t->vm, vcpu);
     before = h->stats.csr_writes;

@@ -29,6 +29,7 @@ struct vm_level {
 };
 
 struct vm_cpu {
+    struct dmt_vm *vm;
     bool entered;
     bool nested;     /* runs the machine inside */
     bool stale;      /* a flush of the second stage was missed: S2ROOT without NOFLUSH at the next entry */
@@ -36,7 +37,9 @@ struct vm_cpu {
     struct vm_level above[2]; /* of levels k + 1 and k + 2 */
     struct dmt_space *shadow; /* NULL: none now */
     uint64_t shadow_root, shadow_ctl; /* S2ROOT and S2CTL that it was made from */
+    bool shadow_used;         /* something is in it */
     bool shadow_cold;         /* SHADOW_ROOT must be written before the thread may use it */
+    bool full;                /* there was no memory for a shadow table: FULL until the next launch */
 };
 
 /* A contiguous run of guest frames in the window: a gTEA (level 0), a piece of

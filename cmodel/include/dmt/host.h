@@ -129,8 +129,8 @@ void dmt_vm_exit(struct dmt_vm *vm, unsigned vcpu);
 bool dmt_vm_entered(const struct dmt_vm *vm, unsigned vcpu);
 
 /** A second-stage fault of the machine on a vCPU, or of the machine inside it
- * (stage 1 of NESTED), as the walker reported it: back the page, or tell that
- * it is the guest's own doing (false). Causes an exit and an entry. */
+ * (stage 1 of NESTED), as the walker reported it: back the page. False: it is the
+ * guest's own doing, or no frame is free. Causes an exit and an entry. */
 bool dmt_vm_fault(struct dmt_vm *vm, unsigned vcpu, const struct dmt_result *fault);
 
 /** The hypercall, as the guest makes it: arrays at guest addresses. answers:
