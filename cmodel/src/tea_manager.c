@@ -536,9 +536,11 @@ static bool extend(struct dmt_space *s, struct tea *t, const struct want *w)
     if (!s->p->tea_extend(s->p->user, &t->grant, more)) {
         return false;
     }
-    set_register(s, t, false);
-    t->state = DMT_TEA_BUILDING;
-    t->next = t->blocks;
+    if (t->state == DMT_TEA_LIVE) {
+        set_register(s, t, false);
+        t->state = DMT_TEA_BUILDING;
+        t->next = t->blocks;
+    }
     t->blocks += more;
     t->grant.frames = t->blocks;
     t->end = w->end;
@@ -792,7 +794,9 @@ static void plan(struct dmt_space *s)
     s->urgent = false;
     survey(&p);
     for (unsigned round = 0; round <= s->o.policy.halvings + 1 && !p.failed; round++) {
-        qsort(p.want, p.n, sizeof *p.want, by_rank);
+        if (p.n > 0) {
+            qsort(p.want, p.n, sizeof *p.want, by_rank);
+        }
         size_t kept = 0;
         for (size_t i = 0; i < p.n; i++) { /* what was asked for is there by its parts */
             if (!p.want[i].done) {
