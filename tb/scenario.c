@@ -362,8 +362,8 @@ static bool some_page(struct world *w, struct layer *l, int pid, const struct ar
 static void some_access(struct world *w, unsigned thread)
 {
     struct layer *l = w->on[thread];
-    int pid = l != NULL ? dmt_os_running(l->os, thread) : -1;
-    bool spec = pid < 0;
+    int pid;
+    bool spec;
     const struct area *area;
     uint64_t vpn;
     unsigned access = DMT_ACCESS_READ;
@@ -376,6 +376,8 @@ static void some_access(struct world *w, unsigned thread)
                     false);
         return;
     }
+    pid = dmt_os_running(l->os, thread);
+    spec = pid < 0;
     if (spec) { /* an idle thread keeps space and registers, and may speculate (K5) */
         pid = dmt_os_loaded(l->os, thread);
     }
@@ -1117,6 +1119,14 @@ static void operate(struct world *w, enum scenario_op op)
         if (l != NULL) {
             s = op_kernel(w, l, op);
             dmt_os_work(l->os);
+        }
+    }
+    for (unsigned i = 0; i < w->layers; i++) { /* the hypervisors' TEA managers */
+        if (w->layer[i].outer != NULL) {
+            dmt_space_work(dmt_vm_space(w->layer[i].outer));
+        }
+        if (w->layer[i].inner != NULL) {
+            dmt_space_work(dmt_vm_space(w->layer[i].inner));
         }
     }
     w->stats->of[op]++;
