@@ -1151,10 +1151,33 @@ static void check_events(struct world *w)
     }
 }
 
+/* Every thread runs a program that has areas, to begin with. */
+static void begin(struct world *w, struct layer *l)
+{
+    for (unsigned t = 0; t < w->s->threads; t++) {
+        if (t < w->s->processes) {
+            op_process(w, l, -1, OP_spawn);
+        }
+        int pid = some_process(w, l);
+        for (unsigned i = 0; i < 4 && pid >= 0; i++) {
+            l->program[pid].stale = true;
+            op_map(w, l, pid);
+        }
+        if (pid >= 0) {
+            dmt_os_switch(l->os, t, pid);
+        }
+    }
+}
+
 static void run(struct world *w)
 {
     const struct scenario_options *o = w->o;
 
+    for (unsigned i = 0; i < w->layers; i++) {
+        if (w->layer[i].os != NULL) {
+            begin(w, &w->layer[i]);
+        }
+    }
     for (uint64_t n = 0; n < o->operations && !w->failed && machine_ok(w->machine); n++) {
         if (o->stop != NULL && *o->stop) {
             break;
