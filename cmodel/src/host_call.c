@@ -173,7 +173,6 @@ static void give_up(struct dmt_vm *vm, const struct vm_run *run, uint64_t from, 
 {
     struct dmt_host *h = vm->host;
 
-    h->stats.released += n;
     if (h->p->level == 0 || run->id < 0) {
         dmt_buddy_release(h->p->buddy, run->pfn + from, n);
     } else {
@@ -206,6 +205,7 @@ static void trim(struct dmt_vm *vm, struct vm_run *run)
     if (named && keep == 0)
         vm->by_id[run->set][run->id] = NULL;
     unmap(vm, run, keep, n);
+    vm->host->stats.released += n;
     if (run->taken) { /* all of its frames go back together */
         run->frames = keep;
         return;
@@ -529,7 +529,8 @@ static int by_request(const void *a, const void *b)
 
 static void write_answers(struct call *c, uint64_t pa)
 {
-    qsort(c->answer, c->answers, sizeof *c->answer, by_request);
+    if (c->answers > 0)
+        qsort(c->answer, c->answers, sizeof *c->answer, by_request);
     for (size_t i = 0; i < c->answers; i++, pa += DMT_CALL_ANSWER_BYTES) {
         const struct answer *a = &c->answer[i];
 
@@ -705,6 +706,7 @@ static void move_run(struct taking *t, struct vm_run *run)
             *cell(vm, gfn) = (struct vm_cell){0};
             dmt_buddy_release(vm->free_window, gfn, 1);
             vm->held--;
+            vm->host->stats.released++;
             continue;
         }
         to = t->spare[t->used++];
@@ -751,6 +753,7 @@ void vm_free_runs(struct dmt_vm *vm)
     while (!LIST_EMPTY(&vm->runs)) {
         struct vm_run *run = LIST_FIRST(&vm->runs);
 
+        vm->host->stats.released += run->frames;
         give_up(vm, run, 0, run->frames);
         forget(run);
     }
