@@ -1080,9 +1080,7 @@ Test(space, what_was_written_into_a_freed_frame_is_nobodys)
     w.unmapped(w.user, 1, B + 5, 1);
     dmt_space_exchange(b->space, B + 5, DMT_SIZE_4K, 0);
     dmt_space_flush(b->space, B + 5, 1);
-    cr_assert(dmt_buddy_release(b->buddy, pfn, 1));
-    dmt_oracle_forget(o, dmt_oracle_now(o));
-    cr_assert(dmt_buddy_alloc_at(b->buddy, pfn, 1));
+    w.freed(w.user, pfn, 1);
     map(b, B + 6, DMT_SIZE_4K, pfn, RW);
     w.cleaned(w.user, 1, B + 6, 1, true);
     silent(check(b));

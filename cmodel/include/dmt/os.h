@@ -54,6 +54,8 @@ struct dmt_os_watch {
     void (*flushed)(void *user, int pid, unsigned thread, uint64_t vpn, uint64_t n);
     /** The kernel takes the page for clean or, with `dropped`, gives it up on the word of its D bit. */
     void (*cleaned)(void *user, int pid, uint64_t vpn, uint64_t n, bool dropped);
+    /** Frames go back to where they came from: what was written in them is of no interest any more. */
+    void (*freed)(void *user, uint64_t pfn, uint64_t n);
     /** The thread runs pid from here on (-1: nothing), its registers are loaded. */
     void (*switched)(void *user, unsigned thread, int pid);
 };
