@@ -81,7 +81,14 @@ struct world {
     uint32_t free_token;
     struct pending pending[PENDING];
     unsigned pending_n;
+    enum scenario_op op; /* that is or was last under way */
     bool failed;
+};
+
+static const char *const op_names[OPS] = {
+#define X(name, text) [OP_##name] = #name,
+    SCENARIO_OP_LIST(X)
+#undef X
 };
 
 static void fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -94,6 +101,7 @@ static void fail(struct world *w, const char *format, ...)
     }
     w->failed = true;
     w->stats->failed_at = w->stats->operations;
+    w->stats->failed_in = w->op < OPS ? op_names[w->op] : "start";
     va_start(args, format);
     vsnprintf(w->stats->failure, sizeof w->stats->failure, format, args);
     va_end(args);
@@ -1096,6 +1104,7 @@ static void operate(struct world *w, enum scenario_op op)
     enum dmt_os_status s = DMT_OS_BAD;
     struct layer *l = NULL;
 
+    w->op = op;
     switch (op) {
     case OP_move:
     case OP_balloon:
@@ -1326,6 +1335,7 @@ enum cosim_result scenario_run(const struct scenario_options *o, struct scenario
     w->o = o;
     w->s = o->scenario;
     w->stats = stats;
+    w->op = OPS;
     rng_seed(&w->rng, o->seed, 77);
     for (uint32_t i = 0; i < PENDING; i++) {
         w->token[i].next = i + 1 < PENDING ? i + 1 : UINT32_MAX;
