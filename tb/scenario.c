@@ -674,6 +674,11 @@ static enum dmt_os_status op_move(struct world *w, enum scenario_op op)
         if (!dmt_vm_backing(l->outer, gfn, &old)) {
             continue;
         }
+        /* A guest gives up frames that it does not use; its hypervisor moves any. */
+        struct dmt_buddy *ram = dmt_vm_platform(l->outer)->buddy;
+        if (op == OP_balloon && !dmt_buddy_alloc_at(ram, gfn, 1)) {
+            continue;
+        }
         known = kernel_frame(l, gfn, &pfn);
         if (known) {
             dmt_oracle_moved(l->oracle, pfn, old);
@@ -682,6 +687,10 @@ static enum dmt_os_status op_move(struct world *w, enum scenario_op op)
             dmt_vm_move(l->outer, gfn);
         } else {
             dmt_vm_balloon(l->outer, gfn);
+            dmt_buddy_release(ram, gfn, 1);
+            if (l->written != NULL) {
+                l->written[gfn >> 6] &= ~(UINT64_C(1) << (gfn & 63));
+            }
         }
         for (unsigned t = 0; known && t < w->s->threads; t++) {
             dmt_oracle_moved_flushed(l->oracle, pfn, t);
