@@ -17,6 +17,9 @@
 
 struct machine;
 
+/** Accesses of a thread that wait in line before machine_access() waits itself. */
+#define MACHINE_WINDOW 64
+
 /** An access that is done. */
 struct machine_answer {
     unsigned thread;

@@ -143,6 +143,7 @@ struct dmt_os_ticket {
     uint64_t va;
     unsigned access;
     uint64_t frame, table; /**< got; 0: none */
+    unsigned size;         /**< of the frame, DMT_SIZE_* */
     enum dmt_os_status status;
 };
 void dmt_os_fault_begin(struct dmt_os *os, int pid, uint64_t va, unsigned access, struct dmt_os_ticket *t);
