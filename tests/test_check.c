@@ -4,6 +4,7 @@
 #include "dmt/check.h"
 #include "dmt/regs.h"
 #include "dmt/table.h"
+#include "soft_world.h"
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -992,6 +993,150 @@ Test(space, I5_a_gTEA_without_a_machine)
         .base_vpn = 0x400000, .pages = 512, .kind = DMT_KIND_GTEA, .gtea = 77, .allow = 7, .valid = true};
     reports(check(b), "I5", "register 15 of thread 0", "ID 77");
     board_free(b);
+}
+
+/* ---------------------------------------------------------------- guests */
+
+struct inside {
+    struct world *world;
+    struct dmt_vm *vm[2];
+    struct guest *guest[2];
+};
+
+/* Two machines with a kernel each; the first is entered on thread 0. */
+static struct inside guests(void)
+{
+    struct inside in = {.world = world_new(0x10000, 4, 16)};
+    struct dmt_host_options options = world_options(in.world);
+    struct dmt_vm_options machine = {.format = DMT_SPACE_EPT,
+                                     .levels = 4,
+                                     .ad = true,
+                                     .frames = 4096,
+                                     .pv = true,
+                                     .quota = 512,
+                                     .vcpus = 2};
+
+    in.world->host = dmt_host_new(&options);
+    cr_assert_not_null(in.world->host);
+    for (unsigned i = 0; i < 2; i++) {
+        in.vm[i] = dmt_vm_new(in.world->host, &machine);
+        cr_assert_not_null(in.vm[i]);
+        in.guest[i] = guest_new(dmt_vm_platform(in.vm[i]), 0x7f0000000, 4 * 512);
+        guest_settle(in.guest[i]);
+        for (uint64_t k = 0; k < 4 * 512; k += 37) {
+            cr_assert(guest_map(in.guest[i], k));
+        }
+    }
+    dmt_vm_enter(in.vm[0], 0);
+    return in;
+}
+
+static void guests_free(struct inside in)
+{
+    dmt_vm_exit(in.vm[0], 0);
+    for (unsigned i = 0; i < 2; i++) {
+        guest_delete(in.guest[i]);
+        dmt_vm_delete(in.vm[i]);
+    }
+    world_free(in.world);
+}
+
+static const char *check_guest(const struct inside *in, unsigned i, const struct dmt_vm *vm)
+{
+    const struct dmt_tea *loaded[2] = {in->world->state[0].tea[1], NULL};
+
+    return dmt_check_space(in->guest[i]->s, NULL, -1, vm, i == 0 ? loaded : NULL, 2);
+}
+
+static struct dmt_tea *first_valid(struct dmt_tea *tea)
+{
+    while (!tea->valid) {
+        tea++;
+    }
+    return tea;
+}
+
+Test(guest, its_own_gTEAs_are_right)
+{
+    struct inside in = guests();
+    const struct dmt_tea *tea = first_valid(in.world->state[0].tea[1]);
+
+    cr_assert(tea->kind == DMT_KIND_GTEA && tea->resolution == DMT_RESOLUTION_OK);
+    silent(check_guest(&in, 0, in.vm[0]));
+    silent(check_guest(&in, 1, in.vm[1]));
+    silent(dmt_check_space(dmt_vm_space(in.vm[0]), NULL, -1, NULL, NULL, 0));
+    guests_free(in);
+}
+
+/* IDs are each machine's own: it is what they resolve to that differs. */
+Test(guest, I5_a_gTEA_of_another_machine)
+{
+    struct inside in = guests();
+    const struct dmt_tea *others[1] = {in.world->state[0].tea[1]};
+    struct dmt_tea *tea = first_valid(in.world->state[0].tea[1]), old = *tea;
+
+    reports(dmt_check_space(in.guest[1]->s, NULL, -1, in.vm[1], others, 1), "I5", "resolved");
+    tea->gtea = 99;
+    reports(check_guest(&in, 0, in.vm[0]), "I5", "ID 99");
+    *tea = old;
+    reports(check_guest(&in, 0, NULL), "I5", "vpn 0x7f0000000");
+    guests_free(in);
+}
+
+Test(guest, I5_resolved_to_what_is_not_the_machines)
+{
+    struct inside in = guests();
+    struct dmt_tea *tea = first_valid(in.world->state[0].tea[1]), old = *tea;
+
+    tea->gtea_base++;
+    reports(check_guest(&in, 0, in.vm[0]), "I5", "of thread 0", "resolved");
+    *tea = old;
+    tea->gtea_pages++;
+    reports(check_guest(&in, 0, in.vm[0]), "I5", "resolved");
+    *tea = old;
+    tea->resolution = DMT_RESOLUTION_REVOKED; /* reaches nothing */
+    tea->gtea_base = tea->gtea_pages = 0;
+    silent(check_guest(&in, 0, in.vm[0]));
+    *tea = old;
+    tea->base_pfn += 1000;
+    reports(check_guest(&in, 0, in.vm[0]), "I5", "inside gTEA");
+    *tea = old;
+    silent(check_guest(&in, 0, in.vm[0]));
+    guests_free(in);
+}
+
+Test(guest, I4_frames_of_a_gTEA_in_the_host)
+{
+    struct inside in = guests();
+    const struct dmt_tea *tea = first_valid(in.world->state[0].tea[1]);
+    uint64_t pfn = tea->gtea_base + tea->base_pfn + 1;
+
+    cr_assert(dmt_buddy_release(in.world->buddy, pfn, 1));
+    reports(check_guest(&in, 0, in.vm[0]), "I4", "hypervisor's frame", "vpn 0x7f0000200");
+    cr_assert(dmt_buddy_alloc_at(in.world->buddy, pfn, 1));
+    guests_free(in);
+}
+
+Test(guest, I4_frames_of_a_gTEA_that_no_TEA_has)
+{
+    struct inside in = guests();
+    uint64_t pfn, frames;
+    unsigned spare = first_valid(in.world->state[0].tea[1])->gtea;
+    struct dmt_tea *tea = &in.world->state[0].tea[1][15];
+
+    cr_assert(dmt_vm_gtea(in.vm[0], spare, &pfn, &frames));
+    *tea = (struct dmt_tea){.base_vpn = 0x400000,
+                            .pages = 512,
+                            .base_pfn = frames - 1,
+                            .kind = DMT_KIND_GTEA,
+                            .gtea = (uint16_t)spare,
+                            .valid = true};
+    for (size_t i = 0; i < dmt_space_teas(in.guest[0]->s); i++) {
+        struct dmt_tea_view v = dmt_space_tea(in.guest[0]->s, i);
+        cr_assert(v.state == DMT_TEA_ABSENT || v.grant.inside + v.grant.frames <= frames);
+    }
+    reports(check_guest(&in, 0, in.vm[0]), "register 15 of thread 0", "vpn 0x400");
+    guests_free(in);
 }
 
 /* ---------------------------------------------------------------- the table against the record */
