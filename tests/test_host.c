@@ -212,6 +212,7 @@ static const struct {
     {"EPT", DMT_SPACE_EPT, 4, true, false, true, 32},   {"EPT without A/D", DMT_SPACE_EPT, 4, false, false, true, 0},
     {"EPT, 5 levels", DMT_SPACE_EPT, 5, true, true, true, 32}, {"EPT, 2M", DMT_SPACE_EPT, 4, true, true, true, 0},
     {"NPT", DMT_SPACE_NPT, 4, false, false, true, 32},  {"NPT, 5 levels, 2M", DMT_SPACE_NPT, 5, false, true, true, 32},
+    {"EPT without A/D, 2M", DMT_SPACE_EPT, 4, false, true, true, 32},
     {"EPT, no pvDMT", DMT_SPACE_EPT, 4, true, false, false, 32},
     {"NPT, no pvDMT, 2M", DMT_SPACE_NPT, 4, false, true, false, 32},
 };
@@ -980,6 +981,7 @@ struct protocol {
     struct dmt_vm *vm;
     uint64_t gfn, pfn;
     unsigned flushed; /* threads, one bit each */
+    unsigned flushes;
     bool entry_first, kept;
 };
 
@@ -992,6 +994,7 @@ static void probe_protocol(void *user, const struct world_csr *c)
         return;
     must(c->value >> 60 == DMT_INV_S2_CONTEXT && (c->value >> 45 & 0xff) == p->w->state[c->thread].s2[0].tag);
     p->flushed |= 1u << c->thread;
+    p->flushes++;
     p->entry_first &= dmt_space_leaf(dmt_vm_space(p->vm), p->gfn, &size) == 0;
     p->kept &= !dmt_buddy_is_free(p->w->buddy, p->pfn);
 }
@@ -1017,17 +1020,21 @@ static void moving(bool huge, bool balloon, unsigned entered)
     }
     for (unsigned i = 0; i < 3; i++) {
         /* A page, a page of the same block, and a table of the guest's. */
+        uint8_t was[4096];
         uint64_t to, gfn = i < 2 ? g->frame[10 + i] : dmt_space_root(g->s);
 
         p.vm = vm;
         p.gfn = gfn;
         p.pfn = host_frame(vm, NULL, gfn);
-        p.flushed = 0;
+        p.flushed = p.flushes = 0;
+        memcpy(was, dmt_mem_add(w->mem, p.pfn), sizeof was);
         w->probe = probe_protocol;
         w->probe_user = &p;
         cr_assert(balloon ? dmt_vm_balloon(vm, gfn) : dmt_vm_move(vm, gfn));
         w->probe = NULL;
         cr_assert_eq(p.flushed, entered, "every thread in the guest");
+        cr_assert_eq(p.flushes, (unsigned)__builtin_popcount(entered) * (huge && i == 0 ? 2 : 1),
+                     "and once more when the 2M page is split");
         cr_assert(p.entry_first);
         cr_assert(p.kept);
         cr_assert(dmt_buddy_is_free(w->buddy, p.pfn) || huge);
@@ -1037,6 +1044,7 @@ static void moving(bool huge, bool balloon, unsigned entered)
                 break;
         } else {
             cr_assert_neq(host_frame(vm, NULL, gfn), p.pfn);
+            cr_assert_arr_eq(dmt_mem_frame(w->mem, host_frame(vm, NULL, gfn)), was, sizeof was);
         }
         for (unsigned t = 0; t < WORLD_THREADS; t++) { /* who was outside flushes as it comes back, once */
             unsigned at = w->logged;
@@ -1337,6 +1345,19 @@ Test(entry, a_tag_that_was_anothers_is_flushed)
 
 /* ------------------------------------------------------------ dirty tracking (H7) */
 
+/* The kernel maps a frame that it has never touched, and it is written. */
+static void fresh_page(struct world *w, struct dmt_vm *vm, struct guest *g, uint64_t gfn)
+{
+    struct dmt_result r;
+    uint64_t old = dmt_space_exchange(g->s, VPN, DMT_SIZE_4K, gfn << 12 | 7);
+
+    dmt_space_flush(g->s, VPN, 1);
+    must(run(w, vm, NULL, 0, VPN << 12, DMT_ACCESS_WRITE, &r));
+    must(r.addr >> 12 == gfn);
+    dmt_space_exchange(g->s, VPN, DMT_SIZE_4K, old);
+    dmt_space_flush(g->s, VPN, 1);
+}
+
 Test(dirty, every_write_is_told_once)
 {
     for (unsigned k = 0; k < sizeof stages / sizeof *stages; k++) {
@@ -1374,6 +1395,12 @@ Test(dirty, every_write_is_told_once)
             }
             p->store(p->user, (RAM - 3) << 12, round); /* by the kernel's own code */
             written[RAM - 3] = true;
+            for (unsigned i = 0; i < 2; i++) { /* touched for the first time, then written by a walk elsewhere in it */
+                uint64_t gfn = RAM - 512 * (2 + round) + i;
+
+                fresh_page(w, vm, g, gfn);
+                written[gfn] = true;
+            }
             if (round == 2) {
                 uint64_t moved = g->frame[1];
 
@@ -1582,6 +1609,28 @@ Test(nested, dirty_at_both_levels)
         free(map1);
         nest_free(&n);
     }
+}
+
+/* L2's writes by the shadow table set no D bit of L0's: tracking that starts finds nothing to clear, but the
+ * shadow table must not let them go on unseen. */
+Test(nested, tracking_starts_when_no_d_bit_is_set)
+{
+    struct nest n = nest_new(true, true, DMT_SPACE_EPT, true);
+    uint64_t *map = calloc(2048, sizeof *map), f;
+
+    dmt_vm_enter(n.l2, 0);
+    for (unsigned round = 0; round < 3; round++) {
+        expect_page(n.w, n.l1, n.l2, n.g, 0, 9, DMT_ACCESS_WRITE);
+        f = 0;
+        cr_assert(dmt_vm_backing(n.l2, n.g->frame[9], &f));
+        dmt_vm_track(n.l1, true);
+        expect_page(n.w, n.l1, n.l2, n.g, 0, 9, DMT_ACCESS_WRITE);
+        dmt_vm_dirty(n.l1, map, 2048);
+        cr_assert(map[f / 64] >> f % 64 & 1);
+        dmt_vm_track(n.l1, false);
+    }
+    free(map);
+    nest_free(&n);
 }
 
 /* They would share set 2's table, and its IDs. */
