@@ -237,6 +237,71 @@ static void write_host(struct world *w, unsigned thread, unsigned offset, uint64
     }
 }
 
+/* ------------------------------------------------------------ TLB */
+
+enum drop { DROP_NOTHING, DROP_ALL, DROP_TAG0, DROP_TAG1 };
+
+/* What a write drops. No PCIDs are used here, so that CR3 drops all of the levels' entries. */
+static enum drop drops(unsigned window, unsigned offset, uint64_t value)
+{
+    uint64_t kind = value >> DMT_LEVEL_INV_KIND_LSB;
+    enum drop tag = window == 0 ? DROP_TAG0 : DROP_TAG1;
+
+    if (window == WORLD_HOST)
+        return offset == DMT_HOST_CTL || offset == DMT_HOST_SHADOW_CTL || offset == DMT_HOST_SHADOW_ROOT ? DROP_ALL
+                                                                                                      : DROP_NOTHING;
+    switch (offset) {
+    case DMT_LEVEL_CR0:
+    case DMT_LEVEL_CR3:
+    case DMT_LEVEL_CR4:
+    case DMT_LEVEL_EFER:
+    case DMT_LEVEL_S2CTL:
+        return DROP_ALL;
+    case DMT_LEVEL_INV:
+        return kind == DMT_INV_S2_CONTEXT ? tag : DROP_ALL;
+    case DMT_LEVEL_S2ROOT:
+        return value & DMT_LEVEL_S2ROOT_NOFLUSH_MASK ? DROP_NOTHING : tag;
+    default:
+        return DROP_NOTHING;
+    }
+}
+
+static void drop(struct world *w, unsigned thread, unsigned window, unsigned offset, uint64_t value)
+{
+    enum drop what = drops(window, offset, value);
+    uint8_t tag = (uint8_t)(offset == DMT_LEVEL_INV ? value >> DMT_LEVEL_INV_PCID_LSB : value);
+
+    for (unsigned i = 0; what != DROP_NOTHING && i < WORLD_TLB; i++) {
+        struct world_tlb *e = &w->tlb[thread][i];
+
+        if (what == DROP_ALL || (what == DROP_TAG0 && e->tag[0] == tag) || (what == DROP_TAG1 && e->tag[1] == tag))
+            e->valid = false;
+    }
+}
+
+static bool tlb_allows(const struct dmt_result *r, unsigned access)
+{
+    return access == DMT_ACCESS_WRITE ? (r->rights & 1) && r->dirty
+                                      : access == DMT_ACCESS_READ || (r->rights & 4) != 0;
+}
+
+void world_access(struct world *w, unsigned thread, uint64_t va, unsigned access, struct dmt_result *r)
+{
+    const struct dmt_state *s = &w->state[thread];
+    struct world_tlb *e = &w->tlb[thread][(va >> 12) % WORLD_TLB];
+
+    if (e->valid && e->vpn == va >> 12 && e->mode == s->mode && e->tag[0] == s->s2[0].tag &&
+        (s->mode != DMT_MODE_NESTED || e->tag[1] == s->s2[1].tag) && tlb_allows(&e->r, access)) {
+        *r = e->r;
+        r->pa = (e->r.pa & ~UINT64_C(0xfff)) | (va & 0xfff);
+        w->tlb_hits++;
+        return;
+    }
+    world_translate(w, thread, va, access, r);
+    if (r->status == DMT_STATUS_OK)
+        *e = (struct world_tlb){true, va >> 12, s->mode, {s->s2[0].tag, s->s2[1].tag}, *r};
+}
+
 static void write_csr(struct world *w, unsigned thread, unsigned window, unsigned offset, uint64_t value)
 {
     struct world_csr c = {thread, window, offset, value};
@@ -249,6 +314,7 @@ static void write_csr(struct world *w, unsigned thread, unsigned window, unsigne
         write_host(w, thread, offset, value);
     else
         write_level(w, thread, window, offset, value);
+    drop(w, thread, window, offset, value);
 }
 
 static void own_csr(void *user, unsigned thread, unsigned offset, uint64_t value)

@@ -21,6 +21,15 @@ struct world_csr {
     uint64_t value;
 };
 
+/** What a TLB keeps of one page, with the tags it was made under. */
+struct world_tlb {
+    bool valid;
+    uint64_t vpn;
+    uint8_t mode, tag[2];
+    struct dmt_result r;
+};
+#define WORLD_TLB 4096u
+
 struct world {
     struct dmt_mem *mem;
     struct dmt_buddy *buddy;
@@ -37,14 +46,17 @@ struct world {
     /** Called before a CSR write takes effect; may be NULL. */
     void (*probe)(void *user, const struct world_csr *csr);
     void *probe_user;
-    uint64_t scribble; /* if not 0, TEA frames and freed tables hold this when taken from the buddy */
+    struct world_tlb tlb[WORLD_THREADS][WORLD_TLB];
+    uint64_t tlb_hits;
 };
 
 struct world *world_new(uint64_t frames, unsigned images, unsigned registers);
 /** Host options on it, with the paper's TEA policy at once. */
 struct dmt_host_options world_options(struct world *w);
 void world_free(struct world *w);
-/** One translation, with A/D updates done. */
+/** An access: by the TLB, which keeps what CSR writes do not drop (specification 10), or a walk. */
+void world_access(struct world *w, unsigned thread, uint64_t va, unsigned access, struct dmt_result *r);
+/** A walk, with A/D updates done. */
 void world_translate(struct world *w, unsigned thread, uint64_t va, unsigned access, struct dmt_result *r);
 /** CSR writes since `from` that match; WORLD_ANY matches all. */
 #define WORLD_ANY UINT32_MAX

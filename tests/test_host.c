@@ -52,7 +52,7 @@ static bool run(struct world *w, struct dmt_vm *vm, struct dmt_vm *inner, unsign
                 unsigned access, struct dmt_result *r)
 {
     for (unsigned i = 0; i < 200; i++) {
-        world_translate(w, thread, va, access, r);
+        world_access(w, thread, va, access, r);
         if (r->status != DMT_STATUS_EPT_VIOLATION && r->status != DMT_STATUS_NPT_FAULT)
             return r->status == DMT_STATUS_OK;
         if (!dmt_vm_fault(vm, thread, r) &&
@@ -212,6 +212,7 @@ static const struct {
     {"EPT", DMT_SPACE_EPT, 4, true, false, true, 32},   {"EPT without A/D", DMT_SPACE_EPT, 4, false, false, true, 0},
     {"EPT, 5 levels", DMT_SPACE_EPT, 5, true, true, true, 32}, {"EPT, 2M", DMT_SPACE_EPT, 4, true, true, true, 0},
     {"NPT", DMT_SPACE_NPT, 4, false, false, true, 32},  {"NPT, 5 levels, 2M", DMT_SPACE_NPT, 5, false, true, true, 32},
+    {"EPT without A/D, 2M", DMT_SPACE_EPT, 4, false, true, true, 32},
     {"EPT, no pvDMT", DMT_SPACE_EPT, 4, true, false, false, 32},
     {"NPT, no pvDMT, 2M", DMT_SPACE_NPT, 4, false, true, false, 32},
 };
@@ -251,6 +252,13 @@ Test(stage, every_page_is_where_the_record_says)
         must(!dmt_vm_fault(vm, 0, &r));
         r.addr = UINT64_C(1) << 50;
         must(!dmt_vm_fault(vm, 0, &r));
+        r = (struct dmt_result){.status = DMT_STATUS_EPT_VIOLATION, .addr = RAM << 12, .error = 4};
+        must(!dmt_vm_fault(vm, 0, &r));
+        r.error = 2;
+        must(dmt_vm_fault(vm, 0, &r), "changed meanwhile: to be tried again");
+        r = (struct dmt_result){.status = DMT_STATUS_GTEA, .addr = 0};
+        must(!dmt_vm_fault(vm, 0, &r));
+        must(!dmt_vm_fault(vm, WORLD_THREADS, &r));
         guest_delete(g);
         world_free(w);
     }
@@ -710,6 +718,105 @@ Test(call, free_revokes_registers_before_frames_are_free)
     world_free(w);
 }
 
+/* At each command the table is as it will be, and at each flush the frames are unmapped but not free. */
+struct taking_back {
+    struct world *w;
+    struct dmt_vm *vm;
+    uint64_t gfn, pfn, frames;
+    unsigned commands, flushes;
+    bool keep; /* of frames, one stays */
+};
+
+static void probe_taking_back(void *user, const struct world_csr *c)
+{
+    struct taking_back *t = user;
+    uint64_t word[2] = {0, 0};
+    unsigned size;
+
+    dmt_mem_read(t->w->mem, t->w->state[0].gtea[1].table, &word[0]);
+    dmt_mem_read(t->w->mem, t->w->state[0].gtea[1].table + 8, &word[1]);
+    if (c->window == WORLD_HOST && c->offset == DMT_HOST_GTEA_CMD) {
+        t->commands++;
+        must(t->keep ? (word[0] & 1) && word[1] == 1 : !(word[0] & 1), "entry first");
+        must(dmt_space_leaf(dmt_vm_space(t->vm), t->gfn + 1, &size) != 0, "registers before the second stage");
+    }
+    if (c->window != 0 || c->offset != DMT_LEVEL_INV)
+        return;
+    t->flushes++;
+    for (uint64_t i = t->keep; i < t->frames; i++) {
+        must(dmt_space_leaf(dmt_vm_space(t->vm), t->gfn + i, &size) == 0, "unmapped before the flush");
+        must(!dmt_buddy_is_free(t->w->buddy, t->pfn + i), "flushed before it is free");
+    }
+}
+
+Test(call, frames_are_taken_back_in_order)
+{
+    for (unsigned kind = 0; kind < 3; kind++) { /* FREE of all, of all but one, revocation */
+        struct world *w = world_with(32, 0, false);
+        struct dmt_vm *vm = machine(w);
+        struct made m = call1(vm, DMT_CALL_ALLOC, 9, 0);
+        struct taking_back t = {.w = w, .vm = vm, .gfn = m.g[0].pfn, .frames = 9, .keep = kind == 1};
+        const struct dmt_platform *p = dmt_vm_platform(vm);
+
+        cr_assert_eq(m.g[0].id, 0);
+        dmt_vm_enter(vm, 0);
+        dmt_vm_enter(vm, 1);
+        t.pfn = host_frame(vm, NULL, t.gfn);
+        p->store(p->user, (t.gfn << 12) + 0x18, 77);
+        w->probe = probe_taking_back;
+        w->probe_user = &t;
+        if (kind == 2)
+            cr_assert(dmt_vm_revoke(vm, 0));
+        else
+            cr_assert_eq(call1(vm, DMT_CALL_FREE, 9 - t.keep, t.gfn + t.keep).status, DMT_CALL_OK);
+        w->probe = NULL;
+        cr_assert_eq(t.commands, 2, "on both threads");
+        cr_assert_eq(t.flushes, kind == 2 ? 2 : 1, "the calling vCPU makes up for it at its entry");
+        for (uint64_t i = t.keep; i < 9; i++)
+            cr_assert(dmt_buddy_is_free(w->buddy, t.pfn + i));
+        cr_assert_eq(p->load(p->user, (t.gfn << 12) + 0x18), kind == 0 ? 0 : 77);
+        world_free(w);
+    }
+}
+
+/* The guest cannot lose an answer: their memory is there before anything is done. */
+Test(call, answers_that_cannot_be_backed)
+{
+    struct world *w = world_with(32, 0, false);
+    struct dmt_vm *vm = machine(w);
+    uint64_t answers, available;
+
+    call1(vm, DMT_CALL_ALLOC, 1, 0);
+    dmt_buddy_fail_after(w->buddy, 0);
+    available = dmt_buddy_available(w->buddy);
+    cr_assert_eq(dmt_vm_call(vm, 0, REQUESTS, 1, UINT64_C(900) << 12, 4, &answers), DMT_CALL_NO_MEMORY);
+    cr_assert_eq(dmt_buddy_available(w->buddy), available);
+    cr_assert_eq(dmt_host_stats(w->host)->granted, 1);
+    cr_assert_eq(dmt_vm_call(vm, 0, REQUESTS, 1, UINT64_C(900) << 12, 4, &answers), DMT_CALL_OK);
+    world_free(w);
+}
+
+/* When nothing can be given, the frees of the same array are not done either. */
+Test(call, nothing_given_nothing_done)
+{
+    struct world *w = world_with(32, 0, false);
+    struct dmt_vm *vm = machine(w);
+    struct made m = call1(vm, DMT_CALL_ALLOC, 8, 0);
+    struct dmt_call_request rq[2] = {{DMT_CALL_FREE, 8, m.g[0].pfn}, {DMT_CALL_ALLOC, 64, 0}};
+    uint64_t n = 0, pfn, frames;
+
+    for (uint64_t i = 0; i < FRAMES; i++)
+        n += i % 2 && dmt_buddy_alloc_at(w->buddy, i, 1);
+    cr_assert_gt(n, 1000);
+    cr_assert_eq(call(vm, rq, 2, 64).status, DMT_CALL_NO_MEMORY);
+    cr_assert(dmt_vm_gtea(vm, m.g[0].id, &pfn, &frames));
+    cr_assert_eq(frames, 8);
+    rq[1].pages = 1;
+    cr_assert_eq(call(vm, rq, 2, 64).status, DMT_CALL_OK);
+    cr_assert_eq(dmt_host_stats(w->host)->released, 8);
+    world_free(w);
+}
+
 /* ------------------------------------------------------------ isolation under random calls */
 
 static uint64_t rng_state = 1;
@@ -845,9 +952,7 @@ Test(revoke, guest_goes_on_in_ordinary_frames)
         cr_assert(answering || told == 1);
         cr_assert_null(check_isolation(w, &vm, 1));
         expect_table(w, vm, 0);
-        for (uint64_t i = 0; i < frames; i++)
-            cr_assert(dmt_buddy_is_free(w->buddy, old + i) || i < frames); /* some may be in use again */
-        cr_assert_geq(dmt_buddy_available(w->buddy), before);
+        cr_assert(!answering || dmt_buddy_available(w->buddy) >= before, "what is not in use is free");
         if (!answering) { /* registers are dead: every access through them is an event */
             cr_assert_not(run(w, vm, NULL, 1, VPN << 12, DMT_ACCESS_READ, &r));
             cr_assert_eq(r.status, DMT_STATUS_GTEA);
@@ -863,7 +968,7 @@ Test(revoke, guest_goes_on_in_ordinary_frames)
             cr_assert_eq(r.path[1], DMT_PATH_TEA);
         }
         guest_delete(g);
-        cr_assert_eq(dmt_host_stats(w->host)->granted, dmt_host_stats(w->host)->released - 0 * old);
+        cr_assert_eq(dmt_host_stats(w->host)->granted, dmt_host_stats(w->host)->released);
         world_free(w);
     }
 }
@@ -876,6 +981,7 @@ struct protocol {
     struct dmt_vm *vm;
     uint64_t gfn, pfn;
     unsigned flushed; /* threads, one bit each */
+    unsigned flushes;
     bool entry_first, kept;
 };
 
@@ -888,6 +994,7 @@ static void probe_protocol(void *user, const struct world_csr *c)
         return;
     must(c->value >> 60 == DMT_INV_S2_CONTEXT && (c->value >> 45 & 0xff) == p->w->state[c->thread].s2[0].tag);
     p->flushed |= 1u << c->thread;
+    p->flushes++;
     p->entry_first &= dmt_space_leaf(dmt_vm_space(p->vm), p->gfn, &size) == 0;
     p->kept &= !dmt_buddy_is_free(p->w->buddy, p->pfn);
 }
@@ -913,18 +1020,21 @@ static void moving(bool huge, bool balloon, unsigned entered)
     }
     for (unsigned i = 0; i < 3; i++) {
         /* A page, a page of the same block, and a table of the guest's. */
+        uint8_t was[4096];
         uint64_t to, gfn = i < 2 ? g->frame[10 + i] : dmt_space_root(g->s);
-        unsigned from = w->logged;
 
         p.vm = vm;
         p.gfn = gfn;
         p.pfn = host_frame(vm, NULL, gfn);
-        p.flushed = 0;
+        p.flushed = p.flushes = 0;
+        memcpy(was, dmt_mem_add(w->mem, p.pfn), sizeof was);
         w->probe = probe_protocol;
         w->probe_user = &p;
         cr_assert(balloon ? dmt_vm_balloon(vm, gfn) : dmt_vm_move(vm, gfn));
         w->probe = NULL;
         cr_assert_eq(p.flushed, entered, "every thread in the guest");
+        cr_assert_eq(p.flushes, (unsigned)__builtin_popcount(entered) * (huge && i == 0 ? 2 : 1),
+                     "and once more when the 2M page is split");
         cr_assert(p.entry_first);
         cr_assert(p.kept);
         cr_assert(dmt_buddy_is_free(w->buddy, p.pfn) || huge);
@@ -934,6 +1044,7 @@ static void moving(bool huge, bool balloon, unsigned entered)
                 break;
         } else {
             cr_assert_neq(host_frame(vm, NULL, gfn), p.pfn);
+            cr_assert_arr_eq(dmt_mem_frame(w->mem, host_frame(vm, NULL, gfn)), was, sizeof was);
         }
         for (unsigned t = 0; t < WORLD_THREADS; t++) { /* who was outside flushes as it comes back, once */
             unsigned at = w->logged;
@@ -952,10 +1063,8 @@ static void moving(bool huge, bool balloon, unsigned entered)
                           w->log[k].value & DMT_LEVEL_S2ROOT_NOFLUSH_MASK);
             dmt_vm_exit(vm, t);
         }
-        (void)from;
     }
-    if (!balloon || true)
-        dmt_vm_enter(vm, 0);
+    dmt_vm_enter(vm, 0);
     if (balloon) { /* the root is lost with its frame: only pages are looked at */
         struct dmt_result r;
 
@@ -1139,7 +1248,115 @@ Test(entry, writes_while_outside_are_made_up_for)
     world_free(w);
 }
 
+/* hTEAs are never valid in another mode than the guest's, nor the host's own registers in that. */
+static void probe_mode(void *user, const struct world_csr *c)
+{
+    struct world *w = user;
+
+    if (c->window != WORLD_HOST || c->offset != DMT_HOST_CTL)
+        return;
+    for (unsigned i = 0; i < 16; i++)
+        must(!w->state[c->thread].tea[0][i].valid, "set 0 is not empty when the mode changes");
+}
+
+Test(entry, set_0_is_empty_whenever_the_mode_changes)
+{
+    static const unsigned images[] = {32, 0, 2};
+
+    for (unsigned k = 0; k < 3; k++) {
+        struct world *w = world_with(images[k], 0, false);
+        struct dmt_vm *vm[2] = {machine(w), machine(w)};
+        struct guest *g = kernel(vm[0], 700);
+
+        dmt_space_settle(dmt_vm_space(vm[0]));
+        dmt_space_settle(dmt_vm_space(vm[1]));
+        for (unsigned i = 0; i < 3; i++) /* a kernel's own */
+            w->p.csr(w, 0, DMT_LEVEL_TEA_WORD0(5) + 8 * (2 - i), (uint64_t[]){1, 0x77000, 512}[2 - i]);
+        cr_assert(w->state[0].tea[0][5].valid);
+        w->probe = probe_mode;
+        w->probe_user = w;
+        for (unsigned i = 0; i < 4; i++) {
+            dmt_vm_enter(vm[i % 2], 0);
+            cr_assert(w->state[0].tea[0][0].valid);
+            if (i % 2 == 0)
+                expect_page(w, vm[0], NULL, g, 0, 3, DMT_ACCESS_WRITE);
+        }
+        w->probe = NULL;
+        guest_delete(g);
+        world_free(w);
+    }
+}
+
+Test(entry, registers_change_under_a_running_guest)
+{
+    static const unsigned images[] = {32, 0};
+
+    for (unsigned k = 0; k < 2; k++) {
+        struct world *w = world_with(images[k], 0, false);
+        struct dmt_vm *vm = machine(w);
+        struct guest *g = kernel(vm, 700);
+
+        dmt_vm_enter(vm, 0);
+        dmt_vm_enter(vm, 1);
+        for (uint64_t i = 0; i < 600; i++)
+            expect_page(w, vm, NULL, g, 0, i, DMT_ACCESS_WRITE);
+        dmt_space_settle(dmt_vm_space(vm));
+        for (unsigned round = 0; round < 2; round++) {
+            for (unsigned t = 0; t < WORLD_THREADS; t++) {
+                for (unsigned i = 0; i < 16; i++) {
+                    const struct dmt_tea *have = &w->state[t].tea[0][i],
+                                         *want = &dmt_space_registers(dmt_vm_space(vm))[i];
+
+                    cr_assert_eq(have->valid, want->valid);
+                    cr_assert(!want->valid || (have->base_vpn == want->base_vpn && have->pages == want->pages &&
+                                               have->base_pfn == want->base_pfn));
+                }
+                cr_assert(w->state[t].tea[0][0].valid);
+                dmt_vm_exit(vm, t);
+                dmt_vm_enter(vm, t); /* as loaded from the image */
+            }
+        }
+        guest_delete(g);
+        world_free(w);
+    }
+}
+
+Test(entry, a_tag_that_was_anothers_is_flushed)
+{
+    struct world *w = world_with(32, 0, false);
+    struct dmt_vm *vm = machine(w);
+    unsigned at;
+
+    dmt_vm_enter(vm, 0);
+    dmt_vm_delete(vm);
+    cr_assert_eq(w->state[0].mode, DMT_MODE_NATIVE);
+    vm = machine(w);
+    for (unsigned round = 0; round < 2; round++) {
+        at = w->logged;
+        dmt_vm_enter(vm, 0);
+        while (w->log[at].window != 0 || w->log[at].offset != DMT_LEVEL_S2ROOT)
+            at++;
+        cr_assert_eq(w->log[at].value & 0xff, 1);
+        cr_assert_eq(w->log[at].value >> 63, round);
+        dmt_vm_exit(vm, 0);
+    }
+    world_free(w);
+}
+
 /* ------------------------------------------------------------ dirty tracking (H7) */
+
+/* The kernel maps a frame that it has never touched, and it is written. */
+static void fresh_page(struct world *w, struct dmt_vm *vm, struct guest *g, uint64_t gfn)
+{
+    struct dmt_result r;
+    uint64_t old = dmt_space_exchange(g->s, VPN, DMT_SIZE_4K, gfn << 12 | 7);
+
+    dmt_space_flush(g->s, VPN, 1);
+    must(run(w, vm, NULL, 0, VPN << 12, DMT_ACCESS_WRITE, &r));
+    must(r.addr >> 12 == gfn);
+    dmt_space_exchange(g->s, VPN, DMT_SIZE_4K, old);
+    dmt_space_flush(g->s, VPN, 1);
+}
 
 Test(dirty, every_write_is_told_once)
 {
@@ -1178,6 +1395,12 @@ Test(dirty, every_write_is_told_once)
             }
             p->store(p->user, (RAM - 3) << 12, round); /* by the kernel's own code */
             written[RAM - 3] = true;
+            for (unsigned i = 0; i < 2; i++) { /* touched for the first time, then written by a walk elsewhere in it */
+                uint64_t gfn = RAM - 512 * (2 + round) + i;
+
+                fresh_page(w, vm, g, gfn);
+                written[gfn] = true;
+            }
             if (round == 2) {
                 uint64_t moved = g->frame[1];
 
@@ -1219,16 +1442,15 @@ struct nest {
     struct guest *g;
 };
 
-/* A machine in a machine, with a kernel in it. L2's kernel may be NULL: out of memory somewhere. */
-static struct nest nest_new(bool shadow, bool pv, enum dmt_space_format inner, bool ad, unsigned defects)
+/* A machine in a machine, with a kernel in it. pv, inner, ad: of the inner one. */
+static struct nest nest_new(bool shadow, bool pv, enum dmt_space_format inner, bool ad)
 {
-    struct nest n = {.w = world_with(32, defects, shadow)};
+    struct nest n = {.w = world_with(32, 0, shadow)};
     struct dmt_vm_options o = vm_options();
     struct dmt_host_options h = world_options(n.w);
 
     o.frames = 16384;
     o.quota = 4096;
-    o.pv = pv;
     n.l1 = dmt_vm_new(n.w->host, &o);
     must(n.l1);
     dmt_vm_inner_options(n.l1, &h);
@@ -1239,6 +1461,7 @@ static struct nest nest_new(bool shadow, bool pv, enum dmt_space_format inner, b
     o.ad = ad;
     o.frames = RAM;
     o.quota = QUOTA;
+    o.pv = pv;
     for (unsigned t = 0; t < WORLD_THREADS; t++)
         dmt_vm_enter(n.l1, t);
     n.l2 = dmt_vm_new(n.h1, &o);
@@ -1270,17 +1493,9 @@ static const struct {
 Test(nested, translations_are_those_of_the_cascade)
 {
     for (unsigned k = 0; k < sizeof nests / sizeof *nests; k++) {
-        struct nest n = {0};
+        struct nest n = nest_new(nests[k].shadow, nests[k].pv, nests[k].inner, nests[k].ad);
         struct dmt_result r;
 
-        if (!nests[k].pv) { /* gTEAs of L2 come from L0, through L1 */
-            struct dmt_vm_options o = vm_options();
-
-            n = nest_new(nests[k].shadow, true, nests[k].inner, nests[k].ad, 0);
-            cr_assert_null(dmt_vm_new(n.h1, &o), "only one pv machine at level 1");
-        } else {
-            n = nest_new(nests[k].shadow, true, nests[k].inner, nests[k].ad, 0);
-        }
         dmt_vm_enter(n.l2, 0);
         cr_assert_eq(n.w->state[0].mode, DMT_MODE_NESTED);
         cr_assert_eq(n.w->state[0].full, !nests[k].shadow);
@@ -1293,7 +1508,7 @@ Test(nested, translations_are_those_of_the_cascade)
         for (uint64_t i = 0; i < n.g->pages; i++) {
             expect_page(n.w, n.l1, n.l2, n.g, 0, i, DMT_ACCESS_WRITE);
             world_translate(n.w, 0, (VPN + i) << 12, DMT_ACCESS_READ, &r);
-            must(r.refs == 3 && r.path[2] == DMT_PATH_TEA && r.path[1] == DMT_PATH_TEA &&
+            must(r.refs == (nests[k].pv ? 3 : 5) && r.path[2] == DMT_PATH_TEA && r.path[1] == DMT_PATH_TEA &&
                      r.path[0] == DMT_PATH_TEA,
                  "%u: %u references", k, r.refs);
         }
@@ -1327,7 +1542,7 @@ Test(nested, translations_are_those_of_the_cascade)
 Test(nested, frames_move_at_either_level)
 {
     for (unsigned k = 0; k < sizeof nests / sizeof *nests; k++) {
-        struct nest n = nest_new(nests[k].shadow, true, nests[k].inner, nests[k].ad, 0);
+        struct nest n = nest_new(nests[k].shadow, nests[k].pv, nests[k].inner, nests[k].ad);
         uint64_t drops, l1_frame;
 
         dmt_vm_enter(n.l2, 0);
@@ -1358,7 +1573,7 @@ Test(nested, frames_move_at_either_level)
 Test(nested, dirty_at_both_levels)
 {
     for (unsigned k = 0; k < sizeof nests / sizeof *nests; k++) {
-        struct nest n = nest_new(nests[k].shadow, true, nests[k].inner, nests[k].ad, 0);
+        struct nest n = nest_new(nests[k].shadow, nests[k].pv, nests[k].inner, nests[k].ad);
         uint64_t *map = calloc(2048, sizeof *map), *map1 = calloc(2048, sizeof *map1), l1_frame;
 
         dmt_vm_enter(n.l2, 0);
@@ -1396,10 +1611,83 @@ Test(nested, dirty_at_both_levels)
     }
 }
 
+/* L2's writes by the shadow table set no D bit of L0's: tracking that starts finds nothing to clear, but the
+ * shadow table must not let them go on unseen. */
+Test(nested, tracking_starts_when_no_d_bit_is_set)
+{
+    struct nest n = nest_new(true, true, DMT_SPACE_EPT, true);
+    uint64_t *map = calloc(2048, sizeof *map), f;
+
+    dmt_vm_enter(n.l2, 0);
+    for (unsigned round = 0; round < 3; round++) {
+        expect_page(n.w, n.l1, n.l2, n.g, 0, 9, DMT_ACCESS_WRITE);
+        f = 0;
+        cr_assert(dmt_vm_backing(n.l2, n.g->frame[9], &f));
+        dmt_vm_track(n.l1, true);
+        expect_page(n.w, n.l1, n.l2, n.g, 0, 9, DMT_ACCESS_WRITE);
+        dmt_vm_dirty(n.l1, map, 2048);
+        cr_assert(map[f / 64] >> f % 64 & 1);
+        dmt_vm_track(n.l1, false);
+    }
+    free(map);
+    nest_free(&n);
+}
+
+/* They would share set 2's table, and its IDs. */
+Test(nested, one_pv_machine_at_level_1)
+{
+    struct nest n = nest_new(false, true, DMT_SPACE_EPT, true);
+    struct dmt_vm_options o = vm_options();
+    struct dmt_host_options h = world_options(n.w);
+    struct dmt_host *other;
+
+    cr_assert_null(dmt_vm_new(n.h1, &o));
+    o.pv = false;
+    cr_assert(dmt_vm_new(n.h1, &o));
+    dmt_vm_inner_options(n.l1, &h);
+    h.nested_alloc = NULL;
+    other = dmt_host_new(&h);
+    o.pv = true;
+    cr_assert_null(dmt_vm_new(other, &o), "nobody to ask for gTEAs");
+    dmt_host_delete(other);
+    nest_free(&n);
+}
+
+/* gTEAs of the inner machine: owned by it, named in set 2's table alone. */
+Test(nested, calls_of_the_inner_machine)
+{
+    struct nest n = nest_new(false, true, DMT_SPACE_EPT, true);
+    struct made m = call1(n.l2, DMT_CALL_ALLOC, 6, 0);
+    uint64_t pfn, frames, l0, word = 0;
+
+    dmt_vm_enter(n.l2, 0);
+    cr_assert_eq(m.status, DMT_CALL_OK);
+    cr_assert(dmt_vm_gtea(n.l2, m.g[0].id, &pfn, &frames));
+    cr_assert_eq(frames, 6);
+    l0 = host_frame(n.l1, n.l2, m.g[0].pfn);
+    dmt_mem_read(n.w->mem, n.w->state[0].gtea[2].table + 16 * m.g[0].id, &word);
+    cr_assert_eq(word, l0 << 12 | 1);
+    for (uint64_t i = 0; i < 6; i++)
+        cr_assert_eq(host_frame(n.l1, n.l2, m.g[0].pfn + i), l0 + i, "contiguous in host memory");
+    cr_assert_eq(call1(n.l2, DMT_CALL_FREE, 7, m.g[0].pfn).status, DMT_CALL_NOT_YOURS);
+    cr_assert_eq(call1(n.l2, DMT_CALL_ALLOC, QUOTA, 0).status, DMT_CALL_QUOTA);
+    cr_assert_eq(call1(n.l2, DMT_CALL_ALLOC | DMT_CALL_INNER, 1, 0).status, DMT_CALL_BAD_OP);
+    cr_assert_eq(call1(n.l2, DMT_CALL_EXTEND, 1, m.g[0].id).status, DMT_CALL_NO_MEMORY);
+    cr_assert_eq(call1(n.l2, DMT_CALL_EXTEND, 1, 99).status, DMT_CALL_NOT_YOURS);
+    cr_assert_eq(call1(n.l2, DMT_CALL_FREE, 2, m.g[0].pfn + 4).status, DMT_CALL_OK);
+    dmt_mem_read(n.w->mem, n.w->state[0].gtea[2].table + 16 * m.g[0].id + 8, &word);
+    cr_assert_eq(word, 4);
+    cr_assert_eq(call1(n.l2, DMT_CALL_FREE, 4, m.g[0].pfn).status, DMT_CALL_OK);
+    dmt_mem_read(n.w->mem, n.w->state[0].gtea[2].table + 16 * m.g[0].id, &word);
+    cr_assert_eq(word, 0);
+    cr_assert(dmt_buddy_is_free(n.w->buddy, l0));
+    nest_free(&n);
+}
+
 /* A shadow leaf is no more than what both levels allow. */
 Test(nested, shadow_gives_no_more_than_level_1)
 {
-    struct nest n = nest_new(true, true, DMT_SPACE_EPT, true, 0);
+    struct nest n = nest_new(true, true, DMT_SPACE_EPT, true);
     struct dmt_space *s = dmt_vm_space(n.l2);
     struct dmt_result r;
     unsigned size;
@@ -1430,7 +1718,7 @@ Test(nested, shadow_gives_no_more_than_level_1)
 
 Test(nested, revoked_at_level_1)
 {
-    struct nest n = nest_new(true, true, DMT_SPACE_EPT, true, 0);
+    struct nest n = nest_new(true, true, DMT_SPACE_EPT, true);
     struct dmt_grant grant = dmt_space_tea(n.g->s, 0).grant;
     uint64_t pfn, frames;
 
@@ -1516,7 +1804,7 @@ Test(memory_out, everything_comes_back_whichever_allocation_fails)
 
 Test(memory_out, no_memory_for_a_shadow_table_means_full)
 {
-    struct nest n = nest_new(true, true, DMT_SPACE_EPT, true, 0);
+    struct nest n = nest_new(true, true, DMT_SPACE_EPT, true);
     struct dmt_result r;
 
     dmt_buddy_fail_after(n.w->buddy, 0);
