@@ -1108,6 +1108,23 @@ static struct layer *some_kernel(struct world *w)
     return l == NULL || l->os == NULL ? NULL : l;
 }
 
+/* TEA managers work beside everything else. */
+static void background(struct world *w)
+{
+    for (unsigned i = 0; i < w->layers; i++) {
+        struct layer *l = &w->layer[i];
+        if (l->os != NULL) {
+            dmt_os_work(l->os);
+        }
+        if (l->inner != NULL) {
+            dmt_space_work(dmt_vm_space(l->inner));
+        }
+        if (l->outer != NULL) {
+            dmt_space_work(dmt_vm_space(l->outer));
+        }
+    }
+}
+
 static void operate(struct world *w, enum scenario_op op)
 {
     enum dmt_os_status s = DMT_OS_BAD;
@@ -1136,15 +1153,6 @@ static void operate(struct world *w, enum scenario_op op)
         l = some_kernel(w);
         if (l != NULL) {
             s = op_kernel(w, l, op);
-            dmt_os_work(l->os);
-        }
-    }
-    for (unsigned i = 0; i < w->layers; i++) { /* the hypervisors' TEA managers */
-        if (w->layer[i].outer != NULL) {
-            dmt_space_work(dmt_vm_space(w->layer[i].outer));
-        }
-        if (w->layer[i].inner != NULL) {
-            dmt_space_work(dmt_vm_space(w->layer[i].inner));
         }
     }
     w->stats->of[op]++;
@@ -1202,8 +1210,12 @@ static void run(struct world *w)
         }
         for (unsigned i = 0; i < w->s->accesses; i++) {
             some_access(w, below(w, w->s->threads));
+            if (i % 8 == 7) {
+                background(w);
+            }
         }
         operate(w, some_op(w));
+        background(w);
         serve_pending(w);
         if (o->check_every > 0 && n % o->check_every == 0) {
             check_all(w);
