@@ -1468,7 +1468,7 @@ const char *dmt_check_space(const struct dmt_space *s, struct dmt_oracle *o, int
         a.below = dmt_space_platform(dmt_vm_space((struct dmt_vm *)(uintptr_t)vm));
     }
     if (o != NULL) {
-            wrong = found_before(o);
+        wrong = found_before(o);
         a.record = process(o, pid);
         if (wrong == NULL && a.record == NULL) {
             wrong = say("oracle: pid %d: expected a process that was told of, got none", pid);
