@@ -192,8 +192,7 @@ static bool put_leaf(struct vm_cpu *c, uint64_t vpn, uint64_t leaf)
     c->shadow_used = true;
     if (dmt_space_leaf(c->shadow, vpn, &size) == 0)
         return dmt_space_map(c->shadow, vpn, DMT_SIZE_4K, leaf);
-    dmt_space_exchange(c->shadow, vpn, DMT_SIZE_4K, leaf);
-    flush_shadow(c, vpn, 1, false); /* L1 may have changed its mapping and not invalidated yet */
+    dmt_space_exchange(c->shadow, vpn, DMT_SIZE_4K, leaf); /* the next entry's write of CTL flushes */
     return true;
 }
 
