@@ -157,7 +157,7 @@ int scenario_command(struct scenario_options *o, uint64_t seeds)
                o->machine.dut != NULL ? "RTL beside its cycle model" : "architectural model");
         scenario_report(o->scenario, &t, stdout);
         if (t.failure[0] != '\0') {
-            printf("FAILED:      operation %" PRIu64 ": %s\n", t.failed_at, t.failure);
+            printf("FAILED:      operation %" PRIu64 " (%s): %s\n", t.failed_at, t.failed_in, t.failure);
         }
         double covered = 100 * ratio(t.machine.covered, t.machine.ok);
         if (result == COSIM_OK && o->scenario->fits > 0 && o->scenario->os.tea.enabled && covered < o->scenario->fits) {

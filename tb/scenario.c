@@ -81,7 +81,14 @@ struct world {
     uint32_t free_token;
     struct pending pending[PENDING];
     unsigned pending_n;
+    enum scenario_op op; /* that is or was last under way */
     bool failed;
+};
+
+static const char *const op_names[OPS] = {
+#define X(name, text) [OP_##name] = #name,
+    SCENARIO_OP_LIST(X)
+#undef X
 };
 
 static void fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -94,6 +101,7 @@ static void fail(struct world *w, const char *format, ...)
     }
     w->failed = true;
     w->stats->failed_at = w->stats->operations;
+    w->stats->failed_in = w->op < OPS ? op_names[w->op] : "start";
     va_start(args, format);
     vsnprintf(w->stats->failure, sizeof w->stats->failure, format, args);
     va_end(args);
@@ -666,6 +674,11 @@ static enum dmt_os_status op_move(struct world *w, enum scenario_op op)
         if (!dmt_vm_backing(l->outer, gfn, &old)) {
             continue;
         }
+        /* A guest gives up frames that it does not use; its hypervisor moves any. */
+        struct dmt_buddy *ram = dmt_vm_platform(l->outer)->buddy;
+        if (op == OP_balloon && !dmt_buddy_alloc_at(ram, gfn, 1)) {
+            continue;
+        }
         known = kernel_frame(l, gfn, &pfn);
         if (known) {
             dmt_oracle_moved(l->oracle, pfn, old);
@@ -674,6 +687,10 @@ static enum dmt_os_status op_move(struct world *w, enum scenario_op op)
             dmt_vm_move(l->outer, gfn);
         } else {
             dmt_vm_balloon(l->outer, gfn);
+            dmt_buddy_release(ram, gfn, 1);
+            if (l->written != NULL) {
+                l->written[gfn >> 6] &= ~(UINT64_C(1) << (gfn & 63));
+            }
         }
         for (unsigned t = 0; known && t < w->s->threads; t++) {
             dmt_oracle_moved_flushed(l->oracle, pfn, t);
@@ -1091,11 +1108,29 @@ static struct layer *some_kernel(struct world *w)
     return l == NULL || l->os == NULL ? NULL : l;
 }
 
+/* TEA managers work beside everything else. */
+static void background(struct world *w)
+{
+    for (unsigned i = 0; i < w->layers; i++) {
+        struct layer *l = &w->layer[i];
+        if (l->os != NULL) {
+            dmt_os_work(l->os);
+        }
+        if (l->inner != NULL) {
+            dmt_space_work(dmt_vm_space(l->inner));
+        }
+        if (l->outer != NULL) {
+            dmt_space_work(dmt_vm_space(l->outer));
+        }
+    }
+}
+
 static void operate(struct world *w, enum scenario_op op)
 {
     enum dmt_os_status s = DMT_OS_BAD;
     struct layer *l = NULL;
 
+    w->op = op;
     switch (op) {
     case OP_move:
     case OP_balloon:
@@ -1118,15 +1153,6 @@ static void operate(struct world *w, enum scenario_op op)
         l = some_kernel(w);
         if (l != NULL) {
             s = op_kernel(w, l, op);
-            dmt_os_work(l->os);
-        }
-    }
-    for (unsigned i = 0; i < w->layers; i++) { /* the hypervisors' TEA managers */
-        if (w->layer[i].outer != NULL) {
-            dmt_space_work(dmt_vm_space(w->layer[i].outer));
-        }
-        if (w->layer[i].inner != NULL) {
-            dmt_space_work(dmt_vm_space(w->layer[i].inner));
         }
     }
     w->stats->of[op]++;
@@ -1151,18 +1177,45 @@ static void check_events(struct world *w)
     }
 }
 
+/* Every thread runs a program that has areas, to begin with. */
+static void begin(struct world *w, struct layer *l)
+{
+    for (unsigned t = 0; t < w->s->threads; t++) {
+        if (t < w->s->processes) {
+            op_process(w, l, -1, OP_spawn);
+        }
+        int pid = some_process(w, l);
+        for (unsigned i = 0; i < 4 && pid >= 0; i++) {
+            l->program[pid].stale = true;
+            op_map(w, l, pid);
+        }
+        if (pid >= 0) {
+            dmt_os_switch(l->os, t, pid);
+        }
+    }
+}
+
 static void run(struct world *w)
 {
     const struct scenario_options *o = w->o;
 
+    for (unsigned i = 0; i < w->layers; i++) {
+        if (w->layer[i].os != NULL) {
+            begin(w, &w->layer[i]);
+        }
+    }
     for (uint64_t n = 0; n < o->operations && !w->failed && machine_ok(w->machine); n++) {
         if (o->stop != NULL && *o->stop) {
             break;
         }
         for (unsigned i = 0; i < w->s->accesses; i++) {
             some_access(w, below(w, w->s->threads));
+            if (i % 8 == 7) {
+                background(w);
+            }
         }
         operate(w, some_op(w));
+        background(w);
         serve_pending(w);
         if (o->check_every > 0 && n % o->check_every == 0) {
             check_all(w);
@@ -1303,6 +1356,7 @@ enum cosim_result scenario_run(const struct scenario_options *o, struct scenario
     w->o = o;
     w->s = o->scenario;
     w->stats = stats;
+    w->op = OPS;
     rng_seed(&w->rng, o->seed, 77);
     for (uint32_t i = 0; i < PENDING; i++) {
         w->token[i].next = i + 1 < PENDING ? i + 1 : UINT32_MAX;

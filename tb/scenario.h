@@ -111,6 +111,7 @@ struct scenario_stats {
     struct dmt_space_stats space;      /**< sum of all spaces that are alive at the end */
     char failure[512];                 /**< what was wrong first, or empty */
     uint64_t failed_at;                /**< operation */
+    const char *failed_in;             /**< its name */
 };
 
 /** Run. COSIM_OK, COSIM_DIVERGENCE (stats->failure or the machine's report says

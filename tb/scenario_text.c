@@ -255,7 +255,7 @@ const char *scenario_parse(const char *text, const char *name, struct scenario *
 const struct scenario_text scenario_texts[] = {
     {"database", "a few processes whose heaps grow, under reclaim, on two threads",
      "# A buffer pool that grows, a log that is appended to, few other areas.\n"
-     "threads = 2\nframes = 32768\nprocesses = 2\nareas = 10\narea_min = 512\narea_max = 4096\n"
+     "threads = 2\nframes = 32768\nprocesses = 2\nareas = 6\narea_min = 64\narea_max = 512\n"
      "accesses = 40\nwrites = 40\nhot = 40\nfits = 99\n"
      "mix.map = 4\nmix.grow = 30\nmix.shrink = 2\nmix.unmap = 2\nmix.protect = 2\nmix.switch = 6\nmix.reclaim = 10\n"
      "mix.khugepaged = 4\nmix.spawn = 1\nmix.dirty = 4\n"},

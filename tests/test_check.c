@@ -4,6 +4,7 @@
 #include "dmt/check.h"
 #include "dmt/regs.h"
 #include "dmt/table.h"
+#include "soft_world.h"
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -234,6 +235,8 @@ Test(oracle, spurious_faults_of_protection)
     w.mapped(w.user, 1, 0x200, 1, 0x6000, DMT_OS_R);
     w.mapped(w.user, 1, 0x200, 1, 0x6000, RW);
     silent(faults(0, 0x200, DMT_ACCESS_WRITE, 7));
+    reports(faults(0, 0x200, DMT_ACCESS_READ, 5),
+            "RW-"); /* neither the old state nor the new one forbids it */
     w.flushed(w.user, 1, 0, 0x200, 1);
     reports(faults(0, 0x200, DMT_ACCESS_WRITE, 7), "RW-");
     silent(faults(1, 0x200, DMT_ACCESS_WRITE, 7));
@@ -269,21 +272,53 @@ Test(oracle, a_huge_page_is_one_interval_until_it_is_not)
     silent(reads(0, vpn + 1003, pfn + 1003, RW));
 }
 
+/* More intervals than may pile up before they are looked over. */
+static void map_apart(uint64_t vpn, uint64_t n, uint64_t pfn)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        w.mapped(w.user, 1, vpn + i, 1, pfn + 2 * i, RW);
+    }
+}
+
 Test(oracle, forgetting_keeps_what_is_not_flushed)
 {
     uint64_t before;
 
-    w.mapped(w.user, 1, 0x100, 64, 0x5000, RW);
+    map_apart(0x100, 64, 0x5000);
     before = dmt_oracle_now(o);
     w.unmapped(w.user, 1, 0x100, 64);
     w.flushed(w.user, 1, 0, 0x100, 64);
     dmt_oracle_forget(o, before);
     silent(answer(1, 0, 0x100, DMT_ACCESS_READ, 0x5000, RW, before));
     dmt_oracle_forget(o, dmt_oracle_now(o));
-    silent(reads(1, 0x13f, 0x503f, RW));
+    silent(reads(1, 0x13f, 0x507e, RW));
     w.flushed(w.user, 1, 1, 0x100, 64);
     dmt_oracle_forget(o, dmt_oracle_now(o));
-    reports(reads(1, 0x13f, 0x503f, RW), "nothing mapped");
+    reports(reads(1, 0x13f, 0x507e, RW), "nothing mapped");
+}
+
+Test(oracle, forgetting_keeps_what_an_access_in_flight_may_have_met)
+{
+    uint64_t before;
+
+    map_apart(0x100, 64, 0x5000);
+    before = dmt_oracle_now(o);
+    w.mapped(w.user, 1, 0x100, 64, 0x9000, RW);
+    flush_all(0x100, 64);
+    dmt_oracle_forget(o, before);
+    silent(answer(1, 1, 0x102, DMT_ACCESS_READ, 0x5004, RW, before));
+    reports(reads(1, 0x102, 0x5004, RW), "frame 0x9002");
+}
+
+Test(oracle, forgetting_keeps_what_may_still_be_told_clean)
+{
+    map_apart(0x100, 64, 0x5000);
+    silent(writes(0, 0x120, 0x5040));
+    w.unmapped(w.user, 1, 0x100, 64);
+    flush_all(0x100, 64);
+    dmt_oracle_forget(o, dmt_oracle_now(o));
+    w.cleaned(w.user, 1, 0x100, 64, true);
+    reports(faults(0, 0x100, DMT_ACCESS_READ, 4), "dropped", "vpn 0x120", "frame 0x5040");
 }
 
 /* ---------------------------------------------------------------- frames below */
@@ -882,6 +917,19 @@ Test(space, I3_a_table_linked_beside_its_slot)
     board_free(b);
 }
 
+Test(space, I3_by_a_register_of_the_space)
+{
+    struct board *b = usual(DMT_SPACE_IA32E, 4);
+    int index = tea_of(b, A, DMT_SIZE_4K).index;
+    struct dmt_tea *tea = (struct dmt_tea *)(uintptr_t)&dmt_space_registers(b->space)[index];
+
+    tea->base_vpn -= 512; /* growth at the front without a new base */
+    reports(dmt_check_space(b->space, NULL, -1, NULL, NULL, 0), "I", "register", "vpn 0x");
+    tea->base_vpn += 512;
+    silent(check(b));
+    board_free(b);
+}
+
 Test(space, I2_and_I3_of_a_thread_whose_register_is_off)
 {
     struct board *b = usual(DMT_SPACE_IA32E, 4);
@@ -947,6 +995,150 @@ Test(space, I5_a_gTEA_without_a_machine)
     board_free(b);
 }
 
+/* ---------------------------------------------------------------- guests */
+
+struct inside {
+    struct world *world;
+    struct dmt_vm *vm[2];
+    struct guest *guest[2];
+};
+
+/* Two machines with a kernel each; the first is entered on thread 0. */
+static struct inside guests(void)
+{
+    struct inside in = {.world = world_new(0x10000, 4, 16)};
+    struct dmt_host_options options = world_options(in.world);
+    struct dmt_vm_options machine = {.format = DMT_SPACE_EPT,
+                                     .levels = 4,
+                                     .ad = true,
+                                     .frames = 4096,
+                                     .pv = true,
+                                     .quota = 512,
+                                     .vcpus = 2};
+
+    in.world->host = dmt_host_new(&options);
+    cr_assert_not_null(in.world->host);
+    for (unsigned i = 0; i < 2; i++) {
+        in.vm[i] = dmt_vm_new(in.world->host, &machine);
+        cr_assert_not_null(in.vm[i]);
+        in.guest[i] = guest_new(dmt_vm_platform(in.vm[i]), 0x7f0000000, 4 * 512);
+        guest_settle(in.guest[i]);
+        for (uint64_t k = 0; k < 4 * 512; k += 37) {
+            cr_assert(guest_map(in.guest[i], k));
+        }
+    }
+    dmt_vm_enter(in.vm[0], 0);
+    return in;
+}
+
+static void guests_free(struct inside in)
+{
+    dmt_vm_exit(in.vm[0], 0);
+    for (unsigned i = 0; i < 2; i++) {
+        guest_delete(in.guest[i]);
+        dmt_vm_delete(in.vm[i]);
+    }
+    world_free(in.world);
+}
+
+static const char *check_guest(const struct inside *in, unsigned i, const struct dmt_vm *vm)
+{
+    const struct dmt_tea *loaded[2] = {in->world->state[0].tea[1], NULL};
+
+    return dmt_check_space(in->guest[i]->s, NULL, -1, vm, i == 0 ? loaded : NULL, 2);
+}
+
+static struct dmt_tea *first_valid(struct dmt_tea *tea)
+{
+    while (!tea->valid) {
+        tea++;
+    }
+    return tea;
+}
+
+Test(guest, its_own_gTEAs_are_right)
+{
+    struct inside in = guests();
+    const struct dmt_tea *tea = first_valid(in.world->state[0].tea[1]);
+
+    cr_assert(tea->kind == DMT_KIND_GTEA && tea->resolution == DMT_RESOLUTION_OK);
+    silent(check_guest(&in, 0, in.vm[0]));
+    silent(check_guest(&in, 1, in.vm[1]));
+    silent(dmt_check_space(dmt_vm_space(in.vm[0]), NULL, -1, NULL, NULL, 0));
+    guests_free(in);
+}
+
+/* IDs are each machine's own: it is what they resolve to that differs. */
+Test(guest, I5_a_gTEA_of_another_machine)
+{
+    struct inside in = guests();
+    const struct dmt_tea *others[1] = {in.world->state[0].tea[1]};
+    struct dmt_tea *tea = first_valid(in.world->state[0].tea[1]), old = *tea;
+
+    reports(dmt_check_space(in.guest[1]->s, NULL, -1, in.vm[1], others, 1), "I5", "resolved");
+    tea->gtea = 99;
+    reports(check_guest(&in, 0, in.vm[0]), "I5", "ID 99");
+    *tea = old;
+    reports(check_guest(&in, 0, NULL), "I5", "vpn 0x7f0000000");
+    guests_free(in);
+}
+
+Test(guest, I5_resolved_to_what_is_not_the_machines)
+{
+    struct inside in = guests();
+    struct dmt_tea *tea = first_valid(in.world->state[0].tea[1]), old = *tea;
+
+    tea->gtea_base++;
+    reports(check_guest(&in, 0, in.vm[0]), "I5", "of thread 0", "resolved");
+    *tea = old;
+    tea->gtea_pages++;
+    reports(check_guest(&in, 0, in.vm[0]), "I5", "resolved");
+    *tea = old;
+    tea->resolution = DMT_RESOLUTION_REVOKED; /* reaches nothing */
+    tea->gtea_base = tea->gtea_pages = 0;
+    silent(check_guest(&in, 0, in.vm[0]));
+    *tea = old;
+    tea->base_pfn += 1000;
+    reports(check_guest(&in, 0, in.vm[0]), "I5", "inside gTEA");
+    *tea = old;
+    silent(check_guest(&in, 0, in.vm[0]));
+    guests_free(in);
+}
+
+Test(guest, I4_frames_of_a_gTEA_in_the_host)
+{
+    struct inside in = guests();
+    const struct dmt_tea *tea = first_valid(in.world->state[0].tea[1]);
+    uint64_t pfn = tea->gtea_base + tea->base_pfn + 1;
+
+    cr_assert(dmt_buddy_release(in.world->buddy, pfn, 1));
+    reports(check_guest(&in, 0, in.vm[0]), "I4", "hypervisor's frame", "vpn 0x7f0000200");
+    cr_assert(dmt_buddy_alloc_at(in.world->buddy, pfn, 1));
+    guests_free(in);
+}
+
+Test(guest, I4_frames_of_a_gTEA_that_no_TEA_has)
+{
+    struct inside in = guests();
+    uint64_t pfn, frames;
+    unsigned spare = first_valid(in.world->state[0].tea[1])->gtea;
+    struct dmt_tea *tea = &in.world->state[0].tea[1][15];
+
+    cr_assert(dmt_vm_gtea(in.vm[0], spare, &pfn, &frames));
+    *tea = (struct dmt_tea){.base_vpn = 0x400000,
+                            .pages = 512,
+                            .base_pfn = frames - 1,
+                            .kind = DMT_KIND_GTEA,
+                            .gtea = (uint16_t)spare,
+                            .valid = true};
+    for (size_t i = 0; i < dmt_space_teas(in.guest[0]->s); i++) {
+        struct dmt_tea_view v = dmt_space_tea(in.guest[0]->s, i);
+        cr_assert(v.state == DMT_TEA_ABSENT || v.grant.inside + v.grant.frames <= frames);
+    }
+    reports(check_guest(&in, 0, in.vm[0]), "register 15 of thread 0", "vpn 0x400");
+    guests_free(in);
+}
+
 /* ---------------------------------------------------------------- the table against the record */
 
 Test(space, the_table_maps_another_frame)
@@ -1006,6 +1198,42 @@ Test(space, the_table_gives_more_rights)
     board_free(b);
 }
 
+Test(space, EPT_entries_are_present_by_any_right)
+{
+    struct board *b = usual(DMT_SPACE_EPT, 4);
+
+    cr_assert(dmt_space_map(b->space, B + 5, DMT_SIZE_4K, leaf_of(b, IN_USE, DMT_OS_X)));
+    reports(check(b), "oracle", "vpn 0x80005", "--X");
+    w.mapped(w.user, 1, B + 5, 1, IN_USE, DMT_OS_X);
+    silent(check(b));
+    board_free(b);
+}
+
+Test(space, intervals_that_have_become_one_are_compared_like_those_that_have_not)
+{
+    struct board *b = usual(DMT_SPACE_IA32E, 4);
+    uint64_t vpn = B + 1024;
+
+    for (uint64_t i = 0; i < 40; i++) {
+        map(b, vpn + i, DMT_SIZE_4K, IN_USE + 0x4000 + i, RW);                         /* one */
+        map(b, vpn + 100 + i, DMT_SIZE_4K, IN_USE + 0x5000 + 2 * i, RW);               /* apart by frame */
+        map(b, vpn + 200 + 2 * i, DMT_SIZE_4K, IN_USE + 0x6000 + i, RW);               /* by page */
+        map(b, vpn + 300 + i, DMT_SIZE_4K, IN_USE + 0x7000 + i, i % 2 != 0 ? RW : RX); /* by rights */
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        silent(check(b));
+        dmt_oracle_forget(o, dmt_oracle_now(o));
+        w.flushed(w.user, 1, 0, vpn, 400); /* so that all are looked over again */
+    }
+    reports(reads(0, vpn + 201, IN_USE + 0x6001, RW), "nothing mapped");
+    reports(reads(0, vpn + 101, IN_USE + 0x5001, RW), "0x25002");
+    reports(reads(0, vpn + 300, IN_USE + 0x7000, RW), "R-X");
+    silent(reads(0, vpn + 39, IN_USE + 0x4000 + 39, RW));
+    w.unmapped(w.user, 1, vpn + 20, 1);
+    reports(check(b), "oracle", "vpn 0x80414", "nothing mapped");
+    board_free(b);
+}
+
 Test(space, a_process_that_nobody_told_of)
 {
     struct board *b = usual(DMT_SPACE_IA32E, 4);
@@ -1059,6 +1287,32 @@ Test(space, absence_ends_with_the_operation_that_maps)
     board_free(b);
 }
 
+Test(space, absence_while_pages_are_mapped_anew)
+{
+    struct board *b = usual(DMT_SPACE_IA32E, 4);
+
+    w.mapped(w.user, 1, B + 512, 512, IN_USE + 0x2000, RW); /* changes size, perhaps */
+    w.mapped(w.user, 1, B + 512 + 100, 1, IN_USE + 0x2000 + 100, RW);
+    silent(faults(0, B + 512 + 300, DMT_ACCESS_READ, 4));
+    silent(faults(0, B + 512 + 100, DMT_ACCESS_READ, 4));
+    silent(check(b));
+    silent(faults(0, B + 512 + 300, DMT_ACCESS_READ, 4));
+    reports(check(b), "vpn 0x8032c");
+    board_free(b);
+}
+
+Test(space, absence_around_a_flush_of_the_whole_space)
+{
+    struct board *b = usual(DMT_SPACE_IA32E, 4);
+
+    w.flushed(w.user, 1, 0, 0, UINT64_C(1) << 52);
+    silent(faults(1, A + 1, DMT_ACCESS_READ, 4));
+    silent(check(b));
+    silent(faults(1, A + 1, DMT_ACCESS_READ, 4));
+    reports(check(b), "vpn 0x10001");
+    board_free(b);
+}
+
 Test(space, what_was_written_into_a_freed_frame_is_nobodys)
 {
     struct board *b = usual(DMT_SPACE_IA32E, 4);
@@ -1080,9 +1334,7 @@ Test(space, what_was_written_into_a_freed_frame_is_nobodys)
     w.unmapped(w.user, 1, B + 5, 1);
     dmt_space_exchange(b->space, B + 5, DMT_SIZE_4K, 0);
     dmt_space_flush(b->space, B + 5, 1);
-    cr_assert(dmt_buddy_release(b->buddy, pfn, 1));
-    dmt_oracle_forget(o, dmt_oracle_now(o));
-    cr_assert(dmt_buddy_alloc_at(b->buddy, pfn, 1));
+    w.freed(w.user, pfn, 1);
     map(b, B + 6, DMT_SIZE_4K, pfn, RW);
     w.cleaned(w.user, 1, B + 6, 1, true);
     silent(check(b));

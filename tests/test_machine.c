@@ -12,14 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define P   1ull
-#define W   2ull
-#define U   4ull
-#define A   0x20ull
-#define D   0x40ull
-#define PS  0x80ull
-#define G   0x100ull
-#define XD  (1ull << 63)
+#define P       1ull
+#define W       2ull
+#define U       4ull
+#define A       0x20ull
+#define D       0x40ull
+#define PS      0x80ull
+#define G       0x100ull
+#define XD      (1ull << 63)
 #define EPT_RWX 7ull
 
 #define UPPER  (P | W | U | A)
@@ -28,10 +28,10 @@
 
 /* Fail unless the condition holds: Criterion's own assertions tell the runner
  * of every success, which is too slow in loops. */
-#define must(condition, ...) \
-    do { \
-        if (!(condition)) \
-            cr_assert_fail(#condition " does not hold. " __VA_ARGS__); \
+#define must(condition, ...)                                                                                 \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            cr_assert_fail(#condition " does not hold. " __VA_ARGS__);                                       \
     } while (0)
 
 /* ------------------------------------------------------------ rig */
@@ -67,8 +67,12 @@ enum kind { MODEL, CYCLE, LIVE, KINDS };
 /* One thread, TLB of 64 entries a page size. */
 static struct machine_options options_of(enum kind kind)
 {
-    struct machine_options o = { .threads = 1, .lockstep = true, .seed = 1, .tlb_sets = 64, .linger = 4,
-                                 .command = "build/dmt sys --seed 1" };
+    struct machine_options o = {.threads = 1,
+                                .lockstep = true,
+                                .seed = 1,
+                                .tlb_sets = 64,
+                                .linger = 4,
+                                .command = "build/dmt sys --seed 1"};
 
     o.config = &dut_rtl_find("default")->config;
     o.dut = kind == MODEL ? NULL : kind == CYCLE ? &dut_cycle : dut_rtl_find("default");
@@ -107,20 +111,20 @@ static void rig_free(struct rig *r)
 }
 
 /* Tests model/name, cycle/name and live/name. */
-#define ON_EVERY_KIND(name) \
-    static void name(enum kind kind); \
-    Test(model, name) \
-    { \
-        name(MODEL); \
-    } \
-    Test(cycle, name) \
-    { \
-        name(CYCLE); \
-    } \
-    Test(live, name) \
-    { \
-        name(LIVE); \
-    } \
+#define ON_EVERY_KIND(name)                                                                                  \
+    static void name(enum kind kind);                                                                        \
+    Test(model, name)                                                                                        \
+    {                                                                                                        \
+        name(MODEL);                                                                                         \
+    }                                                                                                        \
+    Test(cycle, name)                                                                                        \
+    {                                                                                                        \
+        name(CYCLE);                                                                                         \
+    }                                                                                                        \
+    Test(live, name)                                                                                         \
+    {                                                                                                        \
+        name(LIVE);                                                                                          \
+    }                                                                                                        \
     static void name(enum kind kind)
 
 static uint64_t frame(struct rig *r)
@@ -210,7 +214,7 @@ static uint64_t ask_as(struct rig *r, unsigned thread, const struct dmt_request 
 
 static uint64_t ask(struct rig *r, unsigned thread, uint64_t va, unsigned access)
 {
-    struct dmt_request q = { .va = va, .access = (uint8_t)access, .cpl = 3, .nonspec = true };
+    struct dmt_request q = {.va = va, .access = (uint8_t)access, .cpl = 3, .nonspec = true};
 
     return ask_as(r, thread, &q);
 }
@@ -332,11 +336,11 @@ ON_EVERY_KIND(tlb_without_updates)
 /* ------------------------------------------------------------ TLB: flushes */
 
 /* Pages of all sizes, one of them global, of the tables under root. */
-#define VA_4K 0x400000ull
+#define VA_4K      0x400000ull
 #define VA_4K_NEXT 0x401000ull
-#define VA_2M 0x40000000ull
-#define VA_1G 0x80000000ull
-#define VA_G  0xffff800000000000ull
+#define VA_2M      0x40000000ull
+#define VA_1G      0x80000000ull
+#define VA_G       0xffff800000000000ull
 
 static uint64_t all_sizes(struct rig *r)
 {
@@ -352,7 +356,7 @@ static uint64_t all_sizes(struct rig *r)
 
 static void fill(struct rig *r)
 {
-    static const uint64_t vas[] = { VA_4K, VA_4K_NEXT, VA_2M, VA_1G, VA_G };
+    static const uint64_t vas[] = {VA_4K, VA_4K_NEXT, VA_2M, VA_1G, VA_G};
 
     for (unsigned i = 0; i < 5; i++)
         get_read(r, vas[i]);
@@ -363,7 +367,7 @@ static void fill(struct rig *r)
 /* Which pages are cached: 4K, the next 4K, 2M, 1G, global. */
 static void holds(struct rig *r, unsigned line, const char *want)
 {
-    static const uint64_t vas[] = { VA_4K, VA_4K_NEXT, VA_2M, VA_1G, VA_G };
+    static const uint64_t vas[] = {VA_4K, VA_4K_NEXT, VA_2M, VA_1G, VA_G};
 
     for (unsigned i = 0; i < 5; i++)
         must(cached(r, vas[i]) == (want[i] == '1'), "line %u: va 0x%" PRIx64 " expected %c", line, vas[i],
@@ -451,6 +455,8 @@ ON_EVERY_KIND(tlb_control_registers)
     host(r, 0, DMT_HOST_CTL, DMT_MODE_OFF);
     host(r, 0, DMT_HOST_CTL, DMT_MODE_NATIVE | DMT_HOST_CTL_AD_UPDATE_MASK);
     holds("11111");
+    csr(r, 0, 0, DMT_LEVEL_CR4, CR4_BASIC);
+    fill(r);
     host(r, 0, DMT_HOST_MAXPA, 64); /* refused */
     holds("11111");
     host(r, 0, DMT_HOST_MAXPA, 48); /* clears CR3 */
@@ -516,7 +522,8 @@ ON_EVERY_KIND(tlb_parts_of_a_page)
     rig_free(r);
 }
 
-/* The leaf's size when registers of several sizes are fetched: a smaller entry under a larger one that decides. */
+/* The leaf's size when registers of several sizes are fetched: a smaller entry under a larger one that
+ * decides. */
 ON_EVERY_KIND(tlb_parts_of_a_page_through_tea)
 {
     struct machine_options o = options_of(kind);
@@ -535,8 +542,13 @@ ON_EVERY_KIND(tlb_parts_of_a_page_through_tea)
     host(r, 0, DMT_HOST_GTEA_TABLE1, gtea << 12);
     host(r, 0, DMT_HOST_GTEA_ENTRIES1, 1);
     for (unsigned i = 0; i < 2; i++) {
-        struct dmt_tea t = { .base_vpn = VA_2M >> 12, .pages = 512, .base_pfn = i, .sz = i ? DMT_SIZE_4K : DMT_SIZE_2M,
-                             .kind = DMT_KIND_GTEA, .allow = 7, .valid = true };
+        struct dmt_tea t = {.base_vpn = VA_2M >> 12,
+                            .pages = 512,
+                            .base_pfn = i,
+                            .sz = i ? DMT_SIZE_4K : DMT_SIZE_2M,
+                            .kind = DMT_KIND_GTEA,
+                            .allow = 7,
+                            .valid = true};
         uint64_t words[3];
 
         dmt_tea_pack(&t, words);
@@ -577,7 +589,9 @@ ON_EVERY_KIND(tlb_second_stages)
     guest_holds(0);
     csr(r, 0, 0, DMT_LEVEL_S2ROOT, ept | 4 | DMT_LEVEL_S2ROOT_NOFLUSH_MASK);
     guest_holds(0);
+    guest_holds(3);
     inv(r, 1, DMT_INV_ALL, 0, 0); /* own tags alone */
+    guest_holds(0);
     csr(r, 0, 0, DMT_LEVEL_S2ROOT, ept | 3 | DMT_LEVEL_S2ROOT_NOFLUSH_MASK);
     guest_holds(3);
     csr(r, 0, 0, DMT_LEVEL_S2ROOT, ept | 4); /* of the new tag */
@@ -657,7 +671,7 @@ static bool same_answer(const struct dmt_result *a, const struct dmt_result *b)
 
 static uint64_t random_va(struct rng *rng)
 {
-    static const uint64_t bases[] = { 0, 0x40000000, 0x80000000 };
+    static const uint64_t bases[] = {0, 0x40000000, 0x80000000};
     unsigned size = (unsigned)rng_below(rng, 3);
     uint64_t va = bases[size] + (rng_below(rng, RANDOM_PAGES / 3) << (12 + 9 * size));
 
@@ -670,10 +684,11 @@ static void random_tables(struct rig *r, struct rng *rng, uint64_t *root, uint64
     *root = frame(r);
     *ept = frame(r);
     for (unsigned size = 0; size < 3; size++) {
-        static const uint64_t bases[] = { 0, 0x40000000, 0x80000000 };
+        static const uint64_t bases[] = {0, 0x40000000, 0x80000000};
 
         for (unsigned i = 0; i < RANDOM_PAGES / 3; i++) {
-            uint64_t x = rng_next(rng), flags = P | A | (x & (W | U | D)) | (x & 8 ? XD : 0) | (x & 16 ? G : 0);
+            uint64_t x = rng_next(rng),
+                     flags = P | A | (x & (W | U | D)) | (x & 8 ? XD : 0) | (x & 16 ? G : 0);
 
             if ((x >> 8 & 15) == 0)
                 flags &= ~P;
@@ -686,8 +701,7 @@ static void random_tables(struct rig *r, struct rng *rng, uint64_t *root, uint64
     for (uint64_t pa = 0; pa < 4ull << 20; pa += 4096) {
         uint64_t x = rng_next(rng);
 
-        /* Tables of the rig, and a readable frame or an executable one. */
-        map_ept(r, *ept, pa, 0, pa | 1 | (x & 6) | (x >> 8 & 7 ? 0 : 6));
+        map_ept(r, *ept, pa, 0, pa | (x >> 8 & 3 ? 1 | (x & 6) : 4)); /* some execute-only */
     }
     for (uint64_t pa = 4ull << 20; pa < 16ull << 20; pa += 4096)
         map_ept(r, *ept, pa, 0, pa | EPT_RWX);
@@ -701,12 +715,12 @@ static struct dmt_request random_request(struct rng *rng)
 {
     uint64_t x = rng_next(rng);
 
-    return (struct dmt_request){ .va = random_va(rng),
-                                 .access = (uint8_t)rng_below(rng, 3),
-                                 .cpl = x & 1 ? 3 : 0,
-                                 .ac = x & 2,
-                                 .implicit = (x & 28) == 0,
-                                 .nonspec = true };
+    return (struct dmt_request){.va = random_va(rng),
+                                .access = (uint8_t)rng_below(rng, 3),
+                                .cpl = x & 1 ? 3 : 0,
+                                .ac = x & 2,
+                                .implicit = (x & 28) == 0,
+                                .nonspec = true};
 }
 
 /* A random register of the level, the same in both rigs. */
@@ -715,7 +729,7 @@ static void random_registers(struct rig *r, struct rig *q, struct rng *rng, unsi
     uint64_t cr4 = CR4_BASIC | (rng_next(rng) & (DMT_LEVEL_CR4_SMEP_MASK | DMT_LEVEL_CR4_SMAP_MASK |
                                                  DMT_LEVEL_CR4_PKE_MASK | DMT_LEVEL_CR4_PKS_MASK));
     uint64_t keys = rng_next(rng) & rng_next(rng), wp = rng_next(rng) & DMT_LEVEL_CR0_WP_MASK;
-    struct rig *rigs[] = { r, q };
+    struct rig *rigs[] = {r, q};
 
     for (unsigned i = 0; i < 2; i++) {
         csr(rigs[i], 0, level, DMT_LEVEL_CR4, cr4);
@@ -727,8 +741,8 @@ static void random_registers(struct rig *r, struct rig *q, struct rng *rng, unsi
 
 /* One machine with a TLB and one without, of one kind each: whatever is not
  * changed is answered alike, hit or walk. */
-static void compare_machines(const struct machine_options *one, const struct machine_options *two, unsigned mode,
-                             unsigned rounds, unsigned each, uint64_t seed)
+static void compare_machines(const struct machine_options *one, const struct machine_options *two,
+                             unsigned mode, unsigned rounds, unsigned each, uint64_t seed)
 {
     struct rig *r = rig_new(one), *q = rig_new(two);
     struct rng rng, again;
@@ -849,8 +863,13 @@ ON_EVERY_KIND(set_load)
     struct machine_options o = options_of(kind);
     struct rig *r = rig_new(&o);
     uint64_t table = frame(r), image = frame(r), words[3];
-    struct dmt_tea t = { .base_vpn = 0x400, .pages = 512, .base_pfn = 1, .gtea = 1, .kind = DMT_KIND_GTEA,
-                         .allow = 7, .valid = true };
+    struct dmt_tea t = {.base_vpn = 0x400,
+                        .pages = 512,
+                        .base_pfn = 1,
+                        .gtea = 1,
+                        .kind = DMT_KIND_GTEA,
+                        .allow = 7,
+                        .valid = true};
     const struct dmt_tea *got;
 
     dmt_mem_write(r->mem, table + 16, 0x9000 | P);
@@ -886,7 +905,7 @@ ON_EVERY_KIND(stores_during_walks)
 {
     struct machine_options o = options_of(kind);
     struct rig *r;
-    uint64_t root, at, n, value = 0x5000, seen[2] = { 0 };
+    uint64_t root, at, n, value = 0x5000, seen[2] = {0};
     struct rng rng;
 
     o.tlb_sets = 0;
@@ -970,6 +989,32 @@ Test(cycle, linger)
         cr_assert_eq(machine_stats(r->m)->cycles - clocks, 17);
         rig_free(r);
     }
+}
+
+/* A store falls anywhere into that time: a walk finds the old entry or the new one. */
+Test(cycle, linger_before_and_after)
+{
+    struct machine_options o = options_of(CYCLE);
+    struct rig *r;
+    uint64_t root, at, old = 0;
+
+    o.linger = 100;
+    o.profile = "fixed-10";
+    o.tlb_sets = 0;
+    r = rig_new(&o);
+    root = frame(r);
+    at = map(r, root, VA_4K, 0, 0x5000 | LEAF);
+    native(r, 0, root);
+    for (unsigned i = 0; i < 200; i++) {
+        uint64_t n = ask(r, 0, VA_4K, DMT_ACCESS_READ);
+
+        machine_store(r->m, at, 0x6000 | LEAF);
+        machine_drain(r->m);
+        old += r->answer[n].result.pa == 0x5000;
+        machine_store(r->m, at, 0x5000 | LEAF);
+    }
+    cr_assert(old > 20 && old < 180, "%" PRIu64, old);
+    rig_free(r);
 }
 
 /* ------------------------------------------------------------ threads */
@@ -1077,7 +1122,7 @@ ON_EVERY_KIND(register_changes_under_accesses)
     struct machine_options o = options_of(kind);
     struct rig *r;
     uint64_t root, tea[2], words[3];
-    struct dmt_tea t = { .base_vpn = VA_2M >> 12, .pages = 512, .allow = 7, .valid = true };
+    struct dmt_tea t = {.base_vpn = VA_2M >> 12, .pages = 512, .allow = 7, .valid = true};
 
     o.threads = 2;
     o.tlb_sets = 0;
@@ -1099,7 +1144,8 @@ ON_EVERY_KIND(register_changes_under_accesses)
 
             for (unsigned i = 0; i < 12; i++)
                 ask(r, i & 1, VA_2M, DMT_ACCESS_READ);
-            csr(r, 0, 0, DMT_LEVEL_TEA_WORD0(0) + 8 * (step < 2 ? step + 1 : 0), words[step < 2 ? step + 1 : 0]);
+            csr(r, 0, 0, DMT_LEVEL_TEA_WORD0(0) + 8 * (step < 2 ? step + 1 : 0),
+                words[step < 2 ? step + 1 : 0]);
             for (uint64_t i = first; i < first + 12; i += 2) {
                 must(r->done[i % ANSWERS]);
                 must(r->answer[i % ANSWERS].result.pa == was, "round %u step %u: pa 0x%" PRIx64, round, step,
@@ -1317,13 +1363,14 @@ static void must_be_reported(bool lockstep, const char *one, const char *two)
     cr_assert_not(machine_ok(r->m));
     cr_assert_eq(machine_stats(r->m)->divergences, 1);
     /* Nothing goes on after it, and nothing is waited for. */
-    machine_access(r->m, 0, &(struct dmt_request){ .va = 0 }, 0);
+    machine_access(r->m, 0, &(struct dmt_request){.va = 0}, 0);
     csr(r, 1, 0, DMT_LEVEL_CR3, 0);
     machine_csr_read(r->m, 0, DMT_LEVEL_CR3);
     machine_drain(r->m);
     cr_assert_eq(machine_stats(r->m)->divergences, 1);
     fflush(r->o.log);
-    cr_assert(strstr(r->log, "divergence: seed 1 configuration default profile uniform cycle "), "%s", r->log);
+    cr_assert(strstr(r->log, "divergence: seed 1 configuration default profile uniform cycle "), "%s",
+              r->log);
     cr_assert_eq(strstr(r->log, "divergence"), r->log);
     cr_assert_null(strstr(r->log + 1, "divergence"));
     cr_assert(strstr(r->log, " thread 1\n"), "%s", r->log);
@@ -1359,7 +1406,8 @@ Test(report, hang)
 {
     fault.from = 150;
     fault.hang = true;
-    must_be_reported(false, "signal resp_valid: expected 0x", "(nothing moves while something is outstanding)");
+    must_be_reported(false, "signal resp_valid: expected 0x",
+                     "(nothing moves while something is outstanding)");
 }
 
 Test(report, waves)
@@ -1426,7 +1474,7 @@ ON_EVERY_KIND(platform)
     struct dmt_platform *p;
     struct dmt_grant g[4];
     struct rig *r;
-    uint64_t frames[4] = { 5, 0, 0x1000, 7 }, pfn;
+    uint64_t frames[4] = {5, 0, 0x1000, 7}, pfn;
 
     o.threads = 2;
     r = rig_new(&o);
@@ -1465,11 +1513,12 @@ ON_EVERY_KIND(platform)
     cr_assert_not(g[1].gtea);
     for (unsigned i = 0; i < 7; i++)
         cr_assert_not_null(dmt_mem_frame(r->mem, g[1].pfn + i));
-    p->store(p->user, g[1].pfn << 12, 5);
     pfn = g[1].pfn;
+    p->store(p->user, (pfn + 8) << 12, 5);
     cr_assert(p->tea_extend(p->user, &g[1], 3));
     cr_assert_eq(g[1].frames, 10);
     cr_assert_eq(g[1].pfn, pfn);
+    cr_assert_eq(p->load(p->user, (pfn + 8) << 12), 0);
     cr_assert_not(dmt_buddy_is_free(b, pfn + 9));
     cr_assert_not(p->tea_extend(p->user, &g[0], 3)); /* the next one is there */
     cr_assert_eq(g[0].frames, 5);
@@ -1479,7 +1528,7 @@ ON_EVERY_KIND(platform)
     cr_assert(dmt_buddy_is_free(b, pfn + 9));
     p->tea_release(p->user, &g[1], 0, 2);
     p->tea_release(p->user, &g[0], 0, 5);
-    cr_assert_eq(p->tea_alloc(p->user, (uint64_t[]){ 5, 5 }, 2, g, 1), 1);
+    cr_assert_eq(p->tea_alloc(p->user, (uint64_t[]){5, 5}, 2, g, 1), 1);
     p->tea_release(p->user, &g[0], 0, 5);
     machine_platform_free(p);
     cr_assert_eq(dmt_buddy_available(b), dmt_buddy_frames(b));

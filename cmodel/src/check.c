@@ -122,12 +122,8 @@ struct writer {
 struct written {
     uint64_t pfn;
     struct writer *writer;
-    bool loose; /* a mapping of it went: it may be freed, and then what was written is of no interest */
-    TAILQ_ENTRY(written) link; /* while loose */
     UT_hash_handle hh;
 };
-TAILQ_HEAD(written_list, written);
-
 /* Host frames where a frame of the kernel once was. */
 struct old_host {
     struct old_host *next;
@@ -157,10 +153,8 @@ struct dmt_oracle {
     uint64_t pages;
     struct process *process;
     struct written *written;
-    struct written_list loose;
     struct moved *moved;
     struct doubt *doubt;
-    const struct dmt_buddy *buddy; /* of the kernel, while it has processes */
     dmt_to_host to_host;
     void *below;
     char wrong[TEXT]; /* found inside a hook, to be reported at the next chance */
@@ -425,49 +419,14 @@ static void write_frame(struct dmt_oracle *o, uint64_t pfn, int pid, uint64_t vp
     }
 }
 
-static void tighten(struct dmt_oracle *o, struct written *w, void *user)
-{
-    (void)user;
-    if (w->loose) {
-        w->loose = false;
-        TAILQ_REMOVE(&o->loose, w, link);
-    }
-}
-
-static void loosen(struct dmt_oracle *o, struct written *w, void *user)
-{
-    (void)user;
-    if (!w->loose) {
-        w->loose = true;
-        TAILQ_INSERT_TAIL(&o->loose, w, link);
-    }
-}
-
 static void written_free(struct dmt_oracle *o, struct written *w)
 {
-    tighten(o, w, NULL);
     for (struct writer *r = w->writer, *next; r != NULL; r = next) {
         next = r->next;
         free(r);
     }
     HASH_DEL(o->written, w);
     free(w);
-}
-
-/* What was written into frames that have been freed is lost rightly. */
-static void sweep(struct dmt_oracle *o)
-{
-    struct written *w, *next;
-
-    if (o->buddy == NULL) {
-        return;
-    }
-    TAILQ_FOREACH_SAFE(w, &o->loose, link, next)
-    {
-        if (dmt_buddy_is_free(o->buddy, w->pfn)) {
-            written_free(o, w);
-        }
-    }
 }
 
 /* A page whose frame changes while it stays mapped is copied: what its own
@@ -485,7 +444,6 @@ static void copy_written(struct dmt_oracle *o, struct written *w, void *user)
     if (wrote(w, c->pid, c->vpn + i)) {
         write_frame(o, c->to + i, c->pid, c->vpn + i);
     }
-    loosen(o, w, NULL);
 }
 
 /* The pages are given up or taken for clean. */
@@ -542,7 +500,6 @@ static void assign(struct dmt_oracle *o, struct process *p, uint64_t vpn, uint64
         uint64_t to = pfn + (s->vpn - vpn);
         if (s->present) {
             if (!present) {
-                each_written(o, s->pfn, s->n, loosen, NULL);
             } else if (s->pfn != to) {
                 each_written(o, s->pfn, s->n, copy_written, &(struct copy){p->pid, s->vpn, s->pfn, to});
             }
@@ -587,7 +544,6 @@ static void process_free(struct dmt_oracle *o, struct process *p)
     RB_FOREACH_SAFE(s, segs, &p->segs, next)
     {
         if (s->present) {
-            each_written(o, s->pfn, s->n, loosen, NULL);
             o->pages -= s->n;
         }
         seg_free(p, s);
@@ -611,6 +567,7 @@ static void explain(struct dmt_oracle *o, int pid, uint64_t vpn, uint64_t n)
 
 static void hook_spawned(void *user, int pid, const struct dmt_space *space)
 {
+    (void)space;
     struct dmt_oracle *o = user;
     struct process *p = get(sizeof *p);
 
@@ -620,7 +577,6 @@ static void hook_spawned(void *user, int pid, const struct dmt_space *space)
     RB_INIT(&p->segs);
     TAILQ_INIT(&p->hot);
     HASH_ADD_INT(o->process, pid, p);
-    o->buddy = space == NULL ? NULL : dmt_space_platform(space)->buddy;
 }
 
 static void hook_exited(void *user, int pid)
@@ -633,9 +589,6 @@ static void hook_exited(void *user, int pid)
     if (p != NULL) {
         process_free(o, p);
     }
-    if (o->process == NULL) {
-        o->buddy = NULL; /* the kernel may be about to go, and its memory with it */
-    }
 }
 
 static void hook_mapped(void *user, int pid, uint64_t vpn, uint64_t n, uint64_t pfn, unsigned rights)
@@ -646,7 +599,6 @@ static void hook_mapped(void *user, int pid, uint64_t vpn, uint64_t n, uint64_t 
     o->clock++;
     if (p != NULL) {
         assign(o, p, vpn, n, true, pfn, rights & RIGHTS);
-        each_written(o, pfn, n, tighten, NULL);
     }
 }
 
@@ -716,6 +668,17 @@ static void hook_cleaned(void *user, int pid, uint64_t vpn, uint64_t n, bool dro
     }
 }
 
+static void freed_written(struct dmt_oracle *o, struct written *w, void *user)
+{
+    (void)user;
+    written_free(o, w);
+}
+
+static void hook_freed(void *user, uint64_t pfn, uint64_t n)
+{
+    each_written(user, pfn, n, freed_written, NULL);
+}
+
 static void hook_switched(void *user, unsigned thread, int pid)
 {
     struct dmt_oracle *o = user;
@@ -735,7 +698,6 @@ struct dmt_oracle *dmt_oracle_new(unsigned threads)
     struct dmt_oracle *o = calloc(1, sizeof *o);
     if (o != NULL) {
         o->threads = threads;
-        TAILQ_INIT(&o->loose);
     }
     return o;
 }
@@ -784,6 +746,7 @@ struct dmt_os_watch dmt_oracle_watch(struct dmt_oracle *o)
                                  .unmapped = hook_unmapped,
                                  .flushed = hook_flushed,
                                  .cleaned = hook_cleaned,
+                                 .freed = hook_freed,
                                  .switched = hook_switched};
 }
 
@@ -839,7 +802,6 @@ void dmt_oracle_forget(struct dmt_oracle *o, uint64_t moment)
     struct seg *s, *next_s;
 
     o->horizon = moment > o->horizon ? moment : o->horizon;
-    sweep(o);
     HASH_ITER(hh, o->process, p, next_p)
     {
         if (p->hots < p->floor) { /* each look over them is paid for by what came since the last */
@@ -1506,7 +1468,6 @@ const char *dmt_check_space(const struct dmt_space *s, struct dmt_oracle *o, int
         a.below = dmt_space_platform(dmt_vm_space((struct dmt_vm *)(uintptr_t)vm));
     }
     if (o != NULL) {
-        sweep(o);
         wrong = found_before(o);
         a.record = process(o, pid);
         if (wrong == NULL && a.record == NULL) {

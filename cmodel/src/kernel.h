@@ -132,6 +132,7 @@ struct thread {
 struct hand {
     unsigned index; /* into dmt_os.proc */
     uint64_t vpn;
+    uint64_t turns; /* processes passed */
 };
 
 /* Frames whose entries are cleared and that wait for the flush (S1). */

@@ -81,6 +81,15 @@ bool dmt_frame_alloc(struct dmt_os *os, unsigned size, uint64_t *pfn)
     return true;
 }
 
+/* Data frames go back. */
+static void give_back(struct dmt_os *os, uint64_t pfn, uint64_t n)
+{
+    if (os->o.watch.freed != NULL) {
+        os->o.watch.freed(os->o.watch.user, pfn, n);
+    }
+    dmt_buddy_release(os->buddy, pfn, n);
+}
+
 void dmt_frame_ref(struct dmt_os *os, uint64_t pfn, unsigned size)
 {
     struct chunk *c = chunk_of(os, pfn);
@@ -116,7 +125,7 @@ static void frame_forget(struct dmt_os *os, struct frame *f)
 void dmt_frame_put(struct dmt_os *os, uint64_t pfn, unsigned size, bool dirty)
 {
     if (size == DMT_SIZE_1G) {
-        dmt_buddy_release(os->buddy, pfn, size_pages(size));
+        give_back(os, pfn, size_pages(size));
         return;
     }
     struct chunk *c = chunk_of(os, pfn);
@@ -130,7 +139,7 @@ void dmt_frame_put(struct dmt_os *os, uint64_t pfn, unsigned size, bool dirty)
         c->used--;
         if (c->whole == 0) {
             frame_forget(os, f);
-            dmt_buddy_release(os->buddy, pfn, 1);
+            give_back(os, pfn, 1);
         }
         return;
     }
@@ -147,12 +156,12 @@ void dmt_frame_put(struct dmt_os *os, uint64_t pfn, unsigned size, bool dirty)
         if (c->frame[i].refs == 0) {
             frame_forget(os, &c->frame[i]);
             if (!all) {
-                dmt_buddy_release(os->buddy, first + i, 1);
+                give_back(os, first + i, 1);
             }
         }
     }
     if (all) {
-        dmt_buddy_release(os->buddy, first, BLOCK);
+        give_back(os, first, BLOCK);
     }
 }
 
@@ -961,7 +970,7 @@ void dmt_edge_split(struct proc *p, uint64_t vpn)
 
 static void hand_next(struct dmt_os *os, struct hand *h)
 {
-    *h = (struct hand){(h->index + 1) % os->o.processes, 0};
+    *h = (struct hand){(h->index + 1) % os->o.processes, 0, h->turns + 1};
 }
 
 void dmt_hands_leave(struct dmt_os *os, unsigned index)
@@ -1025,19 +1034,40 @@ static bool look_leaf(void *user, uint64_t vpn, unsigned size, uint64_t pa, uint
     return ++k->n < LOOK;
 }
 
-/* The next leaves at the hand, which moves on. True: it went on to the next process. */
-static bool hand_look(struct dmt_os *os, struct hand *h, struct look *k)
+/* The next leaves at the hand, below `end`; it moves on. */
+static void hand_look(struct dmt_os *os, struct hand *h, uint64_t end, struct look *k)
 {
     k->os = os;
     k->p = os->proc[h->index];
     k->n = 0;
-    if (k->p == NULL || h->vpn >= os->end ||
-        dmt_space_each(k->p->space, h->vpn, os->end - h->vpn, look_leaf, k)) {
-        hand_next(os, h);
-        return true;
+    if (k->p == NULL || h->vpn >= end || dmt_space_each(k->p->space, h->vpn, end - h->vpn, look_leaf, k)) {
+        h->vpn = end;
+    } else {
+        h->vpn = k->leaf[k->n - 1].vpn + size_pages(k->leaf[k->n - 1].size);
     }
-    h->vpn = k->leaf[k->n - 1].vpn + size_pages(k->leaf[k->n - 1].size);
-    return false;
+    if (h->vpn >= os->end) {
+        hand_next(os, h);
+    }
+}
+
+/* The front hand goes SPREAD leaves ahead, but never past the back one: what it
+ * clears again would have had no chance. False: it is far enough. */
+static bool front_look(struct dmt_os *os, struct look *k)
+{
+    struct hand *f = &os->front;
+    const struct hand *b = &os->back;
+
+    if (b->turns > f->turns || (b->turns == f->turns && b->vpn >= f->vpn)) { /* what was between has gone */
+        *f = *b;
+        os->ahead = 0;
+    }
+    bool lap = f->turns == b->turns + os->o.processes;
+    if (os->ahead >= SPREAD || (lap && f->vpn >= b->vpn)) {
+        return false;
+    }
+    hand_look(os, f, lap ? b->vpn : os->end, k);
+    os->ahead += k->n;
+    return true;
 }
 
 static void front_step(struct look *k)
@@ -1071,9 +1101,10 @@ static uint64_t take_back(struct look *k, unsigned i)
     struct cached *c = cached_at(a, vpn, pfn);
     bool last = chunk_of(os, pfn)->whole + f->refs == 1;
 
-    f->dirty |= (k->leaf[i].entry & DMT_PTE_D) != 0;
     os->stats.resident--;
-    tell_cleaned(k->p, vpn, 1, !f->dirty);
+    if (last || (c != NULL && f->refs == 2)) { /* others still hold what was written, and what D bits said of it */
+        tell_cleaned(k->p, vpn, 1, !f->dirty);
+    }
     if (c != NULL) {
         dmt_frame_put(os, pfn, DMT_SIZE_4K, false);
         if (f->refs != 1) {
@@ -1101,11 +1132,13 @@ static uint64_t take_back(struct look *k, unsigned i)
 static bool back_step(struct look *k, uint64_t frames, uint64_t *got)
 {
     struct dmt_os *os = k->os;
+    const struct hand before = os->back;
     uint64_t lo = UINT64_MAX, hi = 0;
-    unsigned n = 0;
+    unsigned n = 0, i = 0;
     bool more = true;
 
-    for (unsigned i = 0; i < k->n && n < frames - *got; i++) {
+    hand_look(os, &os->back, os->end, k);
+    for (; i < k->n && n < frames - *got; i++) {
         uint64_t e = k->leaf[i].entry, vpn = k->leaf[i].vpn;
         const struct area *a = dmt_area_find(k->p, vpn);
         if (!entry_frame(e) || (e & DMT_PTE_A) != 0 || (a->flags & HUGETLB) != 0) {
@@ -1113,7 +1146,6 @@ static bool back_step(struct look *k, uint64_t frames, uint64_t *got)
         }
         if (k->leaf[i].size == DMT_SIZE_2M) { /* its pages are looked at next */
             dmt_huge_split(k->p, vpn);
-            os->back = (struct hand){(unsigned)k->p->pid - 1, vpn};
             break;
         }
         uint32_t slot = swap_new(os); /* K8: what may be needed comes first */
@@ -1131,11 +1163,18 @@ static bool back_step(struct look *k, uint64_t frames, uint64_t *got)
         k->leaf[n].entry = dmt_space_exchange(k->p->space, vpn, DMT_SIZE_4K, 0);
         n++;
     }
+    os->ahead -= i < os->ahead ? i : os->ahead;
+    if (i < k->n) { /* not looked at: here it goes on */
+        os->back = (struct hand){before.index, k->leaf[i].vpn, before.turns};
+    }
     if (lo < hi) {
         dmt_kernel_flush(k->p, lo, hi - lo, false);
     }
-    for (unsigned i = 0; i < n; i++) {
-        *got += take_back(k, i);
+    for (unsigned j = 0; j < n; j++) { /* of all first: several may map one frame */
+        frame_of(os, entry_pfn(k->leaf[j].entry, DMT_SIZE_4K))->dirty |= (k->leaf[j].entry & DMT_PTE_D) != 0;
+    }
+    for (unsigned j = 0; j < n; j++) {
+        *got += take_back(k, j);
     }
     return more;
 }
@@ -1161,20 +1200,13 @@ static uint64_t reclaim_cached(struct dmt_os *os, uint64_t frames)
 
 uint64_t dmt_os_reclaim(struct dmt_os *os, uint64_t frames)
 {
-    uint64_t got = reclaim_cached(os, frames);
-    unsigned front = 0, back = 0; /* processes that the hands have passed */
-    struct look k;
+    uint64_t got = reclaim_cached(os, frames), turns = os->back.turns + 2 * (uint64_t)os->o.processes;
+    struct look k = {.os = os};
 
-    while (got < frames && back <= 2 * os->o.processes) {
-        if (os->ahead < SPREAD && front <= back + os->o.processes) {
-            front += hand_look(os, &os->front, &k);
+    while (got < frames && os->back.turns <= turns) {
+        if (front_look(os, &k)) {
             front_step(&k);
-            os->ahead += k.n;
-            continue;
-        }
-        back += hand_look(os, &os->back, &k);
-        os->ahead -= k.n < os->ahead ? k.n : os->ahead;
-        if (!back_step(&k, frames, &got)) {
+        } else if (!back_step(&k, frames, &got)) {
             break;
         }
     }
