@@ -69,7 +69,8 @@ static enum dmt_resp read_word(void *user, uint64_t addr, uint64_t *data)
 
 static void resolve(struct world *w, unsigned thread, unsigned set, struct dmt_tea *t)
 {
-    t->resolution = dmt_gtea_resolve(&w->state[thread], set, t->gtea, read_word, w, &t->gtea_base, &t->gtea_pages);
+    t->resolution =
+        dmt_gtea_resolve(&w->state[thread], set, t->gtea, read_word, w, &t->gtea_base, &t->gtea_pages);
 }
 
 static void write_tea(struct world *w, unsigned thread, unsigned set, unsigned i, unsigned n, uint64_t value)
@@ -248,8 +249,9 @@ static enum drop drops(unsigned window, unsigned offset, uint64_t value)
     enum drop tag = window == 0 ? DROP_TAG0 : DROP_TAG1;
 
     if (window == WORLD_HOST)
-        return offset == DMT_HOST_CTL || offset == DMT_HOST_SHADOW_CTL || offset == DMT_HOST_SHADOW_ROOT ? DROP_ALL
-                                                                                                      : DROP_NOTHING;
+        return offset == DMT_HOST_CTL || offset == DMT_HOST_SHADOW_CTL || offset == DMT_HOST_SHADOW_ROOT
+                   ? DROP_ALL
+                   : DROP_NOTHING;
     switch (offset) {
     case DMT_LEVEL_CR0:
     case DMT_LEVEL_CR3:
@@ -274,7 +276,8 @@ static void drop(struct world *w, unsigned thread, unsigned window, unsigned off
     for (unsigned i = 0; what != DROP_NOTHING && i < WORLD_TLB; i++) {
         struct world_tlb *e = &w->tlb[thread][i];
 
-        if (what == DROP_ALL || (what == DROP_TAG0 && e->tag[0] == tag) || (what == DROP_TAG1 && e->tag[1] == tag))
+        if (what == DROP_ALL || (what == DROP_TAG0 && e->tag[0] == tag) ||
+            (what == DROP_TAG1 && e->tag[1] == tag))
             e->valid = false;
     }
 }
@@ -489,8 +492,7 @@ bool guest_map(struct guest *g, uint64_t i)
 
     if (!dmt_buddy_alloc(g->p->buddy, 0, &pfn))
         return false;
-    if (!dmt_space_map(g->s, g->vpn + i, DMT_SIZE_4K,
-                       pfn << 12 | DMT_PTE_P | DMT_PTE_W | DMT_PTE_U)) {
+    if (!dmt_space_map(g->s, g->vpn + i, DMT_SIZE_4K, pfn << 12 | DMT_PTE_P | DMT_PTE_W | DMT_PTE_U)) {
         dmt_buddy_release(g->p->buddy, pfn, 1);
         return false;
     }

@@ -55,8 +55,7 @@ static bool run(struct world *w, struct dmt_vm *vm, struct dmt_vm *inner, unsign
         world_access(w, thread, va, access, r);
         if (r->status != DMT_STATUS_EPT_VIOLATION && r->status != DMT_STATUS_NPT_FAULT)
             return r->status == DMT_STATUS_OK;
-        if (!dmt_vm_fault(vm, thread, r) &&
-            (!inner || r->stage != 1 || !dmt_vm_fault(inner, thread, r)))
+        if (!dmt_vm_fault(vm, thread, r) && (!inner || r->stage != 1 || !dmt_vm_fault(inner, thread, r)))
             return false;
     }
     cr_assert_fail("an access that never ends");
@@ -82,6 +81,21 @@ static void expect_page(struct world *w, struct dmt_vm *vm, struct dmt_vm *inner
     must(run(w, vm, inner, thread, (g->vpn + i) << 12 | 0x123, access, &r), "page %u: status %u", (unsigned)i,
          r.status);
     must(r.pa == (host_frame(vm, inner, g->frame[i]) << 12 | 0x123), "page %u", (unsigned)i);
+}
+
+/* The second stage is what the record says, frame by frame. */
+static void expect_record(struct dmt_vm *vm, uint64_t end)
+{
+    unsigned size;
+    uint64_t pfn;
+
+    for (uint64_t gfn = 0; gfn < end; gfn++) {
+        uint64_t leaf = dmt_space_leaf(dmt_vm_space(vm), gfn, &size);
+
+        must((leaf != 0) == dmt_vm_backing(vm, gfn, &pfn), "frame %llx", (unsigned long long)gfn);
+        must(leaf == 0 || (leaf >> 12 & 0xffffffffff) + (gfn & ((1u << 9 * size) - 1)) == pfn, "frame %llx",
+             (unsigned long long)gfn);
+    }
 }
 
 static struct guest *kernel(struct dmt_vm *vm, uint64_t pages)
@@ -209,9 +223,12 @@ static const struct {
     bool ad, huge, pv;
     unsigned images;
 } stages[] = {
-    {"EPT", DMT_SPACE_EPT, 4, true, false, true, 32},   {"EPT without A/D", DMT_SPACE_EPT, 4, false, false, true, 0},
-    {"EPT, 5 levels", DMT_SPACE_EPT, 5, true, true, true, 32}, {"EPT, 2M", DMT_SPACE_EPT, 4, true, true, true, 0},
-    {"NPT", DMT_SPACE_NPT, 4, false, false, true, 32},  {"NPT, 5 levels, 2M", DMT_SPACE_NPT, 5, false, true, true, 32},
+    {"EPT", DMT_SPACE_EPT, 4, true, false, true, 32},
+    {"EPT without A/D", DMT_SPACE_EPT, 4, false, false, true, 0},
+    {"EPT, 5 levels", DMT_SPACE_EPT, 5, true, true, true, 32},
+    {"EPT, 2M", DMT_SPACE_EPT, 4, true, true, true, 0},
+    {"NPT", DMT_SPACE_NPT, 4, false, false, true, 32},
+    {"NPT, 5 levels, 2M", DMT_SPACE_NPT, 5, false, true, true, 32},
     {"EPT without A/D, 2M", DMT_SPACE_EPT, 4, false, true, true, 32},
     {"EPT, no pvDMT", DMT_SPACE_EPT, 4, true, false, false, 32},
     {"NPT, no pvDMT, 2M", DMT_SPACE_NPT, 4, false, true, false, 32},
@@ -246,7 +263,7 @@ Test(stage, every_page_is_where_the_record_says)
             must(r.path[0] == DMT_PATH_TEA && r.path[1] == DMT_PATH_TEA);
         }
         must(w->refused == 0);
-        must(!o.huge || r.size == DMT_SIZE_4K);
+        expect_record(vm, RAM + 16 + 2 * QUOTA);
         /* Beyond RAM and window, and execution of the window: the guest's own doing. */
         r = (struct dmt_result){.status = DMT_STATUS_EPT_VIOLATION, .addr = (RAM + 100000) << 12, .error = 1};
         must(!dmt_vm_fault(vm, 0, &r));
@@ -448,8 +465,10 @@ Test(call, hostile_elements)
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
         /* Alone, and at each place among good ones, of which none is then done. */
         for (unsigned at = 0; at < 4; at++) {
-            struct dmt_call_request rq[4] = {
-                {DMT_CALL_ALLOC, 2, 0}, {DMT_CALL_FREE, 8, mine + 8}, {DMT_CALL_EXTEND, 1, id}, {DMT_CALL_ALLOC, 3, 0}};
+            struct dmt_call_request rq[4] = {{DMT_CALL_ALLOC, 2, 0},
+                                             {DMT_CALL_FREE, 8, mine + 8},
+                                             {DMT_CALL_EXTEND, 1, id},
+                                             {DMT_CALL_ALLOC, 3, 0}};
 
             rq[at] = bad[i].rq;
             m = at == 3 ? call(vm, &rq[3], 1, 64) : call(vm, rq, 3, 64);
@@ -463,8 +482,7 @@ Test(call, hostile_elements)
         }
     }
     /* The same frames twice in one array. */
-    m = call(vm,
-             (struct dmt_call_request[]){{DMT_CALL_FREE, 4, mine}, {DMT_CALL_FREE, 2, mine + 3}}, 2, 0);
+    m = call(vm, (struct dmt_call_request[]){{DMT_CALL_FREE, 4, mine}, {DMT_CALL_FREE, 2, mine + 3}}, 2, 0);
     cr_assert_eq(m.status, DMT_CALL_NOT_YOURS);
     m = call1(vm, DMT_CALL_FREE, 16, mine);
     cr_assert_eq(m.status, DMT_CALL_OK, "marks of refused calls have been taken back");
@@ -493,8 +511,10 @@ Test(call, requests_of_one_call_share_a_gtea)
     uint64_t pfn, frames;
 
     dmt_vm_enter(vm, 0);
-    m = call(vm, (struct dmt_call_request[]){{DMT_CALL_ALLOC, 5, 0}, {DMT_CALL_ALLOC, 7, 0}, {DMT_CALL_ALLOC, 1, 0}},
-             3, 64);
+    m = call(
+        vm,
+        (struct dmt_call_request[]){{DMT_CALL_ALLOC, 5, 0}, {DMT_CALL_ALLOC, 7, 0}, {DMT_CALL_ALLOC, 1, 0}},
+        3, 64);
     cr_assert_eq(m.answers, 3);
     for (unsigned i = 0; i < 3; i++) {
         cr_assert_eq(m.g[i].request, i);
@@ -536,7 +556,9 @@ Test(call, requests_are_split_when_no_run_is_free)
             if (i % 41 == seed)
                 dmt_buddy_alloc_at(w->buddy, i, 1);
         }
-        m = call(vm, (struct dmt_call_request[]){{DMT_CALL_ALLOC, sizes[0], 0}, {DMT_CALL_ALLOC, sizes[1], 0}}, 2, 64);
+        m = call(vm,
+                 (struct dmt_call_request[]){{DMT_CALL_ALLOC, sizes[0], 0}, {DMT_CALL_ALLOC, sizes[1], 0}}, 2,
+                 64);
         cr_assert_eq(m.status, DMT_CALL_OK);
         cr_assert_gt(m.answers, 2);
         for (uint64_t i = 0; i < m.answers; i++) {
@@ -575,6 +597,25 @@ Test(call, no_more_pieces_than_there_is_room_to_tell_of)
     cr_assert_eq(m.status, DMT_CALL_OK);
     cr_assert_eq(m.answers, 2);
     cr_assert_eq(dmt_host_stats(w->host)->granted, m.g[0].frames + m.g[1].frames);
+    world_free(w);
+}
+
+Test(call, answers_are_in_order_of_requests)
+{
+    struct world *w = world_with(32, 0, false);
+    struct dmt_vm *vm = machine(w);
+    struct made m = call1(vm, DMT_CALL_ALLOC, 4, 0);
+    struct dmt_call_request rq[3] = {
+        {DMT_CALL_ALLOC, 2, 0}, {DMT_CALL_EXTEND, 1, m.g[0].id}, {DMT_CALL_ALLOC, 3, 0}};
+    unsigned size;
+
+    m = call(vm, rq, 3, 64);
+    cr_assert_eq(m.answers, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(m.g[i].request, i);
+        cr_assert_eq(m.g[i].frames, rq[i].pages);
+        cr_assert_eq(dmt_space_leaf(dmt_vm_space(vm), m.g[i].pfn, &size) & 7, 3, "RW, no X");
+    }
     world_free(w);
 }
 
@@ -646,7 +687,8 @@ Test(call, extended_in_place_and_reached_at_once)
     struct dmt_vm *vm = machine(w);
     const struct dmt_platform *p = dmt_vm_platform(vm);
     struct made m = call1(vm, DMT_CALL_ALLOC, 4, 0), more;
-    struct dmt_tea tea = {.base_vpn = 0, .pages = 2048, .gtea = m.g[0].id, .kind = DMT_KIND_GTEA, .valid = true};
+    struct dmt_tea tea = {
+        .base_vpn = 0, .pages = 2048, .gtea = m.g[0].id, .kind = DMT_KIND_GTEA, .valid = true};
     uint64_t word[3], pfn, frames;
 
     dmt_tea_pack(&tea, word);
@@ -662,7 +704,8 @@ Test(call, extended_in_place_and_reached_at_once)
     cr_assert(dmt_vm_gtea(vm, m.g[0].id, &pfn, &frames));
     cr_assert_eq(frames, 7);
     expect_table(w, vm, 0);
-    /* Freed from the end: the register's bound shrinks before the frames are anybody's, and it stays resolved. */
+    /* Freed from the end: the register's bound shrinks before the frames are anybody's, and it stays
+     * resolved. */
     cr_assert_eq(call1(vm, DMT_CALL_FREE, 5, m.g[0].pfn + 2).status, DMT_CALL_OK);
     cr_assert_eq(w->state[0].tea[1][0].gtea_pages, 2);
     cr_assert_eq(w->state[0].tea[1][0].resolution, DMT_RESOLUTION_OK);
@@ -738,7 +781,8 @@ static void probe_taking_back(void *user, const struct world_csr *c)
     if (c->window == WORLD_HOST && c->offset == DMT_HOST_GTEA_CMD) {
         t->commands++;
         must(t->keep ? (word[0] & 1) && word[1] == 1 : !(word[0] & 1), "entry first");
-        must(dmt_space_leaf(dmt_vm_space(t->vm), t->gfn + 1, &size) != 0, "registers before the second stage");
+        must(dmt_space_leaf(dmt_vm_space(t->vm), t->gfn + 1, &size) != 0,
+             "registers before the second stage");
     }
     if (c->window != 0 || c->offset != DMT_LEVEL_INV)
         return;
@@ -856,8 +900,12 @@ Test(isolation, random_calls_of_two_machines)
         if (rng(10) == 0)
             dmt_vm_revoke(vm[k], (unsigned)rng(6));
         /* A register that names what it likes. */
-        struct dmt_tea tea = {.base_vpn = rng(4), .pages = 1 + rng(9999), .base_pfn = rng(8),
-                              .gtea = (uint16_t)rng(8), .kind = DMT_KIND_GTEA, .valid = true};
+        struct dmt_tea tea = {.base_vpn = rng(4),
+                              .pages = 1 + rng(9999),
+                              .base_pfn = rng(8),
+                              .gtea = (uint16_t)rng(8),
+                              .kind = DMT_KIND_GTEA,
+                              .valid = true};
         const struct dmt_platform *p = dmt_vm_platform(vm[k]);
         uint64_t word[3];
         unsigned index = (unsigned)rng(16);
@@ -871,6 +919,7 @@ Test(isolation, random_calls_of_two_machines)
             must(!why, "%s", why);
             expect_table(w, vm[0], 0);
             expect_table(w, vm[1], 1);
+            expect_record(vm[step / 16 % 2], RAM + 16 + 2 * QUOTA);
         }
         if (rng(40) == 0) { /* change threads' machines */
             dmt_vm_exit(vm[0], 0);
@@ -971,6 +1020,62 @@ Test(revoke, guest_goes_on_in_ordinary_frames)
         cr_assert_eq(dmt_host_stats(w->host)->granted, dmt_host_stats(w->host)->released);
         world_free(w);
     }
+}
+
+/* A guest that has freed some frames before, and frees more when it is told. */
+static void free_two(void *user, uint16_t id)
+{
+    uint64_t *gfn = user;
+    struct dmt_vm *vm = (struct dmt_vm *)(uintptr_t)gfn[1];
+    uint64_t pfn, frames;
+
+    cr_assert_not(dmt_vm_gtea(vm, id, &pfn, &frames));
+    cr_assert_eq(call1(vm, DMT_CALL_EXTEND, 1, id).status, DMT_CALL_NOT_YOURS);
+    cr_assert_eq(call1(vm, DMT_CALL_FREE, 1, gfn[0] + 9).status, DMT_CALL_OK);
+    cr_assert_eq(call1(vm, DMT_CALL_FREE, 1, gfn[0] + 5).status, DMT_CALL_OK);
+    cr_assert_neq(call1(vm, DMT_CALL_ALLOC, 1, 0).g[0].id, id, "not free yet");
+}
+
+Test(revoke, parts_freed_before_and_meanwhile)
+{
+    struct world *w = world_with(32, 0, false);
+    struct dmt_vm *vm = machine(w);
+    const struct dmt_platform *p = dmt_vm_platform(vm);
+    struct made m;
+    uint64_t user[2] = {0, (uint64_t)(uintptr_t)vm}, old, pfn, before = 0;
+
+    dmt_vm_on_revoke(vm, free_two, user);
+    dmt_vm_enter(vm, 0);
+    for (unsigned round = 0; round < 600; round++) {
+        m = call1(vm, DMT_CALL_ALLOC, 10, 0);
+        must(m.status == DMT_CALL_OK && m.g[0].id == 0);
+        before = round == 1 ? dmt_buddy_available(w->buddy) : before;
+        user[0] = m.g[0].pfn;
+        old = host_frame(vm, NULL, user[0]);
+        for (uint64_t i = 0; i < 10; i++)
+            p->store(p->user, (user[0] + i) << 12 | 0x88, i + 1);
+        cr_assert_eq(call1(vm, DMT_CALL_FREE, 2, user[0] + 2).status, DMT_CALL_OK);
+        must(dmt_vm_revoke(vm, 0));
+        for (uint64_t i = 0; i < 10; i++) {
+            bool kept = i != 2 && i != 3 && i != 5;
+
+            if (i == 9) /* given again meanwhile, in another gTEA */
+                continue;
+            must(dmt_vm_backing(vm, user[0] + i, &pfn) == kept);
+            must(p->load(p->user, (user[0] + i) << 12 | 0x88) == (kept ? i + 1 : 0));
+            must(!kept || pfn < old || pfn > old + 9);
+        }
+        expect_record(vm, RAM + 16 + 2 * QUOTA);
+        expect_table(w, vm, 0);
+        for (uint64_t i = 0; i < 10; i++) /* each frame alone */
+            must((call1(vm, DMT_CALL_FREE, 1, user[0] + i).status == DMT_CALL_OK) ==
+                 (i != 2 && i != 3 && i != 5));
+        for (uint64_t gfn = RAM + 16; gfn < RAM + 48; gfn++)
+            call1(vm, DMT_CALL_FREE, 1, gfn); /* and what was asked for meanwhile */
+        must(dmt_host_stats(w->host)->granted == dmt_host_stats(w->host)->released);
+    }
+    cr_assert_eq(dmt_buddy_available(w->buddy), before + 10);
+    world_free(w);
 }
 
 /* ------------------------------------------------------------ moving and ballooning (S1, H5) */
@@ -1183,7 +1288,11 @@ Test(entry, what_is_written)
         dmt_vm_enter(vm[1], 0);
         cr_assert_eq(w->state[0].level[1].cr3, dmt_space_root(other->s) << 12);
         cr_assert_neq(w->state[0].s2[0].tag, was.s2[0].tag);
+        at = w->logged;
         dmt_vm_enter(vm[0], 0);
+        while (w->log[at].window != 1 || w->log[at].offset != DMT_LEVEL_CR3)
+            at++;
+        cr_assert_eq(w->log[at].value, 0x5000, "as it reads");
         cr_assert_arr_eq(&w->state[0].level, &was.level, sizeof was.level);
         for (unsigned i = 0; i < 16; i++) {
             cr_assert_eq(was.tea[1][i].valid, w->state[0].tea[1][i].valid);
@@ -1197,6 +1306,30 @@ Test(entry, what_is_written)
         guest_delete(other);
         world_free(w);
     }
+}
+
+/* What a guest has written itself is not taken for what the hypervisor wrote last. */
+Test(entry, machines_do_not_see_each_others_registers)
+{
+    static const unsigned regs[] = {DMT_LEVEL_CR0, DMT_LEVEL_CR4, DMT_LEVEL_EFER, DMT_LEVEL_PKRU,
+                                    DMT_LEVEL_PKRS};
+    struct world *w = world_with(32, 0, false);
+    struct dmt_vm *vm[2] = {machine(w), machine(w)};
+    const struct dmt_platform *p = dmt_vm_platform(vm[0]);
+    struct dmt_level own = {.cr0 = 0x10000, .cr4 = 0x1000, .efer = 0x800, .pkru = 5, .pkrs = 6};
+
+    dmt_vm_enter(vm[0], 0);
+    dmt_vm_enter(vm[1], 0);
+    dmt_vm_enter(vm[0], 0);
+    for (unsigned i = 0; i < 5; i++)
+        p->csr(p->user, 0, regs[i], (uint64_t[]){own.cr0, own.cr4, own.efer, own.pkru, own.pkrs}[i]);
+    for (unsigned round = 0; round < 2; round++) {
+        cr_assert_arr_eq(&w->state[0].level[1], &own, sizeof own);
+        dmt_vm_enter(vm[1], 0);
+        cr_assert_arr_eq(&w->state[0].level[1], &(struct dmt_level){0}, sizeof own);
+        dmt_vm_enter(vm[0], 0);
+    }
+    world_free(w);
 }
 
 Test(entry, writes_while_outside_are_made_up_for)
@@ -1308,8 +1441,9 @@ Test(entry, registers_change_under_a_running_guest)
                                          *want = &dmt_space_registers(dmt_vm_space(vm))[i];
 
                     cr_assert_eq(have->valid, want->valid);
-                    cr_assert(!want->valid || (have->base_vpn == want->base_vpn && have->pages == want->pages &&
-                                               have->base_pfn == want->base_pfn));
+                    cr_assert(!want->valid ||
+                              (have->base_vpn == want->base_vpn && have->pages == want->pages &&
+                               have->base_pfn == want->base_pfn));
                 }
                 cr_assert(w->state[t].tea[0][0].valid);
                 dmt_vm_exit(vm, t);
@@ -1395,7 +1529,8 @@ Test(dirty, every_write_is_told_once)
             }
             p->store(p->user, (RAM - 3) << 12, round); /* by the kernel's own code */
             written[RAM - 3] = true;
-            for (unsigned i = 0; i < 2; i++) { /* touched for the first time, then written by a walk elsewhere in it */
+            for (unsigned i = 0; i < 2;
+                 i++) { /* touched for the first time, then written by a walk elsewhere in it */
                 uint64_t gfn = RAM - 512 * (2 + round) + i;
 
                 fresh_page(w, vm, g, gfn);
@@ -1410,11 +1545,12 @@ Test(dirty, every_write_is_told_once)
             }
             dmt_vm_dirty(vm, map, 1024);
             for (uint64_t gfn = 0; gfn < RAM; gfn++) {
-                must(!written[gfn] || map[gfn / 64] >> gfn % 64 & 1, "%s: frame %llx was written", stages[k].name,
-                     (unsigned long long)gfn);
+                must(!written[gfn] || map[gfn / 64] >> gfn % 64 & 1, "%s: frame %llx was written",
+                     stages[k].name, (unsigned long long)gfn);
                 n += map[gfn / 64] >> gfn % 64 & 1;
             }
-            cr_assert(o.huge || n < 300, "%s: pages that nobody wrote: %llu", stages[k].name, (unsigned long long)n);
+            cr_assert(o.huge || n < 300, "%s: pages that nobody wrote: %llu", stages[k].name,
+                      (unsigned long long)n);
             for (size_t i = 0; i < dmt_space_teas(g->s); i++) {
                 struct dmt_grant t = dmt_space_tea(g->s, i).grant;
 
@@ -1460,7 +1596,7 @@ static struct nest nest_new(bool shadow, bool pv, enum dmt_space_format inner, b
     o.format = inner;
     o.ad = ad;
     o.frames = RAM;
-    o.quota = QUOTA;
+    o.quota = 2 * QUOTA;
     o.pv = pv;
     for (unsigned t = 0; t < WORLD_THREADS; t++)
         dmt_vm_enter(n.l1, t);
@@ -1486,8 +1622,9 @@ static const struct {
     enum dmt_space_format inner;
     bool ad;
 } nests[] = {
-    {false, true, DMT_SPACE_EPT, true},  {true, true, DMT_SPACE_EPT, true},   {true, true, DMT_SPACE_EPT, false},
-    {true, true, DMT_SPACE_NPT, false},  {false, false, DMT_SPACE_NPT, false}, {true, false, DMT_SPACE_EPT, true},
+    {false, true, DMT_SPACE_EPT, true},   {true, true, DMT_SPACE_EPT, true},
+    {true, true, DMT_SPACE_EPT, false},   {true, true, DMT_SPACE_NPT, false},
+    {false, false, DMT_SPACE_NPT, false}, {true, false, DMT_SPACE_EPT, true},
 };
 
 Test(nested, translations_are_those_of_the_cascade)
@@ -1522,8 +1659,12 @@ Test(nested, translations_are_those_of_the_cascade)
         struct dmt_vm *other = machine(n.w);
 
         dmt_vm_enter(other, 0);
+        dmt_vm_level_csr(other, 0, 1, DMT_LEVEL_S2CTL, DMT_LEVEL_S2CTL_MBEC_MASK);
+        dmt_vm_level_csr(other, 0, 1, DMT_LEVEL_S2ROOT, 0x7000);
+        dmt_vm_level_csr(other, 0, 1, DMT_LEVEL_PKRU, 7);
         dmt_vm_enter(n.l1, 0);
         cr_assert_eq(n.w->state[0].mode, DMT_MODE_NESTED);
+        cr_assert_arr_eq(&was.s2, &n.w->state[0].s2, sizeof was.s2);
         cr_assert_arr_eq(&was.level, &n.w->state[0].level, sizeof was.level);
         for (unsigned i = 0; i < 16; i++) {
             for (unsigned s = 0; s < 3; s++) {
@@ -1572,15 +1713,17 @@ Test(nested, frames_move_at_either_level)
 
 Test(nested, dirty_at_both_levels)
 {
-    for (unsigned k = 0; k < sizeof nests / sizeof *nests; k++) {
+    for (unsigned i = 0; i < 3 * sizeof nests / sizeof *nests; i++) {
+        bool inner = i % 3 != 0, outer = i % 3 != 1; /* which levels track */
+        unsigned k = i / 3;
         struct nest n = nest_new(nests[k].shadow, nests[k].pv, nests[k].inner, nests[k].ad);
         uint64_t *map = calloc(2048, sizeof *map), *map1 = calloc(2048, sizeof *map1), l1_frame;
 
         dmt_vm_enter(n.l2, 0);
         for (uint64_t i = 0; i < n.g->pages; i++)
             expect_page(n.w, n.l1, n.l2, n.g, 0, i, DMT_ACCESS_WRITE);
-        dmt_vm_track(n.l2, true);
-        dmt_vm_track(n.l1, true);
+        dmt_vm_track(n.l2, inner);
+        dmt_vm_track(n.l1, outer);
         for (unsigned round = 0; round < 3; round++) {
             bool *written = calloc(n.g->pages, sizeof *written);
             uint64_t count = 0;
@@ -1599,8 +1742,9 @@ Test(nested, dirty_at_both_levels)
 
                 cr_assert(dmt_vm_backing(n.l2, f, &l1_frame));
                 count += map[f / 64] >> f % 64 & 1;
-                must(!written[i] || (map[f / 64] >> f % 64 & 1), "%u: level 1 missed a write", k);
-                must(!written[i] || (map1[l1_frame / 64] >> l1_frame % 64 & 1), "%u: level 0 missed a write", k);
+                must(!inner || !written[i] || (map[f / 64] >> f % 64 & 1), "%u: level 1 missed a write", k);
+                must(!outer || !written[i] || (map1[l1_frame / 64] >> l1_frame % 64 & 1),
+                     "%u: level 0 missed a write", k);
             }
             cr_assert_leq(count, 40);
             free(written);
@@ -1630,6 +1774,108 @@ Test(nested, tracking_starts_when_no_d_bit_is_set)
         dmt_vm_track(n.l1, false);
     }
     free(map);
+    nest_free(&n);
+}
+
+static void on_revoke_inner(void *user, uint16_t id)
+{
+    dmt_space_revoked(dmt_vm_space(user), id);
+}
+
+/* hTEAs of level 1 lie in gTEAs of L0, which takes one back: gone from registers, and from the image. */
+Test(nested, tea_of_the_inner_second_stage_is_taken_back)
+{
+    for (unsigned shadow = 0; shadow < 2; shadow++) {
+        struct nest n = nest_new(shadow, true, DMT_SPACE_EPT, true);
+
+        dmt_vm_on_revoke(n.l1, on_revoke_inner, n.l2);
+        dmt_vm_enter(n.l2, 0);
+        for (uint64_t i = 0; i < n.g->pages; i++)
+            expect_page(n.w, n.l1, n.l2, n.g, 0, i, DMT_ACCESS_WRITE);
+        /* No run for RAM and window together: two gTEAs. */
+        for (uint64_t i = 0; i < FRAMES; i += 9)
+            dmt_buddy_alloc_at(n.w->buddy, i, 1);
+        dmt_space_settle(dmt_vm_space(n.l2));
+        cr_assert(n.w->state[0].tea[1][0].valid && n.w->state[0].tea[1][1].valid);
+        cr_assert_neq(n.w->state[0].tea[1][0].gtea, n.w->state[0].tea[1][1].gtea);
+        cr_assert(dmt_vm_revoke(n.l1, n.w->state[0].tea[1][shadow].gtea));
+        for (unsigned again = 0; again < 2; again++) {
+            cr_assert_not(n.w->state[0].tea[1][shadow].valid);
+            cr_assert(n.w->state[0].tea[1][!shadow].valid);
+            for (uint64_t i = 0; i < n.g->pages; i++)
+                expect_page(n.w, n.l1, n.l2, n.g, 0, i, DMT_ACCESS_WRITE);
+            dmt_vm_exit(n.l2, 0);
+            dmt_vm_enter(n.l2, 0);
+        }
+        nest_free(&n);
+    }
+}
+
+/* What a hypervisor inside invalidates while L0 has its vCPU off the thread. */
+Test(nested, invalidations_while_outside_are_made_up_for)
+{
+    static const uint64_t kinds[] = {DMT_INV_S2_CONTEXT, DMT_INV_S2_ALL};
+
+    for (unsigned k = 0; k < 4; k++) {
+        struct nest n = nest_new(k % 2, true, DMT_SPACE_EPT, true);
+        const struct dmt_platform *p = dmt_vm_platform(n.l1);
+        unsigned at;
+
+        dmt_vm_enter(n.l2, 0);
+        dmt_vm_exit(n.l1, 0);
+        at = n.w->logged;
+        if (k < 2)
+            p->csr(p->user, 0, DMT_LEVEL_INV, kinds[k] << 60 | UINT64_C(1) << 45);
+        else
+            p->csr(p->user, 0, DMT_LEVEL_S2ROOT, n.w->state[0].s2[1].root | 1);
+        cr_assert_eq(n.w->logged, at);
+        dmt_vm_enter(n.l1, 0);
+        cr_assert_eq(world_count(n.w, at, 0, 1, DMT_LEVEL_INV), 1);
+        at = n.w->logged;
+        dmt_vm_exit(n.l1, 0);
+        dmt_vm_enter(n.l1, 0);
+        cr_assert_eq(world_count(n.w, at, 0, 1, DMT_LEVEL_INV), 0);
+        nest_free(&n);
+    }
+}
+
+/* The table of set 2 comes later than nesting: threads that are in the machine get it at once. */
+Test(nested, table_of_set_2_is_made_under_running_vcpus)
+{
+    struct world *w = world_with(32, 0, false);
+    struct dmt_vm *vm = machine(w);
+    struct made m;
+
+    dmt_vm_enter(vm, 0);
+    dmt_vm_enter(vm, 1);
+    dmt_vm_level_csr(vm, 0, 2, DMT_LEVEL_PKRU, 1);
+    cr_assert_eq(w->state[1].gtea[2].entries, 0);
+    m = call1(vm, DMT_CALL_ALLOC | DMT_CALL_INNER, 3, 0);
+    cr_assert_eq(m.status, DMT_CALL_OK);
+    for (unsigned t = 0; t < WORLD_THREADS; t++)
+        cr_assert_eq(w->state[t].gtea[2].entries, 4096);
+    world_free(w);
+}
+
+/* A thread on which another machine nested: its set 2, table and images are not this machine's. */
+Test(nested, level_2_of_another_machine_is_gone)
+{
+    struct nest n = nest_new(false, true, DMT_SPACE_EPT, true);
+    struct dmt_vm *other = machine(n.w);
+
+    dmt_vm_enter(n.l2, 0);
+    cr_assert(n.w->state[0].tea[2][0].valid);
+    cr_assert_eq(n.w->state[0].gtea[2].entries, 4096);
+    dmt_vm_enter(other, 0);
+    dmt_vm_level_csr(other, 0, 2, DMT_LEVEL_PKRU, 5);
+    cr_assert_eq(n.w->state[0].gtea[2].entries, 0);
+    cr_assert_eq(n.w->state[0].level[2].pkru, 5);
+    cr_assert_eq(n.w->state[0].level[2].cr3, 0);
+    for (unsigned i = 0; i < 16; i++)
+        cr_assert_not(n.w->state[0].tea[2][i].valid);
+    dmt_vm_enter(n.l1, 0);
+    for (uint64_t i = 0; i < n.g->pages; i++)
+        expect_page(n.w, n.l1, n.l2, n.g, 0, i, DMT_ACCESS_READ);
     nest_free(&n);
 }
 
@@ -1670,7 +1916,7 @@ Test(nested, calls_of_the_inner_machine)
     for (uint64_t i = 0; i < 6; i++)
         cr_assert_eq(host_frame(n.l1, n.l2, m.g[0].pfn + i), l0 + i, "contiguous in host memory");
     cr_assert_eq(call1(n.l2, DMT_CALL_FREE, 7, m.g[0].pfn).status, DMT_CALL_NOT_YOURS);
-    cr_assert_eq(call1(n.l2, DMT_CALL_ALLOC, QUOTA, 0).status, DMT_CALL_QUOTA);
+    cr_assert_eq(call1(n.l2, DMT_CALL_ALLOC, 2 * QUOTA, 0).status, DMT_CALL_QUOTA);
     cr_assert_eq(call1(n.l2, DMT_CALL_ALLOC | DMT_CALL_INNER, 1, 0).status, DMT_CALL_BAD_OP);
     cr_assert_eq(call1(n.l2, DMT_CALL_EXTEND, 1, m.g[0].id).status, DMT_CALL_NO_MEMORY);
     cr_assert_eq(call1(n.l2, DMT_CALL_EXTEND, 1, 99).status, DMT_CALL_NOT_YOURS);
@@ -1681,7 +1927,45 @@ Test(nested, calls_of_the_inner_machine)
     dmt_mem_read(n.w->mem, n.w->state[0].gtea[2].table + 16 * m.g[0].id, &word);
     cr_assert_eq(word, 0);
     cr_assert(dmt_buddy_is_free(n.w->buddy, l0));
+    /* Merged below: pieces of one gTEA. */
+    m = call(n.l2, (struct dmt_call_request[]){{DMT_CALL_ALLOC, 5, 0}, {DMT_CALL_ALLOC, 7, 0}}, 2, 64);
+    cr_assert_eq(m.answers, 2);
+    cr_assert_eq(m.g[1].id, m.g[0].id);
+    cr_assert_eq(m.g[1].inside, 5);
+    cr_assert_eq(host_frame(n.l1, n.l2, m.g[1].pfn), host_frame(n.l1, n.l2, m.g[0].pfn) + 5);
+    cr_assert(dmt_vm_gtea(n.l2, m.g[0].id, &pfn, &frames));
+    cr_assert_eq(frames, 12);
+    cr_assert(dmt_vm_backing(n.l2, m.g[0].pfn, &l0));
+    cr_assert_eq(pfn, l0);
     nest_free(&n);
+}
+
+/* Out of memory in the middle of a grant, at either level: nothing is left over. */
+Test(memory_out, calls)
+{
+    for (uint64_t k = 0; k < 24; k++) {
+        struct nest n = nest_new(false, true, DMT_SPACE_EPT, true);
+        struct dmt_vm *vm = k % 2 ? n.l2 : n.l1;
+        struct dmt_buddy *b = k % 4 < 2 ? n.w->buddy : dmt_vm_platform(n.l1)->buddy;
+        uint64_t host, l1, tables;
+        struct made m = call1(vm, DMT_CALL_ALLOC, 1, 0); /* the arrays' memory is backed */
+
+        call1(vm, DMT_CALL_FREE, 1, m.g[0].pfn);
+        host = dmt_buddy_available(n.w->buddy);
+        l1 = dmt_buddy_available(dmt_vm_platform(n.l1)->buddy);
+        tables = dmt_space_stats(dmt_vm_space(n.l1))->tables;
+        dmt_buddy_fail_after(b, k / 4);
+        m = call1(vm, DMT_CALL_ALLOC, 600, 0);
+        dmt_buddy_fail_after(b, UINT64_MAX);
+        for (uint64_t i = 0; i < m.answers; i++)
+            cr_assert_eq(call1(vm, DMT_CALL_FREE, m.g[i].frames, m.g[i].pfn).status, DMT_CALL_OK);
+        /* But for tables of the windows, and L1's frames that back its own. */
+        tables = dmt_space_stats(dmt_vm_space(n.l1))->tables - tables;
+        l1 -= dmt_buddy_available(dmt_vm_platform(n.l1)->buddy);
+        cr_assert_leq(l1, 2);
+        cr_assert_leq(host - dmt_buddy_available(n.w->buddy), tables + l1);
+        nest_free(&n);
+    }
 }
 
 /* A shadow leaf is no more than what both levels allow. */
@@ -1713,7 +1997,114 @@ Test(nested, shadow_gives_no_more_than_level_1)
     cr_assert_eq(r.status, DMT_STATUS_EPT_VIOLATION, "gone at level 1, gone in the shadow");
     dmt_space_exchange(s, gfn, size, leaf);
     expect_page(n.w, n.l1, n.l2, n.g, 0, 3, DMT_ACCESS_WRITE);
+    /* Rights of upper entries count. */
+    const struct dmt_platform *p = dmt_vm_platform(n.l1);
+    uint64_t at = dmt_space_root(s) << 12, upper;
+
+    for (unsigned level = 4; level > 2; level--)
+        at = (p->load(p->user, at + 8 * (gfn >> 9 * (level - 1) & 511)) & UINT64_C(0xffffffffff000));
+    at += 8 * (gfn >> 9 & 511);
+    upper = p->load(p->user, at);
+    p->store(p->user, at, upper & ~UINT64_C(2));
+    dmt_space_flush(s, gfn, 1);
+    for (unsigned i = 0; i < 20; i++) {
+        world_translate(n.w, 0, (VPN + 3) << 12, DMT_ACCESS_WRITE, &r);
+        if (r.status != DMT_STATUS_EPT_VIOLATION || !dmt_vm_fault(n.l1, 0, &r))
+            break;
+    }
+    cr_assert_eq(r.status, DMT_STATUS_EPT_VIOLATION);
+    p->store(p->user, at, upper);
+    expect_page(n.w, n.l1, n.l2, n.g, 0, 3, DMT_ACCESS_WRITE);
+    /* A hypervisor that lets its guest execute its own gTEA window: L0 does not. */
+    cr_assert(dmt_vm_backing(n.l2, dmt_space_tea(n.g->s, 0).grant.pfn, &at));
+    dmt_space_exchange(s, gfn, size, (leaf & ~UINT64_C(0xffffffffff000)) | at << 12);
+    dmt_space_flush(s, gfn, 1);
+    cr_assert(run(n.w, n.l1, NULL, 0, (VPN + 3) << 12, DMT_ACCESS_READ, &r));
+    cr_assert_not(run(n.w, n.l1, NULL, 0, (VPN + 3) << 12, DMT_ACCESS_EXECUTE, &r));
+    dmt_space_exchange(s, gfn, size, leaf);
+    dmt_space_flush(s, gfn, 1);
+    /* What is dropped gives its tables back. */
+    upper = dmt_buddy_available(n.w->buddy);
+    for (uint64_t i = 0; i < n.g->pages; i++)
+        expect_page(n.w, n.l1, n.l2, n.g, 0, i, DMT_ACCESS_READ);
+    cr_assert_lt(dmt_buddy_available(n.w->buddy), upper);
+    at = dmt_host_stats(n.w->host)->violations;
+    dmt_space_flush(s, gfn, 1);
+    for (uint64_t i = 0; i < n.g->pages; i++)
+        expect_page(n.w, n.l1, n.l2, n.g, 0, i, DMT_ACCESS_READ);
+    dmt_space_flush(s, gfn, 1);
+    upper = dmt_buddy_available(n.w->buddy);
+    for (uint64_t i = 0; i < n.g->pages; i++)
+        expect_page(n.w, n.l1, n.l2, n.g, 0, i, DMT_ACCESS_READ);
+    cr_assert_lt(dmt_buddy_available(n.w->buddy), upper);
+    dmt_space_flush(s, gfn, 1);
+    cr_assert_eq(dmt_buddy_available(n.w->buddy), upper);
+    cr_assert_eq(dmt_host_stats(n.w->host)->violations, at, "level 0 had backed all");
     nest_free(&n);
+}
+
+/* An address that L1's tables of four levels do not reach is L1's to judge, whatever it aliases. */
+Test(nested, shadow_of_an_address_too_wide)
+{
+    struct nest n = nest_new(true, true, DMT_SPACE_EPT, true);
+    struct dmt_result r = {.status = DMT_STATUS_EPT_VIOLATION,
+                           .stage = 1,
+                           .error = 1,
+                           .addr = UINT64_C(1) << 48 | n.g->frame[3] << 12};
+
+    dmt_vm_enter(n.l2, 0);
+    expect_page(n.w, n.l1, n.l2, n.g, 0, 3, DMT_ACCESS_WRITE);
+    cr_assert_not(dmt_vm_fault(n.l1, 0, &r));
+    r.addr &= ~(UINT64_C(1) << 48);
+    cr_assert(dmt_vm_fault(n.l1, 0, &r));
+    nest_free(&n);
+}
+
+/* Two machines inside by turns on a thread: neither sees what the shadow table held for the other. */
+Test(nested, two_inner_machines_on_a_thread)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        struct nest n = nest_new(k % 2, true, DMT_SPACE_EPT, true);
+        struct dmt_vm_options o = vm_options();
+        struct dmt_vm *other;
+        struct guest *g;
+
+        o.pv = false;
+        o.format = k < 2 ? DMT_SPACE_EPT : DMT_SPACE_NPT;
+        o.levels = k < 2 ? 4 : 5;
+        other = dmt_vm_new(n.h1, &o);
+        cr_assert(other);
+        g = kernel(other, 300);
+        for (unsigned round = 0; round < 6; round++) {
+            dmt_vm_enter(round % 2 ? other : n.l2, 0);
+            cr_assert_eq(dmt_vm_entered(n.l2, 0), round % 2 == 0);
+            for (uint64_t i = 0; i < 300; i++)
+                expect_page(n.w, n.l1, round % 2 ? other : n.l2, round % 2 ? g : n.g, 0, i, DMT_ACCESS_WRITE);
+        }
+        guest_delete(g);
+        nest_free(&n);
+    }
+}
+
+/* L1 maps with 2M pages: leaves of the shadow table are the 4K pages in them. */
+Test(nested, large_pages_at_level_1)
+{
+    for (unsigned shadow = 0; shadow < 2; shadow++) {
+        struct nest n = nest_new(shadow, true, DMT_SPACE_EPT, true);
+        struct dmt_vm_options o = vm_options();
+        struct dmt_vm *vm;
+        struct guest *g;
+
+        o.pv = false;
+        o.huge = true;
+        vm = dmt_vm_new(n.h1, &o);
+        g = kernel(vm, 1500);
+        dmt_vm_enter(vm, 0);
+        for (uint64_t i = 0; i < 1500; i++)
+            expect_page(n.w, n.l1, vm, g, 0, i, DMT_ACCESS_WRITE);
+        guest_delete(g);
+        nest_free(&n);
+    }
 }
 
 Test(nested, revoked_at_level_1)
@@ -1739,7 +2130,8 @@ Test(nested, revoked_at_level_1)
 
 /* ------------------------------------------------------------ out of memory, at each allocation in turn */
 
-static void busy_life(struct world *w, bool huge)
+/* kind 1: 2M pages; 2: and window and RAM under different upper tables. */
+static void busy_life(struct world *w, unsigned kind)
 {
     struct dmt_vm_options o = vm_options();
     struct dmt_vm *vm;
@@ -1747,7 +2139,8 @@ static void busy_life(struct world *w, bool huge)
     struct dmt_result r;
     uint64_t *map = calloc(1024, sizeof *map);
 
-    o.huge = huge;
+    o.huge = kind > 0;
+    o.frames = kind == 2 ? UINT64_C(1) << 18 : RAM;
     vm = dmt_vm_new(w->host, &o);
     if (vm) {
         dmt_vm_enter(vm, 0);
@@ -1778,17 +2171,17 @@ static void busy_life(struct world *w, bool huge)
 
 Test(memory_out, everything_comes_back_whichever_allocation_fails)
 {
-    for (unsigned huge = 0; huge < 2; huge++) {
+    for (unsigned kind = 0; kind < 3; kind++) {
         struct world *w = world_with(32, 0, false);
         uint64_t before = dmt_buddy_available(w->buddy), n = 0;
 
-        busy_life(w, huge);
+        busy_life(w, kind);
         must(dmt_buddy_available(w->buddy) == before);
         for (;; n++) {
             uint64_t pfn;
 
             dmt_buddy_fail_after(w->buddy, n);
-            busy_life(w, huge);
+            busy_life(w, kind);
             if (dmt_buddy_alloc(w->buddy, 0, &pfn)) { /* it did not come to the injection: did it? */
                 dmt_buddy_release(w->buddy, pfn, 1);
                 must(dmt_buddy_available(w->buddy) == before, "failure at %u leaks", (unsigned)n);
@@ -1796,7 +2189,7 @@ Test(memory_out, everything_comes_back_whichever_allocation_fails)
                 break;
             }
         }
-        cr_assert_gt(n, huge ? 10 : 200);
+        cr_assert_gt(n, kind ? 10 : 200);
         dmt_buddy_fail_after(w->buddy, UINT64_MAX);
         world_free(w);
     }
@@ -1825,6 +2218,23 @@ Test(memory_out, no_memory_for_a_shadow_table_means_full)
         dmt_vm_exit(n.l2, 0);
         dmt_vm_enter(n.l2, 0);
     }
+    /* None at all: the table goes, and the launch goes on in FULL. */
+    bool *taken = calloc(FRAMES, sizeof *taken);
+    dmt_space_flush(dmt_vm_space(n.l2), 0, 1);
+    for (uint64_t i = 0; i < FRAMES; i++)
+        taken[i] = dmt_buddy_alloc_at(n.w->buddy, i, 1);
+    for (unsigned k = 0; k < 4 && !n.w->state[0].full; k++) {
+        world_translate(n.w, 0, VPN << 12, DMT_ACCESS_READ, &r);
+        cr_assert(dmt_vm_fault(n.l1, 0, &r));
+    }
+    cr_assert(n.w->state[0].full);
+    for (uint64_t i = 0; i < n.g->pages; i++)
+        expect_page(n.w, n.l1, n.l2, n.g, 0, i, DMT_ACCESS_READ);
+    for (uint64_t i = 0; i < FRAMES; i++) {
+        if (taken[i])
+            dmt_buddy_release(n.w->buddy, i, 1);
+    }
+    free(taken);
     nest_free(&n);
 }
 
@@ -1839,7 +2249,8 @@ Test(defects, free_of_anothers_gtea)
         uint64_t pfn, frames;
 
         /* Guest frames mean something to their own machine only, and it has none there. */
-        cr_assert_eq(call1(vm[1], DMT_CALL_FREE, 8, m.g[0].pfn).status, on ? DMT_CALL_OK : DMT_CALL_NOT_YOURS);
+        cr_assert_eq(call1(vm[1], DMT_CALL_FREE, 8, m.g[0].pfn).status,
+                     on ? DMT_CALL_OK : DMT_CALL_NOT_YOURS);
         cr_assert_eq(dmt_vm_gtea(vm[0], m.g[0].id, &pfn, &frames), !on);
         world_free(w);
     }

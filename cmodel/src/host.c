@@ -185,7 +185,8 @@ uint64_t vm_load(struct dmt_vm *vm, uint64_t pa)
     return p->load(p->user, vm->pfn[gfn] << 12 | (pa & 0xff8));
 }
 
-/* A store by the guest's software, which the model does not translate: violations and D bits as if it had been. */
+/* A store by the guest's software, which the model does not translate: violations and D bits as if it had
+ * been. */
 static bool touch(struct dmt_vm *vm, uint64_t gfn)
 {
     struct dmt_host *h = vm->host;

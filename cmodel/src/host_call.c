@@ -69,7 +69,8 @@ static void name_gtea(struct dmt_vm *vm, struct vm_run *run)
     vm->by_id[run->set][run->id] = run;
 }
 
-/* After the command no register reaches beyond the new size, and without a moment in which it is not resolved. */
+/* After the command no register reaches beyond the new size, and without a moment in which it is not
+ * resolved. */
 static void resize_gtea(struct dmt_vm *vm, const struct vm_run *run, uint64_t frames)
 {
     write_entry(vm, run->set, (unsigned)run->id, 1, frames);
@@ -350,7 +351,8 @@ static void pass_on(struct call *c, const struct part *part, size_t n)
 
 /* ------------------------------------------------------------ EXTEND */
 
-/* In place, and at level 0 only: entry changed, then RESOLVE, so that registers reach what has been mapped. */
+/* In place, and at level 0 only: entry changed, then RESOLVE, so that registers reach what has been mapped.
+ */
 static void extend(struct call *c, uint64_t request)
 {
     struct dmt_vm *vm = c->vm;
@@ -595,12 +597,12 @@ enum dmt_call_status dmt_vm_call(struct dmt_vm *vm, unsigned vcpu, uint64_t requ
 
     stats->hypercalls++;
     if (vm->o.pv)
-        status = request_n == 0 ||
-                         !good_array(vm, requests_pa, request_n, DMT_CALL_REQUEST_BYTES,
-                                     DMT_CALL_REQUESTS_MAX) ||
-                         !good_array(vm, answers_pa, answer_room, DMT_CALL_ANSWER_BYTES, DMT_CALL_ANSWERS_MAX)
-                     ? DMT_CALL_BAD_ARRAY
-                     : perform(&c, requests_pa, answers_pa);
+        status =
+            request_n == 0 ||
+                    !good_array(vm, requests_pa, request_n, DMT_CALL_REQUEST_BYTES, DMT_CALL_REQUESTS_MAX) ||
+                    !good_array(vm, answers_pa, answer_room, DMT_CALL_ANSWER_BYTES, DMT_CALL_ANSWERS_MAX)
+                ? DMT_CALL_BAD_ARRAY
+                : perform(&c, requests_pa, answers_pa);
     *answers = status == DMT_CALL_OK ? c.answers : 0;
     stats->refused += status != DMT_CALL_OK;
     vm_resume(vm, vcpu, left);
@@ -631,7 +633,7 @@ bool dmt_vm_gtea(const struct dmt_vm *vm, unsigned id, uint64_t *pfn, uint64_t *
 struct taking {
     struct dmt_vm *vm;
     uint16_t id;
-    struct vm_run **run;  /* being taken; their sizes at the start in `frames` */
+    struct vm_run **run; /* being taken; their sizes at the start in `frames` */
     uint64_t *frames;
     size_t runs;
     struct vm_run **spare; /* one a frame: where frames in use go */
@@ -734,7 +736,6 @@ bool dmt_vm_revoke(struct dmt_vm *vm, unsigned id)
             vm->on_revoke(vm->revoke_user, (uint16_t)id);
         for (size_t i = 0; i < t.runs; i++) {
             move_run(&t, t.run[i]);
-            t.run[i]->frames = t.frames[i];
             give_up(vm, t.run[i], 0, t.frames[i]);
             forget(t.run[i]);
         }

@@ -7,8 +7,8 @@
 #include <string.h>
 
 /* HOST window: registers of one set. */
-#define GTEA_TABLE(set)   (DMT_HOST_GTEA_TABLE1 + 0x10u * ((set) - 1u))
-#define GTEA_ENTRIES(set) (DMT_HOST_GTEA_ENTRIES1 + 0x10u * ((set) - 1u))
+#define GTEA_TABLE(set)   (DMT_HOST_GTEA_TABLE1 + 0x10u * ((set)-1u))
+#define GTEA_ENTRIES(set) (DMT_HOST_GTEA_ENTRIES1 + 0x10u * ((set)-1u))
 #define IMAGE_BASE(set)   (DMT_HOST_IMAGE_BASE0 + 0x10u * (set))
 #define IMAGE_COUNT(set)  (DMT_HOST_IMAGE_COUNT0 + 0x10u * (set))
 #define IMAGE_BYTES       2048u
@@ -348,8 +348,8 @@ void vm_gtea_table(struct dmt_vm *vm, unsigned set)
 
 void vm_gtea_command(struct dmt_vm *vm, unsigned op, unsigned set, unsigned id)
 {
-    uint64_t value = (uint64_t)op << DMT_HOST_GTEA_CMD_OP_LSB |
-                     (uint64_t)(1 + set) << DMT_HOST_GTEA_CMD_SET_LSB | id;
+    uint64_t value =
+        (uint64_t)op << DMT_HOST_GTEA_CMD_OP_LSB | (uint64_t)(1 + set) << DMT_HOST_GTEA_CMD_SET_LSB | id;
 
     for (unsigned i = 0; i < vm->o.vcpus; i++) {
         if (vm->host->thread[i].vm == vm)
@@ -388,8 +388,8 @@ static void set_mode(struct dmt_vm *vm, unsigned vcpu, bool inside)
     else if (!c->nested)
         ctl |= DMT_MODE_VIRT;
     else
-        ctl |= DMT_MODE_NESTED |
-               (uint64_t)(c->shadow ? DMT_FALLBACK_SHADOW : DMT_FALLBACK_FULL) << DMT_HOST_CTL_FALLBACK_LSB;
+        ctl |= DMT_MODE_NESTED | (uint64_t)(c->shadow ? DMT_FALLBACK_SHADOW : DMT_FALLBACK_FULL)
+                                     << DMT_HOST_CTL_FALLBACK_LSB;
     vm_write_host(h, vcpu, DMT_HOST_CTL, ctl);
 }
 
@@ -400,8 +400,6 @@ void vm_write_shadow(struct dmt_vm *vm, unsigned vcpu)
     uint64_t root = dmt_space_root(c->shadow) << 12;
     uint64_t ctl = c->shadow_ctl;
 
-    if (ctl & DMT_LEVEL_S2CTL_AD_MASK && dmt_space_format(c->shadow) == DMT_SPACE_EPT)
-        ctl &= ~DMT_LEVEL_S2CTL_AD_MASK; /* what L1's flags must show is seen to at violations */
     if (!t->shadow_ctl.known || t->shadow_ctl.value != ctl)
         vm_write_host(vm->host, vcpu, DMT_HOST_SHADOW_CTL, ctl);
     if (c->shadow_cold || !t->shadow_root.known || t->shadow_root.value != root)

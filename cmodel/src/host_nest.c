@@ -2,8 +2,8 @@
  * The machine inside a machine, as L0 sees it (docs/software.md, H8): mode
  * NESTED, and the shadow table from L2 physical straight to host physical. It
  * is made of 4K leaves at violations, from the tables of the hypervisor at
- * level 1 and L0's own record, and has the format of those tables, so that
- * faults which are not L0's are reported as that hypervisor expects them. */
+ * level 1 and L0's own record, and is like those tables in everything (S2CTL),
+ * so that faults which are not L0's are reported as that hypervisor expects them. */
 #include "host_vm.h"
 #include "dmt/table.h"
 
@@ -55,8 +55,7 @@ void vm_shadow_drop(struct dmt_vm *vm, unsigned vcpu)
         return;
     all = UINT64_C(1) << 9 * dmt_space_levels(c->shadow);
     dmt_space_each(c->shadow, 0, all, clear_leaf, c->shadow);
-    dmt_space_flush(c->shadow, 0, all);
-    dmt_space_prune(c->shadow, 0, all);
+    dmt_space_prune(c->shadow, 0, all); /* flushes: every leaf's table goes */
     c->shadow_used = false;
     vm->host->stats.shadow_drops++;
 }
@@ -89,6 +88,7 @@ bool vm_shadow_ready(struct dmt_vm *vm, unsigned vcpu)
         struct dmt_space_options o = {
             .format = ctl & DMT_LEVEL_S2CTL_FORMAT_MASK ? DMT_SPACE_NPT : DMT_SPACE_EPT,
             .levels = ctl & DMT_LEVEL_S2CTL_FIVE_MASK ? 5 : 4,
+            .ad = ctl & DMT_LEVEL_S2CTL_AD_MASK,
             .platform = vm->host->p,
             .port = {c, no_area, no_register, flush_shadow},
             .policy = {.enabled = false, .registers = 1},
@@ -109,7 +109,7 @@ bool vm_shadow_ready(struct dmt_vm *vm, unsigned vcpu)
 struct inner_walk {
     uint64_t pa[6], entry[6]; /* by level: where it lies in its memory, and what it is */
     unsigned top, leaf;
-    uint64_t rights;          /* bits as in an entry of the format, ANDed; XD is inverted */
+    uint64_t rights; /* bits as in an entry of the format, ANDed; XD is inverted */
     uint64_t gfn;
 };
 
@@ -172,6 +172,7 @@ static bool write_unseen(const struct dmt_vm *vm, const struct vm_cpu *c, const 
     return !(c->shadow_ctl & DMT_LEVEL_S2CTL_AD_MASK) || w->entry[w->leaf] & EPT_D;
 }
 
+/* The leaf's own A and D tell nothing, and are there from the start: walkers need not set them. */
 static uint64_t shadow_leaf(const struct dmt_vm *vm, const struct vm_cpu *c, const struct inner_walk *w,
                             bool write)
 {
@@ -181,7 +182,10 @@ static uint64_t shadow_leaf(const struct dmt_vm *vm, const struct vm_cpu *c, con
         rights &= ~DMT_PTE_W;
     if (w->gfn >= vm->o.frames) /* the window has no X */
         rights &= ~exec;
-    rights = npt(c) ? rights ^ DMT_PTE_XD : rights | EPT_WB;
+    if (npt(c))
+        rights = (rights ^ DMT_PTE_XD) | DMT_PTE_A | (rights & DMT_PTE_W ? DMT_PTE_D : 0);
+    else
+        rights |= EPT_WB | EPT_A | (rights & DMT_PTE_W ? EPT_D : 0);
     return rights | vm->pfn[w->gfn] << 12;
 }
 
@@ -192,8 +196,7 @@ static bool put_leaf(struct vm_cpu *c, uint64_t vpn, uint64_t leaf)
     c->shadow_used = true;
     if (dmt_space_leaf(c->shadow, vpn, &size) == 0)
         return dmt_space_map(c->shadow, vpn, DMT_SIZE_4K, leaf);
-    dmt_space_exchange(c->shadow, vpn, DMT_SIZE_4K, leaf);
-    flush_shadow(c, vpn, 1, false); /* L1 may have changed its mapping and not invalidated yet */
+    dmt_space_exchange(c->shadow, vpn, DMT_SIZE_4K, leaf); /* the next entry's write of CTL flushes */
     return true;
 }
 

@@ -156,7 +156,7 @@ void vm_free_runs(struct dmt_vm *vm);
 
 /* ---- host_nest.c */
 
-/* Bring the vCPU's shadow table in line with what its hypervisor has loaded. False: there is none, use FULL. */
+/* Bring the vCPU's shadow table in line with what its hypervisor has loaded. False: there is none, so FULL. */
 bool vm_shadow_ready(struct dmt_vm *vm, unsigned vcpu);
 /* A fault of stage 1 in NESTED. False: the inner hypervisor's to handle. */
 bool vm_shadow_fill(struct dmt_vm *vm, unsigned vcpu, const struct dmt_result *fault);

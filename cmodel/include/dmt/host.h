@@ -55,14 +55,15 @@ struct dmt_host_options {
     const struct dmt_platform *platform;  /**< of this hypervisor's level, 0 or 1 */
     /** Write a HOST window register on a thread (level 0 only, else NULL). Returns as platform->csr does. */
     void (*host_csr)(void *user, unsigned thread, unsigned offset, uint64_t value);
-    /** Write a register of the window of a level above the hypervisor's own: its guest's or the one inside that. */
+    /** Write a register of the window of a level above the hypervisor's own. */
     void (*level_csr)(void *user, unsigned thread, unsigned level, unsigned offset, uint64_t value);
     /** Level 1 only, else NULL: what a launch of, or an exit from, the machine
      * inside asks of the hypervisor below (dmt_vm_nest). */
     void (*nest)(void *user, unsigned thread, bool inside);
     /** Level 1 only: the hypercall to the hypervisor below for a TEA of set 2;
      * as platform->tea_alloc. NULL: machines cannot be pv. */
-    size_t (*nested_alloc)(void *user, const uint64_t *frames, size_t n, struct dmt_grant *grant, size_t room);
+    size_t (*nested_alloc)(void *user, const uint64_t *frames, size_t n, struct dmt_grant *grant,
+                           size_t room);
     void (*nested_release)(void *user, const struct dmt_grant *grant, uint64_t skip, uint64_t frames);
     void *user;
     struct dmt_tea_policy tea;            /**< of hTEAs */
@@ -84,8 +85,8 @@ struct dmt_vm_options {
     bool ad;                      /**< EPT accessed and dirty flags */
     uint64_t frames;              /**< RAM at gPA 0, in frames; at least 1024 */
     bool huge;                    /**< back RAM with 2M pages where they can be had */
-    bool pv;                      /**< pvDMT: hypercall and gTEA table; else guest TEAs lie in guest RAM (KIND PA) */
-    uint64_t quota;               /**< frames of gTEAs it may have, those of the machine inside it included; below 2^32 */
+    bool pv;                      /**< pvDMT: hypercall, gTEAs; else guest TEAs lie in guest RAM (KIND PA) */
+    uint64_t quota;               /**< frames of gTEAs, the machine inside included, that it may have; < 2^32 */
     unsigned vcpus;               /**< 1..platform->threads; vCPU i runs on thread i */
 };
 
@@ -93,7 +94,7 @@ struct dmt_host_stats {
     uint64_t exits, entries;       /**< of virtual CPUs */
     uint64_t violations;           /**< second-stage faults handled */
     uint64_t hypercalls, refused;
-    uint64_t granted, released;    /**< frames of gTEAs; those taken back count as released when they are given up */
+    uint64_t granted, released;    /**< frames of gTEAs; revoked ones are released when the guest frees them */
     uint64_t revoked;              /**< gTEAs taken back while a guest had them */
     uint64_t moved, ballooned;     /**< guest frames moved in host memory; taken from the guest */
     uint64_t zeroed;               /**< frames */
@@ -140,7 +141,8 @@ enum dmt_call_status dmt_vm_call(struct dmt_vm *vm, unsigned vcpu, uint64_t requ
 
 /** Where frame gfn of the machine is in the hypervisor's own memory. False: not backed (yet). */
 bool dmt_vm_backing(const struct dmt_vm *vm, uint64_t gfn, uint64_t *pfn);
-/** Does the machine own this gTEA (of its own set), and where and how large is it? pfn is of the hypervisor's memory. */
+/** Does the machine own this gTEA (of its own set), and where is it in the
+ * hypervisor's memory and how large? */
 bool dmt_vm_gtea(const struct dmt_vm *vm, unsigned id, uint64_t *pfn, uint64_t *frames);
 
 /** Live memory management under the guest, by the entry protocol. False: the
