@@ -289,9 +289,7 @@ static bool is_free(struct proc *p, uint64_t vpn, uint64_t pages)
 
 static uint64_t unit(unsigned flags)
 {
-    return (flags & DMT_OS_HUGETLB_1G) != 0   ? BLOCK * BLOCK
-           : (flags & DMT_OS_HUGETLB_2M) != 0 ? BLOCK
-                                              : 1;
+    return (flags & DMT_OS_HUGETLB_1G) != 0 ? BLOCK * BLOCK : (flags & DMT_OS_HUGETLB_2M) != 0 ? BLOCK : 1;
 }
 
 /* Would cutting at vpn cut a hugetlb page? */
@@ -321,8 +319,8 @@ enum dmt_os_status dmt_os_map(struct dmt_os *os, int pid, uint64_t pages, unsign
         return DMT_OS_BAD;
     }
     uint64_t step = unit(flags), at = *vpn;
-    if ((flags & HUGETLB) != 0 && ((flags & HUGETLB) == HUGETLB || is_file || shared || pages % step != 0 ||
-                                   at % step != 0)) {
+    if ((flags & HUGETLB) != 0 &&
+        ((flags & HUGETLB) == HUGETLB || is_file || shared || pages % step != 0 || at % step != 0)) {
         return DMT_OS_BAD;
     }
     if (at != 0 && (!in_user(os, at, pages) || !is_free(p, at, pages))) {
@@ -574,7 +572,8 @@ static void move_split(struct proc *p, uint64_t vpn, uint64_t pages)
     }
 }
 
-/* Move the area of exactly these pages to `to`, where nothing is and nothing is mapped; false: out of memory. */
+/* Move the area of exactly these pages to `to`, where nothing is and nothing is mapped; false: out of memory.
+ */
 static bool move(struct proc *p, struct area *a, uint64_t to)
 {
     struct dmt_os *os = p->os;
@@ -626,8 +625,8 @@ enum dmt_os_status dmt_os_remap(struct dmt_os *os, int pid, uint64_t vpn, uint64
     if (!reserve(os, 4)) {
         return dmt_kernel_oom(os);
     }
-    bool in_place = at == 0 && (new_pages <= pages ||
-                                (end_of(a) == vpn + pages && can_grow(p, a, vpn, new_pages)));
+    bool in_place =
+        at == 0 && (new_pages <= pages || (end_of(a) == vpn + pages && can_grow(p, a, vpn, new_pages)));
     if (!in_place && at == 0) {
         if (!may_move) {
             return dmt_kernel_oom(os);
