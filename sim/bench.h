@@ -19,6 +19,9 @@ struct bench {
     double rate;            /**< native DMT translations a clock with contexts >= L + 2 */
     double virt_rate, nested_rate; /**< pvDMT translations a clock, the same */
     double lockstep, cycle, arch;
+    double fits;                          /**< per cent of walks served, scenarios whose clusters fit the registers */
+    unsigned switch_load, switch_single;  /**< CSR writes of a context switch, with set load and without */
+    double kernel;                        /**< million operations of the kernel model a second */
 };
 
 /** Note why the bench cannot go on. Returns false. */
@@ -31,5 +34,8 @@ static inline bool bench_fail(struct bench *b, const char *why)
 /** References, clocks and throughput of walks of two and three stages, and
  * clocks behind caches. False: could not run (b->why). */
 bool bench_stages(struct bench *b);
+
+/** What software costs and what its TEAs serve. False: could not run (b->why). */
+bool bench_software(struct bench *b);
 
 #endif

@@ -7,6 +7,7 @@
 #include "io.h"
 #include "memory.h"
 #include "replay.h"
+#include "scenario_cmd.h"
 #include "tb/cosim.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,9 +17,9 @@
 struct options {
     struct cosim_options run;
     const char *config, *dut;
-    const char *trace, *state, *memory, *requests;
+    const char *trace, *state, *memory, *requests, *scenario;
     struct memory_how how;
-    uint64_t seeds, limit;
+    uint64_t seeds, limit, operations, check_every;
     bool alone, no_tlb, no_registers, walks_given, cycles_given, mode_given;
     char command[2048]; /* repeats this run */
 };
@@ -42,6 +43,9 @@ enum {
     O_ALONE,
     O_DUT,
     O_OUTSTANDING,
+    O_SCENARIO,
+    O_OPERATIONS,
+    O_CHECK,
     O_BASE,
     O_EPOCH,
     O_WATCHDOG,
@@ -51,7 +55,7 @@ enum {
 static const struct argp_option option_list[] = {
     {0, 0, 0, 0, "What runs:", 1},
     {"config", 'c', "NAME", 0, "Configuration of the RTL (default: default)", 1},
-    {"dut", O_DUT, "NAME", 0, "rtl (default) or cycle", 1},
+    {"dut", O_DUT, "NAME", 0, "rtl (default) or cycle; with --scenario also arch: no clocks, much faster", 1},
     {"alone", O_ALONE, 0, 0, "Without the model beside it and without judging: for speed", 1},
     {"mode", O_MODE, "MODE", 0, "Random stimuli in native, virt, nested, or mix (default): all of them", 1},
     {0, 0, 0, 0, "Random stimuli (everything follows from the seed):", 2},
@@ -74,20 +78,32 @@ static const struct argp_option option_list[] = {
     {"no-tlb", O_NO_TLB, 0, 0, "Every access is a request, not only those that miss the TLB", 3},
     {"no-registers", O_NO_REGISTERS, 0, 0, "Clear the TEA registers: the x86 walker alone", 3},
     {"outstanding", O_OUTSTANDING, "N", 0, "Requests in flight (default: as many as the block takes)", 3},
-    {0, 0, 0, 0, "What is kept:", 4},
-    {"waves", O_WAVES, "FILE", 0, "FST of the run", 4},
-    {"waves-from", O_WAVES_FROM, "CYCLE", 0, "First clock of it", 4},
-    {"waves-to", O_WAVES_TO, "CYCLE", 0, "Last clock of it", 4},
+    {0, 0, 0, 0, "Software at work:", 4},
+    {"scenario", O_SCENARIO, "NAME|FILE", 0, "Kernels and hypervisors of the model, see below", 4},
+    {"operations", O_OPERATIONS, "N", 0, "Operations of software (default 1000)", 4},
+    {"check", O_CHECK, "N", 0, "Check the invariants after every N operations (default 1; 0: never)", 4},
+    {0, 0, 0, 0, "What is kept:", 5},
+    {"waves", O_WAVES, "FILE", 0, "FST of the run", 5},
+    {"waves-from", O_WAVES_FROM, "CYCLE", 0, "First clock of it", 5},
+    {"waves-to", O_WAVES_TO, "CYCLE", 0, "Last clock of it", 5},
     {"waves-around", O_AROUND, "N", 0, "Clocks before and after a divergence in its own waves (default 200)",
-     4},
-    {"waves-dir", O_WAVES_DIR, "DIR", 0, "Where those go (default build/waves)", 4},
-    {"record", O_RECORD, "FILE", 0, "Inputs of every clock, for replay in other simulators", 4},
+     5},
+    {"waves-dir", O_WAVES_DIR, "DIR", 0, "Where those go (default build/waves)", 5},
+    {"record", O_RECORD, "FILE", 0, "Inputs of every clock, for replay in other simulators", 5},
     {0}};
 
 static void check_options(struct options *o, struct argp_state *a)
 {
     bool replay = o->trace != NULL || o->requests != NULL;
 
+    if (o->scenario != NULL && (replay || o->walks_given || o->cycles_given || o->mode_given || o->alone ||
+                                o->run.record != NULL || !o->run.changes)) {
+        argp_error(a, "--scenario goes with --config, --dut, --seed, --seeds, --profile, --operations, --check and "
+                      "waves only");
+    }
+    if (o->scenario == NULL && strcmp(o->dut, "arch") == 0) {
+        argp_error(a, "--dut: arch belongs to --scenario");
+    }
     if (replay != (o->state != NULL) || replay != (o->memory != NULL)) {
         argp_error(a, "a replay needs --state, --memory and one of --requests and --trace");
     }
@@ -139,8 +155,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         break;
     case O_DUT:
         o->dut = arg;
-        if (strcmp(arg, "rtl") != 0 && strcmp(arg, "cycle") != 0) {
-            argp_error(a, "--dut: '%s' is not rtl or cycle", arg);
+        if (strcmp(arg, "rtl") != 0 && strcmp(arg, "cycle") != 0 && strcmp(arg, "arch") != 0) {
+            argp_error(a, "--dut: '%s' is not rtl, cycle or arch", arg);
         }
         break;
     case O_ALONE:
@@ -178,6 +194,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         break;
     case O_WATCHDOG:
         o->run.watchdog = (unsigned)option_number(arg, UINT32_MAX, "watchdog", a);
+        break;
+    case O_SCENARIO:
+        o->scenario = arg;
+        break;
+    case O_OPERATIONS:
+        o->operations = option_number(arg, UINT64_MAX, "operations", a);
+        break;
+    case O_CHECK:
+        o->check_every = option_number(arg, UINT32_MAX, "check", a);
         break;
     case O_STATE:
         o->state = arg;
@@ -253,7 +278,9 @@ static char *help_filter(int key, const char *text, void *input)
     for (const char *const *p = cosim_profiles; *p != NULL; p++) {
         fprintf(f, " %s", *p);
     }
-    fprintf(f, ", and fixed-L with L from 1 to 1000.");
+    fprintf(f, ", and fixed-L with L from 1 to 1000.\n\nScenarios:\n");
+    scenario_list(f);
+    fprintf(f, "\nA scenario file has lines key = value:\n%s", scenario_keys());
     fclose(f);
     return whole;
 }
@@ -439,9 +466,40 @@ static int replay_files(struct options *o)
     return code;
 }
 
+/* Software at work. */
+static int scenario(struct options *o, const struct dut_ops *rtl)
+{
+    static const unsigned tlb = 256, linger = 12; /* entries a page size; clocks a store takes, at most */
+    struct scenario s;
+    struct scenario_options run = {.scenario = &s,
+                                   .seed = o->run.seed,
+                                   .operations = o->operations,
+                                   .check_every = (unsigned)o->check_every,
+                                   .judge = true,
+                                   .fail_after = UINT64_MAX};
+
+    if (!scenario_load(o->scenario, &s)) {
+        return EXIT_BAD_INPUT;
+    }
+    run.machine = (struct machine_options){.dut = strcmp(o->dut, "arch") == 0    ? NULL
+                                                  : strcmp(o->dut, "cycle") == 0 ? &dut_cycle
+                                                                                 : rtl,
+                                           .config = &rtl->config,
+                                           .lockstep = strcmp(o->dut, "rtl") == 0,
+                                           .profile = o->run.profile,
+                                           .linger = linger,
+                                           .tlb_sets = tlb,
+                                           .waves = o->run.waves,
+                                           .waves_dir = o->run.waves_dir,
+                                           .waves_first = o->run.waves_first,
+                                           .waves_last = o->run.waves_last,
+                                           .command = o->run.command};
+    return scenario_command(&run, o->seeds);
+}
+
 int cmd_cosim(int argc, char **argv)
 {
-    struct options o = {.config = "default", .dut = "rtl", .seeds = 1};
+    struct options o = {.config = "default", .dut = "rtl", .seeds = 1, .operations = 1000, .check_every = 1};
 
     o.run.seed = 1;
     o.run.changes = true;
@@ -450,6 +508,11 @@ int cmd_cosim(int argc, char **argv)
     if (rtl == NULL) {
         say("--config: '%s' is not a configuration of this build", o.config);
         return EXIT_BAD_INPUT;
+    }
+    if (o.scenario != NULL) {
+        quote(&o, argc, argv);
+        o.run.command = o.command[0] != '\0' ? o.command : NULL;
+        return scenario(&o, rtl);
     }
     o.run.dut = strcmp(o.dut, "rtl") == 0 ? rtl : &dut_cycle;
     o.run.config = &rtl->config;

@@ -51,6 +51,7 @@ bool agent_profile_find(const char *name, struct agent_profile *out)
 void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t seed)
 {
     struct dmt_mem *mem = a->mem;
+    struct agent *peer = a->peer;
     const struct dmt_mem *pristine = a->pristine;
     const uint64_t *ept = a->ept;
     unsigned disturb = a->disturb, heal = a->heal, ept_n = a->ept_n;
@@ -58,6 +59,7 @@ void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t 
 
     memset(a, 0, sizeof(*a));
     a->mem = mem;
+    a->peer = peer;
     a->pristine = pristine;
     a->disturb = disturb;
     a->heal = heal;
@@ -92,14 +94,20 @@ static bool chance(struct agent *a, unsigned p)
     return p >= ALWAYS || (p && rng_chance(&a->rng, p));
 }
 
+/* A store: of every monitor of this memory. */
 static void kill_reservations(struct agent *a, uint64_t addr)
 {
-    for (uint64_t ids = a->reserved; ids; ids &= ids - 1) {
-        unsigned id = (unsigned)__builtin_ctzll(ids);
+    struct agent *at = a;
 
-        if (a->reservation[id] == addr)
-            a->reserved &= ~(1ull << id);
-    }
+    do {
+        for (uint64_t ids = at->reserved; ids; ids &= ids - 1) {
+            unsigned id = (unsigned)__builtin_ctzll(ids);
+
+            if (at->reservation[id] == addr)
+                at->reserved &= ~(1ull << id);
+        }
+        at = at->peer;
+    } while (at && at != a);
 }
 
 bool agent_poke(struct agent *a, uint64_t addr, uint64_t value)

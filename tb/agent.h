@@ -54,6 +54,7 @@ struct agent_write {
 
 struct agent {
     struct dmt_mem *mem;             /**< not owned */
+    struct agent *peer;              /**< next of a ring of agents on the same memory; NULL: alone */
     const struct dmt_mem *pristine;  /**< what the concurrent writer restores from; may be NULL */
     struct agent_profile profile;
     struct rng rng;
@@ -100,7 +101,7 @@ struct agent {
     uint64_t stop_until;
 };
 
-/** Start over: nothing outstanding, cycle 0. Keeps mem, pristine, disturb, heal, ept and max_pfn. */
+/** Start over: nothing outstanding, cycle 0. Keeps mem, peer, pristine, disturb, heal, ept and max_pfn. */
 void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t seed);
 
 /** Set the PTE port's inputs of this cycle. */

@@ -631,7 +631,6 @@ static void count_end(struct judge *j, const struct judge_walk *w, const struct 
                       uint64_t clocks)
 {
     struct cosim_stats *s = j->stats;
-    uint64_t *counter = j->shadow.counter;
     unsigned path = whole_path(r);
 
     s->walks++;
@@ -643,26 +642,7 @@ static void count_end(struct judge *j, const struct judge_walk *w, const struct 
         s->path_reads[path] += !w->event[i].write;
     for (unsigned i = 0; i < w->starts; i++)
         s->skipped += w->start[i].level != 0;
-    switch (r->status) {
-    case DMT_STATUS_OK:
-        counter[path == DMT_PATH_TEA     ? CNT_TEA
-                : path == DMT_PATH_RADIX ? CNT_RADIX
-                : path == DMT_PATH_RESTART ? CNT_RESTART
-                                           : CNT_PASS]++;
-        break;
-    case DMT_STATUS_BUS:
-        counter[CNT_BUS]++;
-        break;
-    case DMT_STATUS_RETRY:
-        counter[CNT_RETRY]++;
-        break;
-    case DMT_STATUS_GTEA:
-        counter[CNT_GTEA]++;
-        break;
-    default:
-        counter[CNT_FAULT]++;
-        break;
-    }
+    shadow_count_end(&j->shadow, r);
 }
 
 static bool trace_end(struct judge *j, const struct dmt_out *out)
@@ -704,27 +684,6 @@ static bool trace_end(struct judge *j, const struct dmt_out *out)
     }
     erase(j, slot);
     return true;
-}
-
-/* Sticky events that follow from answers: set beats a clear in the same cycle. */
-static void end_events(struct judge *j, const struct dmt_out *out)
-{
-    struct shadow *s = &j->shadow;
-
-    if (out->wt_end_status == DMT_STATUS_GTEA) { /* error: ID, register, whether it was not resolved */
-        s->host_event |= DMT_HOST_EVENT_GTEA_MASK;
-        s->gtea_fault = (out->wt_end_error & 0xfff) << DMT_HOST_GTEA_FAULT_ID_LSB |
-                        (out->wt_end_error >> 12 & 63) << DMT_HOST_GTEA_FAULT_INDEX_LSB |
-                        out->wt_end_stage << DMT_HOST_GTEA_FAULT_SET_LSB |
-                        (out->wt_end_error >> 18 & 1) << DMT_HOST_GTEA_FAULT_UNRESOLVED_LSB;
-    }
-    if (out->wt_end_status != DMT_STATUS_BUS)
-        return;
-    if (out->wt_end_error == DMT_BUS_ERROR_NOT_EXCLUSIVE)
-        s->host_event |= DMT_HOST_EVENT_NOT_EXCLUSIVE_MASK;
-    else
-        s->host_event |= DMT_HOST_EVENT_BUS_MASK;
-    s->bus_addr = out->wt_end_addr & 0x000fffffffffffffull;
 }
 
 /* ------------------------------------------------------------ CSR bus */
@@ -1058,7 +1017,7 @@ bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in
     if (out->s_bvalid && !j->last.s_bvalid && !csr_executed(j))
         return false;
     if (out->wt_end_valid)
-        end_events(j, out);
+        shadow_end_events(&j->shadow, &j->answer[(j->answer_head + j->answer_n - 1) % 4].result);
 
     if (j->csr_aw_n && j->csr_w_n && !out->req_ready && j->taken != j->answered)
         j->stats->cover[COVER_CSR_HELD]++;

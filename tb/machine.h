@@ -17,6 +17,9 @@
 
 struct machine;
 
+/** Accesses of a thread that wait in line for the MMU before machine_access() waits itself. */
+#define MACHINE_WINDOW 64
+
 /** An access that is done. */
 struct machine_answer {
     unsigned thread;
@@ -30,11 +33,13 @@ struct machine_answer {
 struct machine_options {
     unsigned threads;               /**< 1..DMT_THREADS_MAX */
     const struct dut_ops *dut;      /**< NULL: the architectural model */
-    const struct dmt_config *config; /**< parameters of every thread's MMU */
-    bool lockstep;                  /**< dut beside the cycle model, judged */
-    const char *profile;            /**< memory profile; NULL: uniform */
+    const struct dmt_config *config; /**< parameters of every thread's MMU; NULL: dut's, or "default" */
+    bool lockstep;                  /**< the cycle model beside dut; judged it is in any case */
+    /** Memory profile; NULL: uniform. With one that is always ready and of fixed latency the requester
+     * is always ready too, so that clocks can be measured; else it comes and goes at random. */
+    const char *profile;
     uint64_t seed;
-    unsigned linger;                /**< clocks that pass with each store by software, at most (0: none); random */
+    unsigned linger;                /**< clocks that pass with a store by software, at most; random; 0: none */
     unsigned tlb_sets;              /**< TLB entries a page size and thread, a power of two; 0: no TLB */
     const char *waves;              /**< FST of thread 0's MMU, or NULL */
     const char *waves_dir;          /**< where a divergence's waves go, as cosim_options */
@@ -72,7 +77,8 @@ bool machine_ok(const struct machine *m);
 bool machine_store(struct machine *m, uint64_t pa, uint64_t value);
 /** Exchange, as one store. */
 bool machine_exchange(struct machine *m, uint64_t pa, uint64_t value, uint64_t *old);
-/** Write a CSR (any window: offset from the start of the map); returns when it is answered. */
+/** Write a CSR (any window: offset from the start of the map); returns when it is answered. It comes after
+ * the accesses that were asked of this thread before it, which use the old value. */
 void machine_csr(struct machine *m, unsigned thread, unsigned offset, uint64_t value);
 /** Read one. */
 uint64_t machine_csr_read(struct machine *m, unsigned thread, unsigned offset);
@@ -80,9 +86,10 @@ uint64_t machine_csr_read(struct machine *m, unsigned thread, unsigned offset);
 /** The state that the thread's CSR writes have led to, TEA registers included. */
 const struct dmt_state *machine_state(const struct machine *m, unsigned thread);
 
-/** An access by whatever runs on the thread; answered through options.answer, now or later. */
+/** An access by whatever runs on the thread; answered through options.answer, now or later. From the TLB
+ * it takes no time, else one clock and those that it waits for. */
 void machine_access(struct machine *m, unsigned thread, const struct dmt_request *q, uint64_t user);
-/** Accesses not answered yet, and whether the thread can take another without waiting. */
+/** Accesses not answered yet. As long as it is below MACHINE_WINDOW another is taken without waiting. */
 unsigned machine_in_flight(const struct machine *m, unsigned thread);
 /** Let time pass: n clocks (live machines). */
 void machine_idle(struct machine *m, unsigned clocks);
@@ -91,7 +98,9 @@ void machine_drain(struct machine *m);
 
 /** A level-0 platform on the machine: frames of `buddy` are added to the
  * memory as software first clears or stores to them; TEAs come from the buddy.
- * Image area of 16 frames taken from it. Valid while machine and buddy are. NULL: out of memory. */
+ * Image area of 16 frames taken from it, where there is set load (more than one
+ * set), and granted to set 0 of every thread; MODE becomes NATIVE. Valid while
+ * machine and buddy are. NULL: out of memory. */
 struct dmt_platform *machine_platform_new(struct machine *m, struct dmt_buddy *buddy);
 void machine_platform_free(struct dmt_platform *p);
 

@@ -173,6 +173,8 @@ unsigned shadow_cached(const struct shadow *s, unsigned stage, uint64_t va, unsi
 
 static void flush(struct shadow *s, unsigned kinds, int pcid, int tag1, int tag0)
 {
+    if (!s->fact_count)
+        return;
     for (unsigned i = 0; i < s->fact_size; i++) {
         struct fact *f = &s->fact[i];
         unsigned stage = WHERE_STAGE(f->where);
@@ -289,11 +291,14 @@ static void refuse_host(struct shadow *s, enum shadow_refusal what)
 #define IMAGE_SIZE 2048
 #define IMAGE_STRIDE 32
 
-/* The reads that a write caused, consumed as the registers that it loads and resolves are met. */
+/* The reads that a write caused, consumed as the registers that it loads and resolves are met; or whom to
+ * ask for them. */
 struct loads {
     const struct shadow_load *load;
     unsigned n;
     bool wrong;
+    shadow_read_word *read;
+    void *user;
 };
 
 static uint64_t wrap(const struct shadow *s, uint64_t addr)
@@ -305,6 +310,8 @@ static bool load_word(struct loads *l, uint64_t addr, uint64_t *data)
 {
     const struct shadow_load *r = l->load;
 
+    if (l->read)
+        return l->read(l->user, addr, data) < DMT_RESP_SLVERR;
     if (!l->n || r->addr != addr) {
         l->wrong = true;
         return false;
@@ -677,12 +684,10 @@ static void write_host(struct shadow *s, unsigned offset, uint64_t data, struct 
     }
 }
 
-enum dmt_resp shadow_write(struct shadow *s, unsigned addr, uint64_t data, unsigned strb,
-                           const struct shadow_load *load, unsigned n)
+static enum dmt_resp write_csr(struct shadow *s, unsigned addr, uint64_t data, unsigned strb, struct loads *l)
 {
     unsigned set, offset;
     enum target target = decode(s, addr, &set, &offset);
-    struct loads l = { .load = load, .n = n };
     enum dmt_resp resp = DMT_RESP_OKAY;
 
     s->refused_by = REFUSED_NONE;
@@ -691,12 +696,74 @@ enum dmt_resp shadow_write(struct shadow *s, unsigned addr, uint64_t data, unsig
     if (target == T_NONE || strb != 0xff)
         resp = DMT_RESP_SLVERR;
     else if (target == T_TEA)
-        write_tea(s, set, offset, data, &l);
+        write_tea(s, set, offset, data, l);
     else if (target == T_LEVEL)
-        write_level(s, set, offset, data, &l);
+        write_level(s, set, offset, data, l);
     else
-        write_host(s, offset, data, &l);
-    return l.wrong || l.n ? DMT_RESP_STOP : resp;
+        write_host(s, offset, data, l);
+    return l->wrong || l->n ? DMT_RESP_STOP : resp;
+}
+
+enum dmt_resp shadow_write(struct shadow *s, unsigned addr, uint64_t data, unsigned strb,
+                           const struct shadow_load *load, unsigned n)
+{
+    struct loads l = { .load = load, .n = n };
+
+    return write_csr(s, addr, data, strb, &l);
+}
+
+enum dmt_resp shadow_write_from(struct shadow *s, unsigned addr, uint64_t data, shadow_read_word *read,
+                                void *user)
+{
+    struct loads l = { .read = read, .user = user };
+
+    return write_csr(s, addr, data, 0xff, &l);
+}
+
+void shadow_count_end(struct shadow *s, const struct dmt_result *r)
+{
+    unsigned path = 0; /* the worst of its stages */
+
+    switch (r->status) {
+    case DMT_STATUS_OK:
+        for (unsigned k = 0; k < DMT_SETS_MAX; k++)
+            path = r->path[k] > path ? r->path[k] : path;
+        s->counter[path == DMT_PATH_TEA       ? CNT_TEA
+                   : path == DMT_PATH_RADIX   ? CNT_RADIX
+                   : path == DMT_PATH_RESTART ? CNT_RESTART
+                                              : CNT_PASS]++;
+        break;
+    case DMT_STATUS_BUS:
+        s->counter[CNT_BUS]++;
+        break;
+    case DMT_STATUS_RETRY:
+        s->counter[CNT_RETRY]++;
+        break;
+    case DMT_STATUS_GTEA:
+        s->counter[CNT_GTEA]++;
+        break;
+    default:
+        s->counter[CNT_FAULT]++;
+        break;
+    }
+}
+
+void shadow_end_events(struct shadow *s, const struct dmt_result *r)
+{
+    if (r->status == DMT_STATUS_GTEA) { /* error: ID, register, whether it was not resolved */
+        s->host_event |= DMT_HOST_EVENT_GTEA_MASK;
+        s->gtea_fault = (r->error & 0xfff) << DMT_HOST_GTEA_FAULT_ID_LSB |
+                        (r->error >> 12 & 63) << DMT_HOST_GTEA_FAULT_INDEX_LSB |
+                        (uint64_t)r->stage << DMT_HOST_GTEA_FAULT_SET_LSB |
+                        (r->error >> 18 & 1) << DMT_HOST_GTEA_FAULT_UNRESOLVED_LSB;
+    }
+    if (r->status != DMT_STATUS_BUS)
+        return;
+    if (r->error == DMT_BUS_ERROR_NOT_EXCLUSIVE)
+        s->host_event |= DMT_HOST_EVENT_NOT_EXCLUSIVE_MASK;
+    else
+        s->host_event |= DMT_HOST_EVENT_BUS_MASK;
+    s->bus_addr = r->addr & 0x000fffffffffffffull;
 }
 
 static uint64_t read_level(const struct shadow *s, unsigned set, unsigned offset)

@@ -93,6 +93,15 @@ unsigned shadow_loads(const struct shadow *s, unsigned addr, unsigned strb, uint
 enum dmt_resp shadow_write(struct shadow *s, unsigned addr, uint64_t data, unsigned strb,
                            const struct shadow_load *load, unsigned n);
 
+/** The same for a write with all strobes, whose reads are answered here. */
+typedef enum dmt_resp shadow_read_word(void *user, uint64_t addr, uint64_t *data);
+enum dmt_resp shadow_write_from(struct shadow *s, unsigned addr, uint64_t data, shadow_read_word *read,
+                                void *user);
+
+/** A request has been answered so: the counter of its kind, and the sticky events that follow. */
+void shadow_count_end(struct shadow *s, const struct dmt_result *r);
+void shadow_end_events(struct shadow *s, const struct dmt_result *r);
+
 /** What a read must answer. False: the value is known to the cycle model alone
  * (MULTI_HIT, cache and busy counters); then only *resp is set. */
 bool shadow_read(const struct shadow *s, unsigned addr, uint64_t *data, enum dmt_resp *resp);

@@ -32,7 +32,7 @@ struct page {
     } key;
     uint64_t pfn;
     unsigned rights;
-    bool mapped, written; /* written: since the kernel last took it for clean */
+    bool mapped;
     UT_hash_handle hh;
 };
 
@@ -63,6 +63,7 @@ struct world {
     uint64_t flushed; /* hooks */
     uint64_t cleaned, dropped;
     uint64_t available; /* frames before the kernel */
+    bool *written;      /* by frame: since the kernel last took it for clean */
     uint64_t image;
     bool race; /* every exchange finds that a walker has set A and D just before */
 };
@@ -334,9 +335,16 @@ static void on_cleaned(void *user, int pid, uint64_t vpn, uint64_t n, bool dropp
     w->dropped += dropped ? n : 0;
     for (uint64_t i = 0; i < n; i++) {
         struct page *p = page(w, pid, vpn + i, true);
-        must(!dropped || !p->written, "K4: a page that was written is dropped as clean");
-        p->written = false;
+        must(!dropped || !w->written[p->pfn], "K4: a page that was written is dropped as clean");
+        w->written[p->pfn] = false;
     }
+}
+
+static void on_freed(void *user, uint64_t pfn, uint64_t n)
+{
+    struct world *w = user;
+
+    memset(w->written + pfn, 0, n * sizeof *w->written);
 }
 
 static void on_switched(void *user, unsigned thread, int pid)
@@ -352,6 +360,7 @@ static struct world *world_with(uint64_t frames)
 
     w->mem = dmt_mem_new();
     w->buddy = dmt_buddy_new(0, frames);
+    w->written = calloc(frames, sizeof *w->written);
     w->image = 64;
     must(dmt_buddy_alloc_at(w->buddy, w->image, 16));
     w->p = (struct dmt_platform){.user = w,
@@ -374,8 +383,8 @@ static struct world *world_with(uint64_t frames)
     w->o = dmt_os_options_default();
     w->o.platform = &w->p;
     w->o.processes = PIDS - 1;
-    w->o.watch = (struct dmt_os_watch){w,           on_spawned, on_exited,  on_mapped,
-                                       on_unmapped, on_flushed, on_cleaned, on_switched};
+    w->o.watch = (struct dmt_os_watch){w,          on_spawned, on_exited, on_mapped,  on_unmapped,
+                                       on_flushed, on_cleaned, on_freed,  on_switched};
     w->available = dmt_buddy_available(w->buddy);
     for (unsigned t = 0; t < THREADS; t++) {
         dmt_state_reset(&w->state[t], 46);
@@ -419,6 +428,7 @@ static void world_free(struct world *w)
         HASH_DEL(w->tlb, e);
         free(e);
     }
+    free(w->written);
     dmt_buddy_delete(w->buddy);
     dmt_mem_free(w->mem);
     free(w);
@@ -432,28 +442,11 @@ static int spawn(struct world *w)
     return pid;
 }
 
-/* What the parent has written in private pages is the child's too. */
-static void inherit(struct world *w, int pid, int child)
-{
-    struct page *p, *next;
-    struct dmt_vma v;
-    unsigned flags;
-
-    HASH_ITER(hh, w->pages, p, next)
-    {
-        if (p->key.pid == (uint64_t)pid && p->written && dmt_os_area(w->os, pid, p->key.vpn, &v, &flags) &&
-            (flags & SHARED) == 0) {
-            page(w, child, p->key.vpn, true)->written = true;
-        }
-    }
-}
-
 static int fork_of(struct world *w, int pid)
 {
     int child = 0;
 
     must(dmt_os_fork(w->os, pid, &child) == DMT_OS_OK);
-    inherit(w, pid, child);
     return child;
 }
 
@@ -475,21 +468,18 @@ static void fault(struct world *w, int pid, uint64_t vpn, unsigned access)
     must(dmt_os_fault(w->os, pid, vpn << 12, access) == DMT_OS_OK);
 }
 
-static void forget(struct world *w, int pid, uint64_t vpn, uint64_t pages)
+static void expect_unmapped(struct world *w, int pid, uint64_t vpn, uint64_t pages)
 {
     for (uint64_t i = 0; i < pages; i++) {
-        struct page *p = page(w, pid, vpn + i, false);
-        if (p != NULL) {
-            must(!p->mapped, "still mapped");
-            p->written = false;
-        }
+        const struct page *p = page(w, pid, vpn + i, false);
+        must(p == NULL || !p->mapped, "still mapped");
     }
 }
 
 static void unmap(struct world *w, int pid, uint64_t vpn, uint64_t pages)
 {
     must(dmt_os_unmap(w->os, pid, vpn, pages) == DMT_OS_OK);
-    forget(w, pid, vpn, pages);
+    expect_unmapped(w, pid, vpn, pages);
 }
 
 static uint64_t leaf(struct world *w, int pid, uint64_t vpn, unsigned *size)
@@ -572,7 +562,7 @@ static enum dmt_os_status touch(struct world *w, unsigned thread, uint64_t vpn, 
             if (access == DMT_ACCESS_READ || (access == DMT_ACCESS_WRITE && e->w && e->d) ||
                 (access == DMT_ACCESS_EXECUTE && e->x)) {
                 if (access == DMT_ACCESS_WRITE) {
-                    page(w, pid, vpn, true)->written = true;
+                    w->written[e->pfn] = true;
                 }
                 return DMT_OS_OK;
             }
@@ -2145,7 +2135,7 @@ static void random_operation(struct world *w, struct rng *rng, int pid)
     case 2:
         s = dmt_os_unmap(w->os, pid, at, pages);
         if (s == DMT_OS_OK) {
-            forget(w, pid, at, pages);
+            expect_unmapped(w, pid, at, pages);
         }
         break;
     case 3:
@@ -2157,20 +2147,8 @@ static void random_operation(struct world *w, struct rng *rng, int pid)
         uint64_t more = 1 + rng_below(rng, 600);
         to = rng_below(rng, 2) ? 0 : 0x60000 + rng_below(rng, 3000);
         s = dmt_os_remap(w->os, pid, at, pages, more, rng_below(rng, 2), &to);
-        if (s == DMT_OS_OK) {
-            for (uint64_t i = 0; i < pages; i++) { /* what is written moves along */
-                struct page *p = page(w, pid, at + i, false);
-                if (p != NULL && to != at) {
-                    bool written = p->written;
-                    p->written = false;
-                    must(!p->mapped);
-                    if (i < more) {
-                        page(w, pid, to + i, true)->written = written;
-                    }
-                } else if (p != NULL && i >= more) {
-                    p->written = false;
-                }
-            }
+        if (s == DMT_OS_OK && to != at) {
+            expect_unmapped(w, pid, at, pages);
         }
         break;
     }
@@ -2231,7 +2209,6 @@ static void random_run(uint64_t seed, unsigned operations, bool pcid, bool set_l
                 int child;
                 if (dmt_os_fork(w->os, pid, &child) == DMT_OS_OK) {
                     live[n++] = child;
-                    inherit(w, pid, child);
                 }
             } else if (n > 1 && rng_below(&rng, 4) == 0 && dmt_os_exit(w->os, live[n - 1]) == DMT_OS_OK) {
                 n--;

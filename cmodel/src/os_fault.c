@@ -89,6 +89,15 @@ bool dmt_frame_alloc(struct dmt_os *os, unsigned size, uint64_t *pfn)
     return true;
 }
 
+/* Data frames go back. */
+static void give_back(struct dmt_os *os, uint64_t pfn, uint64_t n)
+{
+    if (os->o.watch.freed != NULL) {
+        os->o.watch.freed(os->o.watch.user, pfn, n);
+    }
+    dmt_buddy_release(os->buddy, pfn, n);
+}
+
 void dmt_frame_ref(struct dmt_os *os, uint64_t pfn, unsigned size)
 {
     struct chunk *c = chunk_of(os, pfn);
@@ -123,7 +132,7 @@ static void frame_forget(struct dmt_os *os, struct frame *f)
 void dmt_frame_put(struct dmt_os *os, uint64_t pfn, unsigned size, bool dirty)
 {
     if (size == DMT_SIZE_1G) {
-        dmt_buddy_release(os->buddy, pfn, size_pages(size));
+        give_back(os, pfn, size_pages(size));
         return;
     }
     struct chunk *c = chunk_of(os, pfn);
@@ -137,7 +146,7 @@ void dmt_frame_put(struct dmt_os *os, uint64_t pfn, unsigned size, bool dirty)
         c->used--;
         if (c->whole == 0) {
             frame_forget(os, f);
-            dmt_buddy_release(os->buddy, pfn, 1);
+            give_back(os, pfn, 1);
         }
         return;
     }
@@ -154,12 +163,12 @@ void dmt_frame_put(struct dmt_os *os, uint64_t pfn, unsigned size, bool dirty)
         if (c->frame[i].refs == 0) {
             frame_forget(os, &c->frame[i]);
             if (!all) {
-                dmt_buddy_release(os->buddy, first + i, 1);
+                give_back(os, first + i, 1);
             }
         }
     }
     if (all) {
-        dmt_buddy_release(os->buddy, first, BLOCK);
+        give_back(os, first, BLOCK);
     }
 }
 
@@ -1102,9 +1111,11 @@ static uint64_t take_back(struct look *k, unsigned i)
     struct cached *c = cached_at(a, vpn, pfn);
     bool last = chunk_of(os, pfn)->whole + f->refs == 1;
 
-    f->dirty |= (k->leaf[i].entry & DMT_PTE_D) != 0;
     os->stats.resident--;
-    tell_cleaned(k->p, vpn, 1, !f->dirty);
+    if (last ||
+        (c != NULL && f->refs == 2)) { /* others still hold what was written, and what D bits said of it */
+        tell_cleaned(k->p, vpn, 1, !f->dirty);
+    }
     if (c != NULL) { /* it comes back from its object */
         swap_free(os, k->leaf[i].slot);
         dmt_frame_put(os, pfn, DMT_SIZE_4K, false);
@@ -1170,6 +1181,9 @@ static bool back_step(struct look *k, uint64_t frames, uint64_t *got)
     }
     if (lo < hi) {
         dmt_kernel_flush(k->p, lo, hi - lo, false);
+    }
+    for (unsigned j = 0; j < n; j++) { /* of all first: several may map one frame */
+        frame_of(os, entry_pfn(k->leaf[j].entry, DMT_SIZE_4K))->dirty |= (k->leaf[j].entry & DMT_PTE_D) != 0;
     }
     for (unsigned j = 0; j < n; j++) {
         *got += take_back(k, j);

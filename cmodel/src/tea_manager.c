@@ -725,19 +725,35 @@ static void create(struct plan *p, const struct want *ask, const uint64_t *frame
     }
 }
 
-/* Does another TEA begin in the blocks behind the want, so that growth must stop there? */
-static uint64_t room_behind(const struct dmt_space *s, const struct want *w, uint64_t blocks)
+/* A TEA that must move for growing gets `growth` times its size: room on the
+ * side on which it grew, up to the next TEA (T4). Returns the blocks to ask for. */
+static uint64_t make_room(const struct dmt_space *s, struct want *w, const struct tea *old)
 {
     uint64_t limit = UINT64_C(1) << (9 * s->o.levels - block_shift(w->size));
+    uint64_t from = 0, to = limit, grown = s->o.policy.growth * old->blocks, blocks = w->blocks;
 
+    if (grown <= blocks) {
+        return blocks;
+    }
     for (size_t i = 0; i < s->teas; i++) {
         const struct tea *t = s->tea[i];
-        if (is_home(t) && t->size == w->size && t->first >= w->first + w->blocks &&
-            t->first < w->first + blocks) {
-            blocks = t->first - w->first;
+        if (!is_home(t) || t->size != w->size || overlaps(t, w)) {
+            continue;
+        }
+        if (t->first < w->first && t->first + t->blocks > from) {
+            from = t->first + t->blocks;
+        }
+        if (t->first > w->first && t->first < to) {
+            to = t->first;
         }
     }
-    return w->first + blocks > limit ? limit - w->first : blocks;
+    if (w->first < old->first) {
+        uint64_t room = grown - blocks < w->first - from ? grown - blocks : w->first - from;
+        w->first -= room;
+        w->blocks += room;
+        return w->blocks;
+    }
+    return grown < to - w->first ? grown : to - w->first;
 }
 
 /* One round: chosen wants that nothing serves yet are extended into, or asked for. False: nothing was asked.
@@ -758,6 +774,8 @@ static bool serve(struct plan *p, size_t chosen)
                 continue;
             }
             many = 0;
+        } else if (many > 0 && contains(first, w)) { /* grown a moment ago, for another */
+            continue;
         }
         if (many == 1 && w->first < first->first && (s->o.defects & DMT_DEFECT_FRONT_GROWTH) != 0) {
             grow_front_wrongly(s, first, w);
@@ -770,12 +788,8 @@ static bool serve(struct plan *p, size_t chosen)
             s->building = true;
             continue;
         }
-        frames[n] = w->blocks;
-        if (many == 1) { /* it has outgrown its place: room for more of that (T4) */
-            uint64_t grown = s->o.policy.growth * first->blocks;
-            frames[n] = room_behind(s, w, grown > w->blocks ? grown : w->blocks);
-        }
         w->done = true;
+        frames[n] = many > 0 ? make_room(s, w, first) : w->blocks;
         ask[n++] = *w;
     }
     if (n > 0) {

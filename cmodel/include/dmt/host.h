@@ -17,10 +17,16 @@ struct dmt_vm;
 
 /** The hypercall's request and answer, as arrays in guest memory. */
 enum dmt_call_op { DMT_CALL_ALLOC = 1, DMT_CALL_FREE = 2, DMT_CALL_EXTEND = 3 };
+/** Ored into ALLOC by a hypervisor at level 1: a gTEA of the machine inside it (set 2). */
+#define DMT_CALL_INNER UINT64_C(0x100)
+/** Bounds of one call: elements of the arrays, frames of one element. */
+#define DMT_CALL_REQUESTS_MAX 1024
+#define DMT_CALL_ANSWERS_MAX  16384
+#define DMT_CALL_PAGES_MAX    (UINT64_C(1) << 28)
 /** One element of the request array, 24 bytes in guest memory, little-endian 64-bit words in this order. */
 struct dmt_call_request {
     uint64_t op;    /**< enum dmt_call_op */
-    uint64_t pages; /**< ALLOC, EXTEND: frames wanted; FREE: frames given back */
+    uint64_t pages; /**< ALLOC, EXTEND: frames wanted; FREE: frames given back; 1..DMT_CALL_PAGES_MAX */
     uint64_t where; /**< FREE: first frame (of the guest's) given back; EXTEND: gTEA ID */
 };
 /** One element of the answer array, 40 bytes: a grant. */
@@ -29,7 +35,9 @@ struct dmt_call_request {
 
 enum dmt_call_status {
     DMT_CALL_OK = 0,
-    DMT_CALL_BAD_ARRAY,  /**< an array is empty, too long, not aligned to 8, wraps, or is not the guest's memory */
+    /** An array is empty (that of answers may be when nothing is to be answered),
+     * too long, not aligned to 8, wraps, or is not in the guest's RAM. */
+    DMT_CALL_BAD_ARRAY,
     DMT_CALL_BAD_OP,     /**< an element has an unknown op, no pages, or too many */
     DMT_CALL_NOT_YOURS,  /**< FREE or EXTEND of what this machine was not given */
     DMT_CALL_QUOTA,      /**< more than the machine may have */
@@ -38,11 +46,22 @@ enum dmt_call_status {
     DMT_CALL_OFF         /**< the machine has no pvDMT */
 };
 
+/** A hypervisor and a kernel on one platform share its image area and set of
+ * registers: the last image is kept empty by the hypervisor and the ones before
+ * it are its machines', so the kernel is given a copy of the platform with
+ * fewer images (machines beyond the images are loaded by single writes); and the
+ * set is empty after an exit, so the kernel loads its own again. */
 struct dmt_host_options {
     const struct dmt_platform *platform;  /**< of this hypervisor's level, 0 or 1 */
     /** Write a HOST window register on a thread (level 0 only, else NULL). Returns as platform->csr does. */
     void (*host_csr)(void *user, unsigned thread, unsigned offset, uint64_t value);
-    /** Level 1 only: the hypercall to the hypervisor below for a TEA of set 2; as platform->tea_alloc. */
+    /** Write a register of the window of a level above the hypervisor's own: its guest's or the one inside that. */
+    void (*level_csr)(void *user, unsigned thread, unsigned level, unsigned offset, uint64_t value);
+    /** Level 1 only, else NULL: what a launch of, or an exit from, the machine
+     * inside asks of the hypervisor below (dmt_vm_nest). */
+    void (*nest)(void *user, unsigned thread, bool inside);
+    /** Level 1 only: the hypercall to the hypervisor below for a TEA of set 2;
+     * as platform->tea_alloc. NULL: machines cannot be pv. */
     size_t (*nested_alloc)(void *user, const uint64_t *frames, size_t n, struct dmt_grant *grant, size_t room);
     void (*nested_release)(void *user, const struct dmt_grant *grant, uint64_t skip, uint64_t frames);
     void *user;
@@ -66,7 +85,7 @@ struct dmt_vm_options {
     uint64_t frames;              /**< RAM at gPA 0, in frames; at least 1024 */
     bool huge;                    /**< back RAM with 2M pages where they can be had */
     bool pv;                      /**< pvDMT: hypercall and gTEA table; else guest TEAs lie in guest RAM (KIND PA) */
-    uint64_t quota;               /**< frames of gTEAs it may have */
+    uint64_t quota;               /**< frames of gTEAs it may have, those of the machine inside it included; below 2^32 */
     unsigned vcpus;               /**< 1..platform->threads; vCPU i runs on thread i */
 };
 
@@ -74,12 +93,13 @@ struct dmt_host_stats {
     uint64_t exits, entries;       /**< of virtual CPUs */
     uint64_t violations;           /**< second-stage faults handled */
     uint64_t hypercalls, refused;
-    uint64_t granted, released;    /**< frames of gTEAs */
+    uint64_t granted, released;    /**< frames of gTEAs; those taken back count as released when they are given up */
     uint64_t revoked;              /**< gTEAs taken back while a guest had them */
     uint64_t moved, ballooned;     /**< guest frames moved in host memory; taken from the guest */
     uint64_t zeroed;               /**< frames */
     uint64_t csr_writes;           /**< of the host's and second-stage registers */
     uint64_t csr_entry;            /**< of them to enter or leave guests */
+    uint64_t lost;                 /**< guest stores for which there was no frame; 0 unless memory ran out */
     uint64_t shadow_fills, shadow_drops, shadow_exits;
 };
 
@@ -87,7 +107,9 @@ struct dmt_host *dmt_host_new(const struct dmt_host_options *o);
 void dmt_host_delete(struct dmt_host *h);
 const struct dmt_host_stats *dmt_host_stats(const struct dmt_host *h);
 
-/** A virtual machine. NULL: out of memory or options out of range. */
+/** A virtual machine. NULL: out of memory or options out of range, no tag is
+ * free (255 machines), or a second pv machine at level 1 (they would share set
+ * 2's table, and could name each other's gTEAs). */
 struct dmt_vm *dmt_vm_new(struct dmt_host *h, const struct dmt_vm_options *o);
 /** Destroy it; no vCPU may be running. Every frame and ID is free afterwards. */
 void dmt_vm_delete(struct dmt_vm *vm);
@@ -106,10 +128,10 @@ void dmt_vm_enter(struct dmt_vm *vm, unsigned vcpu);
 void dmt_vm_exit(struct dmt_vm *vm, unsigned vcpu);
 bool dmt_vm_entered(const struct dmt_vm *vm, unsigned vcpu);
 
-/** A second-stage fault of the machine, or of the machine inside it (stage 1
- * of NESTED), as the walker reported it: back the page, or tell that it is the
- * guest's own doing (false). */
-bool dmt_vm_fault(struct dmt_vm *vm, const struct dmt_result *fault);
+/** A second-stage fault of the machine on a vCPU, or of the machine inside it
+ * (stage 1 of NESTED), as the walker reported it: back the page. False: it is the
+ * guest's own doing, or no frame is free. Causes an exit and an entry. */
+bool dmt_vm_fault(struct dmt_vm *vm, unsigned vcpu, const struct dmt_result *fault);
 
 /** The hypercall, as the guest makes it: arrays at guest addresses. answers:
  * how many elements were written. Causes an exit and an entry. */
@@ -118,7 +140,7 @@ enum dmt_call_status dmt_vm_call(struct dmt_vm *vm, unsigned vcpu, uint64_t requ
 
 /** Where frame gfn of the machine is in the hypervisor's own memory. False: not backed (yet). */
 bool dmt_vm_backing(const struct dmt_vm *vm, uint64_t gfn, uint64_t *pfn);
-/** Does the machine own this gTEA, and where and how large is it? */
+/** Does the machine own this gTEA (of its own set), and where and how large is it? pfn is of the hypervisor's memory. */
 bool dmt_vm_gtea(const struct dmt_vm *vm, unsigned id, uint64_t *pfn, uint64_t *frames);
 
 /** Live memory management under the guest, by the entry protocol. False: the
@@ -132,5 +154,16 @@ bool dmt_vm_revoke(struct dmt_vm *vm, unsigned id);
  * in gTEAs count as always dirty. dirty[gfn / 64] bits; returns their number. */
 void dmt_vm_track(struct dmt_vm *vm, bool on);
 uint64_t dmt_vm_dirty(struct dmt_vm *vm, uint64_t *dirty, uint64_t words);
+
+/* ------------------------------------------------------------ a hypervisor inside (level 0) */
+
+/** Options of a hypervisor that runs in this machine: platform, level_csr,
+ * nest, nested_alloc, nested_release and user; the rest is left as it is. */
+void dmt_vm_inner_options(struct dmt_vm *vm, struct dmt_host_options *o);
+/** The machine's hypervisor launches the machine inside it on this vCPU (mode
+ * NESTED), or that exits (VIRT). Causes an exit and an entry. */
+void dmt_vm_nest(struct dmt_vm *vm, unsigned vcpu, bool inside);
+/** It writes the window of level 1 or 2; as its platform's csr. */
+void dmt_vm_level_csr(struct dmt_vm *vm, unsigned vcpu, unsigned level, unsigned offset, uint64_t value);
 
 #endif

@@ -52,8 +52,11 @@ struct dmt_os_watch {
     void (*unmapped)(void *user, int pid, uint64_t vpn, uint64_t n);
     /** A flush of these pages has completed on a thread. */
     void (*flushed)(void *user, int pid, unsigned thread, uint64_t vpn, uint64_t n);
-    /** The kernel takes the page for clean or, with `dropped`, gives it up on the word of its D bit. */
+    /** The kernel takes the page for clean: it has seen what was written or, with
+     * `dropped`, gives up the last mapping of its frame on the word of the D bits, that nothing was. */
     void (*cleaned)(void *user, int pid, uint64_t vpn, uint64_t n, bool dropped);
+    /** Frames go back to where they came from: what was written in them is of no interest any more. */
+    void (*freed)(void *user, uint64_t pfn, uint64_t n);
     /** The thread runs pid from here on (-1: nothing), its registers are loaded. */
     void (*switched)(void *user, unsigned thread, int pid);
 };
