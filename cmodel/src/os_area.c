@@ -85,7 +85,7 @@ static void set_gap_after(struct area *a)
 {
     struct area *after = RB_NEXT(areas, NULL, a);
 
-    if (after != NULL) {
+    if (after != NULL && after->gap != after->vpn - end_of(a)) {
         after->gap = after->vpn - end_of(a);
         spread(after);
     }
@@ -99,11 +99,9 @@ static void insert(struct proc *p, struct area *a)
     p->os->stats.areas++;
 }
 
-static void resize(struct area *a, uint64_t vpn, uint64_t pages)
+static void resize(struct area *a, uint64_t pages)
 {
-    a->vpn = vpn;
     a->pages = pages;
-    set_gap(a);
     set_gap_after(a);
 }
 
@@ -193,6 +191,7 @@ static void cut(struct proc *p, uint64_t vpn)
     struct area *high = alike(p->os, a, vpn, end_of(a) - vpn, offset_at(a, vpn));
     a->pages = vpn - a->vpn;
     insert(p, high);
+    p->hint = high; /* the next cut is above this one */
 }
 
 static bool mergeable(const struct area *a, const struct area *b)
@@ -209,12 +208,12 @@ static struct area *merge(struct proc *p, struct area *a)
     if (after != NULL && mergeable(a, after)) {
         uint64_t pages = after->pages;
         discard(p, after);
-        resize(a, a->vpn, a->pages + pages);
+        resize(a, a->pages + pages);
     }
     if (before != NULL && mergeable(before, a)) {
         uint64_t pages = a->pages;
         discard(p, a);
-        resize(before, before->vpn, before->pages + pages);
+        resize(before, before->pages + pages);
         a = before;
     }
     return a;
@@ -641,7 +640,7 @@ enum dmt_os_status dmt_os_remap(struct dmt_os *os, int pid, uint64_t vpn, uint64
         if (new_pages < pages) {
             unmap(p, vpn + new_pages, pages - new_pages);
         } else if (new_pages > pages) {
-            resize(a, a->vpn, a->pages + (new_pages - pages));
+            resize(a, a->pages + (new_pages - pages));
             merge(p, a);
             dmt_space_areas_changed(p->space, vpn + pages, new_pages - pages);
         }
@@ -663,7 +662,7 @@ enum dmt_os_status dmt_os_remap(struct dmt_os *os, int pid, uint64_t vpn, uint64
         unmap(p, vpn + keep, pages - keep);
     }
     a = dmt_area_find(p, at);
-    resize(a, at, new_pages);
+    resize(a, new_pages);
     merge(p, a);
     dmt_space_areas_changed(p->space, vpn, pages);
     dmt_space_areas_changed(p->space, at, new_pages);
