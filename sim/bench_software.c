@@ -33,7 +33,8 @@ static bool run(struct bench *b, const struct scenario_text *text, bool tea, str
     o.machine = (struct machine_options){.config = &rtl->config, .tlb_sets = 256};
     if (scenario_run(&o, t) != COSIM_OK) {
         static char why[600];
-        snprintf(why, sizeof why, "scenario %s: operation %" PRIu64 ": %s", text->name, t->failed_at, t->failure);
+        snprintf(why, sizeof why, "scenario %s: operation %" PRIu64 ": %s", text->name, t->failed_at,
+                 t->failure);
         return bench_fail(b, why);
     }
     return true;
@@ -44,15 +45,19 @@ static bool scenarios(struct bench *b)
     static struct scenario_stats with, without;
     struct scenario s;
 
-    fprintf(b->text,
-            "### Software at work\n\n%d operations of each scenario (`dmt cosim --scenario NAME --dut arch`), 16 TEA "
-            "registers a set, every answer judged. Walks are those of accesses that missed the TLB; without TEAs the "
-            "same scenario runs on the x86 walker alone, without paging-structure caches. *fits*: the scenario's "
-            "clusters fit the registers, so at least so many walks must be served in every stage.\n\n"
-            "| scenario | walks served by TEA | fits | references a walk | without TEAs | CSR writes a switch | exits "
-            "| hypercalls | pages zeroed | copied | tables moved | page tables, KiB | without TEAs |\n"
-            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
-            OPERATIONS);
+    fprintf(
+        b->text,
+        "### Software at work\n\n%d operations of each scenario (`dmt cosim --scenario NAME --dut arch`), 16 "
+        "TEA "
+        "registers a set, every answer judged. Walks are those of accesses that missed the TLB; without TEAs "
+        "the "
+        "same scenario runs on the x86 walker alone, without paging-structure caches. *fits*: the scenario's "
+        "clusters fit the registers, so at least so many walks must be served in every stage.\n\n"
+        "| scenario | walks served by TEA | fits | references a walk | without TEAs | CSR writes a switch | "
+        "exits "
+        "| hypercalls | pages zeroed | copied | tables moved | page tables, KiB | without TEAs |\n"
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        OPERATIONS);
     b->fits = 100;
     for (const struct scenario_text *text = scenario_texts; text->name != NULL; text++) {
         char fits[32] = "";
@@ -66,8 +71,8 @@ static bool scenarios(struct bench *b)
             b->wrong += covered < s.fits;
         }
         fprintf(b->text,
-                "| %s | %.2f %% | %s | %.3f | %.3f | %.2f | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64
-                " | %" PRIu64 " | %" PRIu64 " |\n",
+                "| %s | %.2f %% | %s | %.3f | %.3f | %.2f | %" PRIu64 " | %" PRIu64 " | %" PRIu64
+                " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |\n",
                 text->name, covered, fits, ratio(with.machine.refs, with.machine.ok),
                 ratio(without.machine.refs, without.machine.ok), ratio(with.os.csr_switch, with.os.switches),
                 with.host.exits, with.host.hypercalls, with.os.zeroed + with.host.zeroed, with.os.copied,
@@ -192,15 +197,17 @@ static bool speed(struct bench *b)
 
 bool bench_software(struct bench *b)
 {
-    if (!scenarios(b) || !switch_cost(b, true, &b->switch_load) || !switch_cost(b, false, &b->switch_single) ||
-        !speed(b)) {
+    if (!scenarios(b) || !switch_cost(b, true, &b->switch_load) ||
+        !switch_cost(b, false, &b->switch_single) || !speed(b)) {
         return false;
     }
     b->wrong += b->switch_load > 2;
-    fprintf(b->text,
-            "A context switch between two processes with 16 registers each writes %u CSRs with set load, %u without; "
-            "in a guest neither causes an exit. The kernel model does %.2f million area operations and faults a "
-            "second (64 areas of up to 1040 pages, invariants off).\n\n",
-            b->switch_load, b->switch_single, b->kernel);
+    fprintf(
+        b->text,
+        "A context switch between two processes with 16 registers each writes %u CSRs with set load, %u "
+        "without; "
+        "in a guest neither causes an exit. The kernel model does %.2f million area operations and faults a "
+        "second (64 areas of up to 1040 pages, invariants off).\n\n",
+        b->switch_load, b->switch_single, b->kernel);
     return true;
 }

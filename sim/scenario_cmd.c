@@ -42,7 +42,8 @@ bool scenario_load(const char *name, struct scenario *s)
         return wrong == NULL;
     }
     if (base == NULL && strchr(name, '.') == NULL) {
-        say("--scenario: '%.40s' is not a scenario of this build; those are listed by --help, and a file's name has "
+        say("--scenario: '%.40s' is not a scenario of this build; those are listed by --help, and a file's "
+            "name has "
             "a slash or a dot in it",
             name);
         return false;
@@ -80,48 +81,57 @@ void scenario_report(const struct scenario *s, const struct scenario_stats *t, F
 {
     const struct machine_stats *m = &t->machine;
 
-    fprintf(to, "operations:  %" PRIu64 " (%" PRIu64 " answered with an error that may come)\n", t->operations,
-            t->refused);
+    fprintf(to, "operations:  %" PRIu64 " (%" PRIu64 " answered with an error that may come)\n",
+            t->operations, t->refused);
     fprintf(to, "accesses:    %" PRIu64 ", %.1f %% TLB hits, %" PRIu64 " walks", m->accesses,
             100 * ratio(m->tlb_hits, m->accesses), m->walks);
     if (m->cycles > 0) {
         fprintf(to, ", %" PRIu64 " clocks", m->cycles);
     }
-    fprintf(to, "\nfaults:      %" PRIu64 " page faults, %" PRIu64 " of the second stage, %" PRIu64
-                " refused by areas, %" PRIu64 " gTEA events\n",
+    fprintf(to,
+            "\nfaults:      %" PRIu64 " page faults, %" PRIu64 " of the second stage, %" PRIu64
+            " refused by areas, %" PRIu64 " gTEA events\n",
             t->faults, t->violations, t->segv, t->gtea);
     fprintf(to, "coverage:    %.2f %% of walks by TEA in every stage (", 100 * ratio(m->covered, m->ok));
     for (unsigned k = s->mode; k-- > 0;) {
-        fprintf(to, "%sstage %u %.2f %%", k + 1 < s->mode ? ", " : "", k, 100 * ratio(m->stage_tea[k], m->stage_ok[k]));
+        fprintf(to, "%sstage %u %.2f %%", k + 1 < s->mode ? ", " : "", k,
+                100 * ratio(m->stage_tea[k], m->stage_ok[k]));
     }
     fprintf(to, "), %.3f references a walk", ratio(m->refs, m->ok));
     if (m->cycles > 0) {
         fprintf(to, ", %.1f clocks", ratio(m->clocks, m->ok));
     }
-    fprintf(to, "\nTEAs:        %" PRIu64 " made, %" PRIu64 " grown in place, %" PRIu64 " migrated, %" PRIu64
-                " retired, %" PRIu64 " halved, %" PRIu64 " tables moved, %" PRIu64 " fences\n",
-            t->space.created, t->space.grown, t->space.migrated, t->space.retired, t->space.halved, t->space.moved,
-            t->space.fences);
-    fprintf(to, "costs:       %" PRIu64 " CSR writes (%.2f a context switch, %" PRIu64 " switches), %" PRIu64
-                " stores to tables\n",
+    fprintf(to,
+            "\nTEAs:        %" PRIu64 " made, %" PRIu64 " grown in place, %" PRIu64 " migrated, %" PRIu64
+            " retired, %" PRIu64 " halved, %" PRIu64 " tables moved, %" PRIu64 " fences\n",
+            t->space.created, t->space.grown, t->space.migrated, t->space.retired, t->space.halved,
+            t->space.moved, t->space.fences);
+    fprintf(to,
+            "costs:       %" PRIu64 " CSR writes (%.2f a context switch, %" PRIu64 " switches), %" PRIu64
+            " stores to tables\n",
             m->csr_writes, ratio(t->os.csr_switch, t->os.switches), t->os.switches, m->stores);
-    fprintf(to, "             %" PRIu64 " pages zeroed, %" PRIu64 " copied, %" PRIu64 " flushes, %" PRIu64
-                " threads interrupted for them\n",
+    fprintf(to,
+            "             %" PRIu64 " pages zeroed, %" PRIu64 " copied, %" PRIu64 " flushes, %" PRIu64
+            " threads interrupted for them\n",
             t->os.zeroed, t->os.copied, t->os.flushes, t->os.ipis);
-    fprintf(to, "page tables: %" PRIu64 " KiB with TEAs, %" PRIu64 " KiB without\n", 4 * (t->tables + t->tea_frames),
-            4 * (t->tables + t->tea_used));
+    fprintf(to, "page tables: %" PRIu64 " KiB with TEAs, %" PRIu64 " KiB without\n",
+            4 * (t->tables + t->tea_frames), 4 * (t->tables + t->tea_used));
     if (s->mode != DMT_MODE_NATIVE) {
-        fprintf(to, "hypervisor:  %" PRIu64 " exits, %" PRIu64 " hypercalls (%" PRIu64 " refused), %" PRIu64
-                    " gTEA frames granted, %" PRIu64 " gTEAs taken back\n",
+        fprintf(to,
+                "hypervisor:  %" PRIu64 " exits, %" PRIu64 " hypercalls (%" PRIu64 " refused), %" PRIu64
+                " gTEA frames granted, %" PRIu64 " gTEAs taken back\n",
                 t->host.exits, t->host.hypercalls, t->host.refused, t->host.granted, t->host.revoked);
-        fprintf(to, "             %" PRIu64 " frames moved, %" PRIu64 " ballooned, %" PRIu64 " zeroed, %.2f CSR writes an "
-                    "entry or exit\n",
+        fprintf(to,
+                "             %" PRIu64 " frames moved, %" PRIu64 " ballooned, %" PRIu64
+                " zeroed, %.2f CSR writes an "
+                "entry or exit\n",
                 t->host.moved, t->host.ballooned, t->host.zeroed,
                 ratio(t->host.csr_entry, t->host.entries + t->host.exits));
     }
     fprintf(to, "memory:      fragmentation index %.2f for 2 MiB pages at the end\n", t->fragmentation);
-    fprintf(to, "checked:     %" PRIu64 " answers by the oracle, %" PRIu64 " times the invariants of a space\n", t->judged,
-            t->checked);
+    fprintf(to,
+            "checked:     %" PRIu64 " answers by the oracle, %" PRIu64 " times the invariants of a space\n",
+            t->judged, t->checked);
 }
 
 /* ---------------------------------------------------------------- running */
@@ -160,8 +170,10 @@ int scenario_command(struct scenario_options *o, uint64_t seeds)
             printf("FAILED:      operation %" PRIu64 " (%s): %s\n", t.failed_at, t.failed_in, t.failure);
         }
         double covered = 100 * ratio(t.machine.covered, t.machine.ok);
-        if (result == COSIM_OK && o->scenario->fits > 0 && o->scenario->os.tea.enabled && covered < o->scenario->fits) {
-            printf("FAILED:      TEAs serve %.2f %% of walks, expected at least %u\n", covered, o->scenario->fits);
+        if (result == COSIM_OK && o->scenario->fits > 0 && o->scenario->os.tea.enabled &&
+            covered < o->scenario->fits) {
+            printf("FAILED:      TEAs serve %.2f %% of walks, expected at least %u\n", covered,
+                   o->scenario->fits);
             result = COSIM_DIVERGENCE;
         }
         printf("divergences: %" PRIu64 "\n", t.machine.divergences);

@@ -29,10 +29,12 @@ static const char *const thps[] = {"never", "always", NULL};
 
 #define AT(member) offsetof(struct scenario, member)
 static const struct key keys[] = {
-    {"mode", WORD, AT(mode), DMT_MODE_NATIVE, 0, modes, "where programs run: on the host, in guests, in a guest's guest"},
+    {"mode", WORD, AT(mode), DMT_MODE_NATIVE, 0, modes,
+     "where programs run: on the host, in guests, in a guest's guest"},
     {"threads", NUMBER, AT(threads), 1, DMT_THREADS_MAX, NULL, "hardware threads, each with an MMU"},
     {"frames", NUMBER, AT(frames), 1024, 1u << 26, NULL, "host memory, in frames of 4 KiB"},
-    {"fragment", NUMBER, AT(fragment), 0, 100, NULL, "per cent of free host memory that is of no use for 2 MiB pages"},
+    {"fragment", NUMBER, AT(fragment), 0, 100, NULL,
+     "per cent of free host memory that is of no use for 2 MiB pages"},
     {"guests", NUMBER, AT(guests), 1, 8, NULL, "machines (virt)"},
     {"hostile", NUMBER, AT(hostile), 0, 1, NULL, "one more machine, that does anything it can"},
     {"guest_frames", NUMBER, AT(guest_frames), 1024, 1u << 24, NULL, "RAM of each machine"},
@@ -51,7 +53,8 @@ static const struct key keys[] = {
     {"tea", FLAG, AT(os.tea.enabled), 0, 1, NULL, "TEAs at all"},
     {"tea.registers", NUMBER, AT(os.tea.registers), 1, DMT_TEA_MAX, NULL, "TEA registers used"},
     {"tea.bubble_percent", NUMBER, AT(os.tea.bubble_percent), 0, 100, NULL, "clusters: most bubbles"},
-    {"tea.growth", NUMBER, AT(os.tea.growth), 1, 16, NULL, "a TEA that moves for growing becomes so much larger"},
+    {"tea.growth", NUMBER, AT(os.tea.growth), 1, 16, NULL,
+     "a TEA that moves for growing becomes so much larger"},
     {"tea.halvings", NUMBER, AT(os.tea.halvings), 0, 16, NULL, "splits when memory is not contiguous"},
     {"tea.background", NUMBER, AT(os.tea.background), 0, 65536, NULL, "leaf tables moved a step, 0: all"},
     {"processes", NUMBER, AT(processes), 1, 64, NULL, "of a kernel, at most"},
@@ -257,17 +260,21 @@ const struct scenario_text scenario_texts[] = {
      "# A buffer pool that grows, a log that is appended to, few other areas.\n"
      "threads = 2\nframes = 32768\nprocesses = 2\nareas = 6\narea_min = 64\narea_max = 512\n"
      "accesses = 40\nwrites = 40\nhot = 40\nfits = 99\n"
-     "mix.map = 4\nmix.grow = 30\nmix.shrink = 2\nmix.unmap = 2\nmix.protect = 2\nmix.switch = 6\nmix.reclaim = 10\n"
+     "mix.map = 4\nmix.grow = 30\nmix.shrink = 2\nmix.unmap = 2\nmix.protect = 2\nmix.switch = "
+     "6\nmix.reclaim = 10\n"
      "mix.khugepaged = 4\nmix.spawn = 1\nmix.dirty = 4\n"},
     {"fork-server", "a parent that forks children which write and end",
      "threads = 3\nframes = 32768\nprocesses = 12\nareas = 8\narea_min = 16\narea_max = 1200\n"
      "accesses = 24\nwrites = 50\nhot = 30\nshared = 20\nfiles = 20\n"
-     "mix.map = 6\nmix.unmap = 3\nmix.spawn = 2\nmix.fork = 20\nmix.exit = 18\nmix.switch = 40\nmix.race = 8\n"
+     "mix.map = 6\nmix.unmap = 3\nmix.spawn = 2\nmix.fork = 20\nmix.exit = 18\nmix.switch = 40\nmix.race = "
+     "8\n"
      "mix.protect = 4\nmix.remap = 2\n"},
     {"mapped-files", "a thousand areas of files, far more than registers",
-     "threads = 2\nframes = 65536\nprocesses = 2\nareas = 1065\narea_min = 4\narea_max = 64\nfiles = 90\nshared = 40\n"
+     "threads = 2\nframes = 65536\nprocesses = 2\nareas = 1065\narea_min = 4\narea_max = 64\nfiles = "
+     "90\nshared = 40\n"
      "accesses = 12\nwrites = 20\nhot = 10\n"
-     "mix.map = 60\nmix.unmap = 12\nmix.protect = 6\nmix.remap = 6\nmix.switch = 6\nmix.reclaim = 6\nmix.spawn = 1\n"
+     "mix.map = 60\nmix.unmap = 12\nmix.protect = 6\nmix.remap = 6\nmix.switch = 6\nmix.reclaim = "
+     "6\nmix.spawn = 1\n"
      "mix.dirty = 2\n"},
     {"thp-churn", "pages are promoted and split all the time",
      "threads = 2\nframes = 65536\nprocesses = 3\nareas = 8\narea_min = 512\narea_max = 4096\n"
@@ -278,16 +285,21 @@ const struct scenario_text scenario_texts[] = {
      "mode = virt\nthreads = 2\nframes = 65536\nfragment = 90\nguests = 2\nguest_frames = 12288\n"
      "processes = 4\nareas = 10\narea_min = 64\narea_max = 2048\n"
      "accesses = 24\nwrites = 40\nhot = 20\n"
-     "mix.map = 12\nmix.unmap = 6\nmix.grow = 12\nmix.protect = 4\nmix.remap = 4\nmix.fork = 2\nmix.exit = 2\n"
-     "mix.switch = 10\nmix.reclaim = 4\nmix.spawn = 2\nmix.move = 8\nmix.balloon = 4\nmix.tenant = 6\nmix.promote = 4\n"
+     "mix.map = 12\nmix.unmap = 6\nmix.grow = 12\nmix.protect = 4\nmix.remap = 4\nmix.fork = 2\nmix.exit = "
+     "2\n"
+     "mix.switch = 10\nmix.reclaim = 4\nmix.spawn = 2\nmix.move = 8\nmix.balloon = 4\nmix.tenant = "
+     "6\nmix.promote = 4\n"
      "mix.demote = 4\n"},
     {"nested-tenants", "a guest's guest beside a hostile guest",
-     "mode = nested\nthreads = 2\nframes = 65536\nguests = 1\nhostile = 1\nguest_frames = 24576\ninner_frames = 12288\n"
+     "mode = nested\nthreads = 2\nframes = 65536\nguests = 1\nhostile = 1\nguest_frames = "
+     "24576\ninner_frames = 12288\n"
      "processes = 3\nareas = 8\narea_min = 64\narea_max = 2048\n"
      "accesses = 24\nwrites = 40\nhot = 20\n"
-     "mix.map = 12\nmix.unmap = 6\nmix.grow = 8\nmix.protect = 4\nmix.fork = 2\nmix.exit = 2\nmix.switch = 10\n"
+     "mix.map = 12\nmix.unmap = 6\nmix.grow = 8\nmix.protect = 4\nmix.fork = 2\nmix.exit = 2\nmix.switch = "
+     "10\n"
      "mix.spawn = 2\nmix.promote = 4\nmix.demote = 4\nmix.tenant = 10\nmix.hostile = 30\nmix.revoke = 1\n"},
-    {"live-migration", "a guest whose written frames the host collects, while it moves others and takes gTEAs back",
+    {"live-migration",
+     "a guest whose written frames the host collects, while it moves others and takes gTEAs back",
      "mode = virt\nthreads = 2\nframes = 65536\nguests = 2\nguest_frames = 16384\nformat = npt\n"
      "processes = 3\nareas = 8\narea_min = 64\narea_max = 2048\n"
      "accesses = 32\nwrites = 60\nhot = 40\n"

@@ -554,10 +554,12 @@ static void grow_front_wrongly(struct dmt_space *s, struct tea *t, const struct 
     struct want rear = *w;
 
     rear.first = t->first;
+    rear.blocks = t->blocks + (t->first - w->first);
     rear.end = t->end;
     if (extend(s, t, &rear)) {
         t->first = w->first;
         t->next = t->blocks;
+        s->building = true;
     }
 }
 
