@@ -16,20 +16,20 @@
 #define uthash_malloc(size) dmt_kernel_alloc(os, size)
 #include <uthash.h>
 
-#define BLOCK      UINT64_C(512) /* pages of 4 KiB in a 2M page, and entries of a table */
-#define SLOTS      6u            /* K6: address spaces that a thread keeps in its TLB */
-#define FLUSH_MAX  32u           /* pages flushed one by one; more: the whole context */
-#define BATCH      512u          /* frames that wait for one flush */
-#define HUGETLB    (DMT_OS_HUGETLB_2M | DMT_OS_HUGETLB_1G)
-#define RIGHTS     (DMT_OS_R | DMT_OS_W | DMT_OS_X)
-#define AD         (DMT_PTE_A | DMT_PTE_D)
-#define NO_IMAGE   UINT64_MAX
+#define BLOCK     UINT64_C(512) /* pages of 4 KiB in a 2M page, and entries of a table */
+#define SLOTS     6u            /* K6: address spaces that a thread keeps in its TLB */
+#define FLUSH_MAX 32u           /* pages flushed one by one; more: the whole context */
+#define BATCH     512u          /* frames that wait for one flush */
+#define HUGETLB   (DMT_OS_HUGETLB_2M | DMT_OS_HUGETLB_1G)
+#define RIGHTS    (DMT_OS_R | DMT_OS_W | DMT_OS_X)
+#define AD        (DMT_PTE_A | DMT_PTE_D)
+#define NO_IMAGE  UINT64_MAX
 
 /* Leaves that are not present. A page of an area without rights keeps its
  * frame and its flags in the entry; a page that was swapped out has its slot
  * in place of the frame. */
-#define SOFT_NONE  (UINT64_C(1) << 9)
-#define SOFT_SWAP  (UINT64_C(1) << 10)
+#define SOFT_NONE (UINT64_C(1) << 9)
+#define SOFT_SWAP (UINT64_C(1) << 10)
 
 static inline bool entry_present(uint64_t e)
 {
@@ -108,8 +108,8 @@ struct proc {
     struct areas areas;
     struct area *hint; /* found last */
     int pid;
-    uint64_t image; /* its image, or NO_IMAGE */
-    uint64_t top;   /* areas are placed below this page */
+    uint64_t image;      /* its image, or NO_IMAGE */
+    uint64_t top;        /* areas are placed below this page */
     uint64_t generation; /* flushes so far */
     struct {
         int slot;            /* PCID slot there, or -1 */
@@ -153,15 +153,15 @@ struct dmt_os {
     const struct dmt_platform *real;
     struct dmt_platform platform; /* what spaces are given: counts, passes on */
     struct dmt_buddy *buddy;
-    uint64_t end;      /* first page above user space */
-    unsigned slots;    /* PCID slots in use a thread */
-    uint64_t root;     /* frame of the empty table that idle threads have */
-    bool zero_kept;    /* frame 0 was taken out, so that 0 can mean none */
-    uint64_t fail;     /* allocations of objects until one fails */
-    uint64_t moment;   /* counts switches */
-    uint64_t spawned;  /* counts processes, for the layout */
+    uint64_t end;       /* first page above user space */
+    unsigned slots;     /* PCID slots in use a thread */
+    uint64_t root;      /* frame of the empty table that idle threads have */
+    bool zero_kept;     /* frame 0 was taken out, so that 0 can mean none */
+    uint64_t fail;      /* allocations of objects until one fails */
+    uint64_t moment;    /* counts switches */
+    uint64_t spawned;   /* counts processes, for the layout */
     struct proc **proc; /* [o.processes], by pid - 1 */
-    unsigned work;     /* whose TEA manager is next */
+    unsigned work;      /* whose TEA manager is next */
     struct thread thread[DMT_THREADS_MAX];
     struct chunk ***chunk; /* [pfn >> 18][pfn >> 9 & 511] */
     size_t chunks;
@@ -208,6 +208,7 @@ bool dmt_frame_alloc(struct dmt_os *os, unsigned size, uint64_t *pfn);
 void dmt_frame_ref(struct dmt_os *os, uint64_t pfn, unsigned size);
 /* A mapping, or another holder, is gone; `dirty`: it had written. */
 void dmt_frame_put(struct dmt_os *os, uint64_t pfn, unsigned size, bool dirty);
+/* Frees what is known of frames and of swap slots. */
 void dmt_frames_free(struct dmt_os *os);
 /* Leaf entry of a page of the area, neither accessed nor dirty. */
 uint64_t dmt_entry_make(struct dmt_os *os, const struct area *a, uint64_t pfn, unsigned size);

@@ -420,7 +420,7 @@ int dmt_os_running(const struct dmt_os *os, unsigned thread)
 int dmt_os_loaded(const struct dmt_os *os, unsigned thread)
 {
     return thread < os->real->threads && os->thread[thread].loaded != NULL ? os->thread[thread].loaded->pid
-                                                                          : -1;
+                                                                           : -1;
 }
 
 /* ------------------------------------------------------------ processes */
@@ -795,7 +795,6 @@ void dmt_os_delete(struct dmt_os *os)
     if (os->zero_kept) {
         dmt_buddy_release(os->buddy, 0, 1);
     }
-    free(os->slot);
     free(os->proc);
     free(os);
 }

@@ -85,7 +85,7 @@ static void set_gap_after(struct area *a)
 {
     struct area *after = RB_NEXT(areas, NULL, a);
 
-    if (after != NULL) {
+    if (after != NULL && after->gap != after->vpn - end_of(a)) {
         after->gap = after->vpn - end_of(a);
         spread(after);
     }
@@ -99,11 +99,9 @@ static void insert(struct proc *p, struct area *a)
     p->os->stats.areas++;
 }
 
-static void resize(struct area *a, uint64_t vpn, uint64_t pages)
+static void resize(struct area *a, uint64_t pages)
 {
-    a->vpn = vpn;
     a->pages = pages;
-    set_gap(a);
     set_gap_after(a);
 }
 
@@ -193,6 +191,7 @@ static void cut(struct proc *p, uint64_t vpn)
     struct area *high = alike(p->os, a, vpn, end_of(a) - vpn, offset_at(a, vpn));
     a->pages = vpn - a->vpn;
     insert(p, high);
+    p->hint = high; /* the next cut is above this one */
 }
 
 static bool mergeable(const struct area *a, const struct area *b)
@@ -209,12 +208,12 @@ static struct area *merge(struct proc *p, struct area *a)
     if (after != NULL && mergeable(a, after)) {
         uint64_t pages = after->pages;
         discard(p, after);
-        resize(a, a->vpn, a->pages + pages);
+        resize(a, a->pages + pages);
     }
     if (before != NULL && mergeable(before, a)) {
         uint64_t pages = a->pages;
         discard(p, a);
-        resize(before, before->vpn, before->pages + pages);
+        resize(before, before->pages + pages);
         a = before;
     }
     return a;
@@ -289,9 +288,7 @@ static bool is_free(struct proc *p, uint64_t vpn, uint64_t pages)
 
 static uint64_t unit(unsigned flags)
 {
-    return (flags & DMT_OS_HUGETLB_1G) != 0   ? BLOCK * BLOCK
-           : (flags & DMT_OS_HUGETLB_2M) != 0 ? BLOCK
-                                              : 1;
+    return (flags & DMT_OS_HUGETLB_1G) != 0 ? BLOCK * BLOCK : (flags & DMT_OS_HUGETLB_2M) != 0 ? BLOCK : 1;
 }
 
 /* Would cutting at vpn cut a hugetlb page? */
@@ -321,8 +318,8 @@ enum dmt_os_status dmt_os_map(struct dmt_os *os, int pid, uint64_t pages, unsign
         return DMT_OS_BAD;
     }
     uint64_t step = unit(flags), at = *vpn;
-    if ((flags & HUGETLB) != 0 && ((flags & HUGETLB) == HUGETLB || is_file || shared || pages % step != 0 ||
-                                   at % step != 0)) {
+    if ((flags & HUGETLB) != 0 &&
+        ((flags & HUGETLB) == HUGETLB || is_file || shared || pages % step != 0 || at % step != 0)) {
         return DMT_OS_BAD;
     }
     if (at != 0 && (!in_user(os, at, pages) || !is_free(p, at, pages))) {
@@ -574,7 +571,8 @@ static void move_split(struct proc *p, uint64_t vpn, uint64_t pages)
     }
 }
 
-/* Move the area of exactly these pages to `to`, where nothing is and nothing is mapped; false: out of memory. */
+/* Move the area of exactly these pages to `to`, where nothing is and nothing is mapped; false: out of memory.
+ */
 static bool move(struct proc *p, struct area *a, uint64_t to)
 {
     struct dmt_os *os = p->os;
@@ -626,8 +624,8 @@ enum dmt_os_status dmt_os_remap(struct dmt_os *os, int pid, uint64_t vpn, uint64
     if (!reserve(os, 4)) {
         return dmt_kernel_oom(os);
     }
-    bool in_place = at == 0 && (new_pages <= pages ||
-                                (end_of(a) == vpn + pages && can_grow(p, a, vpn, new_pages)));
+    bool in_place =
+        at == 0 && (new_pages <= pages || (end_of(a) == vpn + pages && can_grow(p, a, vpn, new_pages)));
     if (!in_place && at == 0) {
         if (!may_move) {
             return dmt_kernel_oom(os);
@@ -642,7 +640,7 @@ enum dmt_os_status dmt_os_remap(struct dmt_os *os, int pid, uint64_t vpn, uint64
         if (new_pages < pages) {
             unmap(p, vpn + new_pages, pages - new_pages);
         } else if (new_pages > pages) {
-            resize(a, a->vpn, a->pages + (new_pages - pages));
+            resize(a, a->pages + (new_pages - pages));
             merge(p, a);
             dmt_space_areas_changed(p->space, vpn + pages, new_pages - pages);
         }
@@ -664,7 +662,7 @@ enum dmt_os_status dmt_os_remap(struct dmt_os *os, int pid, uint64_t vpn, uint64
         unmap(p, vpn + keep, pages - keep);
     }
     a = dmt_area_find(p, at);
-    resize(a, at, new_pages);
+    resize(a, new_pages);
     merge(p, a);
     dmt_space_areas_changed(p->space, vpn, pages);
     dmt_space_areas_changed(p->space, at, new_pages);

@@ -56,6 +56,14 @@ static bool chunk_ready(struct dmt_os *os, uint64_t pfn)
 
 void dmt_frames_free(struct dmt_os *os)
 {
+    uint32_t unused = os->swap_room == 0 ? 0 : 1;
+
+    for (uint32_t s = os->swap_free; s != 0; s = os->slot[s].refs) {
+        unused++;
+    }
+    assert(unused == os->swap_room); /* nobody has kept a swap slot */
+    (void)unused;
+    free(os->slot);
     for (size_t i = 0; i < os->chunks; i++) {
         for (unsigned j = 0; os->chunk[i] != NULL && j < 512; j++) {
             free(os->chunk[i][j]);
@@ -101,11 +109,10 @@ void dmt_frame_ref(struct dmt_os *os, uint64_t pfn, unsigned size)
     }
 }
 
-static uint32_t swap_free(struct dmt_os *os, uint32_t s)
+static void swap_free(struct dmt_os *os, uint32_t s)
 {
     os->slot[s] = (struct slot){os->swap_free, 0};
     os->swap_free = s;
-    return 0;
 }
 
 /* Nobody refers to the frame any more, but perhaps swap entries to its slot: then it is written. */
@@ -269,7 +276,8 @@ static void object_free(struct dmt_os *os, struct object *o)
 {
     struct cached *c, *next;
 
-    HASH_ITER(hh, o->pages, c, next) {
+    HASH_ITER(hh, o->pages, c, next)
+    {
         page_drop(os, o, c);
     }
     if (o->is_file) {
@@ -532,15 +540,15 @@ void dmt_zap(struct proc *p, uint64_t vpn, uint64_t pages)
 
 /* What a fault is about. */
 enum kind {
-    FAULT_NONE,     /* nothing to do: spurious, or another thread was faster */
-    FAULT_ANON,     /* a zeroed frame */
-    FAULT_HUGE,     /* a zeroed 2M block */
-    FAULT_HUGETLB,  /* a zeroed page of a hugetlb area */
-    FAULT_PAGE,     /* a page of an object */
+    FAULT_NONE,      /* nothing to do: spurious, or another thread was faster */
+    FAULT_ANON,      /* a zeroed frame */
+    FAULT_HUGE,      /* a zeroed 2M block */
+    FAULT_HUGETLB,   /* a zeroed page of a hugetlb area */
+    FAULT_PAGE,      /* a page of an object */
     FAULT_PAGE_COPY, /* a private copy of it, at once */
     FAULT_SWAP,
-    FAULT_REUSE,    /* W again: nobody else has the frame */
-    FAULT_COPY      /* copy-on-write */
+    FAULT_REUSE, /* W again: nobody else has the frame */
+    FAULT_COPY   /* copy-on-write */
 };
 
 struct fault {
@@ -598,7 +606,7 @@ static void classify(struct fault *f)
     f->size = DMT_SIZE_4K;
     if (f->a->object != NULL) {
         f->kind = f->access == DMT_ACCESS_WRITE && (f->a->flags & DMT_OS_SHARED) == 0 ? FAULT_PAGE_COPY
-                                                                                     : FAULT_PAGE;
+                                                                                      : FAULT_PAGE;
     } else if ((f->a->flags & HUGETLB) != 0) {
         f->kind = FAULT_HUGETLB;
         f->size = (f->a->flags & DMT_OS_HUGETLB_1G) != 0 ? DMT_SIZE_1G : DMT_SIZE_2M;
@@ -610,7 +618,8 @@ static void classify(struct fault *f)
     }
 }
 
-static enum dmt_os_status fault_look(struct dmt_os *os, int pid, uint64_t va, unsigned access, struct fault *f)
+static enum dmt_os_status fault_look(struct dmt_os *os, int pid, uint64_t va, unsigned access,
+                                     struct fault *f)
 {
     *f = (struct fault){.p = dmt_kernel_proc(os, pid), .vpn = va >> 12, .access = access};
     if (f->p == NULL || access > DMT_ACCESS_EXECUTE) {
@@ -910,7 +919,8 @@ enum dmt_os_status dmt_os_promote(struct dmt_os *os, int pid, uint64_t vpn)
 
     if (a == NULL || (vpn & (BLOCK - 1)) != 0 || a->vpn > vpn || a->vpn + a->pages < vpn + BLOCK ||
         !dmt_area_huge(os, a) || (a->flags & RIGHTS) == 0 ||
-        !dmt_space_each(p->space, vpn, BLOCK, collect_small, &c) || c.n * 100 < os->o.promote_percent * BLOCK) {
+        !dmt_space_each(p->space, vpn, BLOCK, collect_small, &c) ||
+        c.n * 100 < os->o.promote_percent * BLOCK) {
         return DMT_OS_BAD;
     }
     if (!dmt_frame_alloc(os, DMT_SIZE_2M, &pfn)) {
@@ -1102,10 +1112,12 @@ static uint64_t take_back(struct look *k, unsigned i)
     bool last = chunk_of(os, pfn)->whole + f->refs == 1;
 
     os->stats.resident--;
-    if (last || (c != NULL && f->refs == 2)) { /* others still hold what was written, and what D bits said of it */
+    if (last ||
+        (c != NULL && f->refs == 2)) { /* others still hold what was written, and what D bits said of it */
         tell_cleaned(k->p, vpn, 1, !f->dirty);
     }
-    if (c != NULL) {
+    if (c != NULL) { /* it comes back from its object */
+        swap_free(os, k->leaf[i].slot);
         dmt_frame_put(os, pfn, DMT_SIZE_4K, false);
         if (f->refs != 1) {
             return 0;
@@ -1187,7 +1199,8 @@ static uint64_t reclaim_cached(struct dmt_os *os, uint64_t frames)
     for (struct object *o = os->objects, *next; o != NULL; o = next) {
         struct cached *c, *after;
         next = o->next;
-        HASH_ITER(hh, o->pages, c, after) {
+        HASH_ITER(hh, o->pages, c, after)
+        {
             if (got < frames && c->pfn != 0 && frame_of(os, c->pfn)->refs == 1) {
                 page_reclaim(os, o, c);
                 got++;
@@ -1228,7 +1241,8 @@ static bool collect_leaf(void *user, uint64_t vpn, unsigned size, uint64_t pa, u
     return k->n < LOOK;
 }
 
-enum dmt_os_status dmt_os_collect_dirty(struct dmt_os *os, int pid, uint64_t vpn, uint64_t pages, uint64_t *dirty)
+enum dmt_os_status dmt_os_collect_dirty(struct dmt_os *os, int pid, uint64_t vpn, uint64_t pages,
+                                        uint64_t *dirty)
 {
     struct look k = {.os = os, .p = dmt_kernel_proc(os, pid)};
     uint64_t at = vpn, end = vpn + pages;
