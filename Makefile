@@ -161,11 +161,13 @@ check-regs: $(BUILD)/venv/ready ## Fail when one of them is not what rtl/dmt_reg
 	@$(BUILD)/venv/bin/python rtl/gen_regs.py --check
 
 # ---------------------------------------------------------------- campaigns and reports
-.PHONY: bench soak mutants formal synth area waves
+.PHONY: bench soak software mutants formal synth area waves
 bench: dmt ## Latency, throughput and simulation speed, as ratios and exact clocks
 	@$(BUILD)/dmt bench
 soak: dmt ## Twenty million random lockstep cycles, 50 seeds of each configuration
 	@tests/soak.sh $(BUILD)
+software: dmt ## A million operations of kernels and hypervisors, all invariants, a sample on the RTL
+	@tests/software.sh $(BUILD)
 mutants: ## Put bugs into RTL and models, one at a time, and see each one caught
 	@tests/mutants.sh $(BUILD)
 formal: $(BUILD)/setup/formal ## Prove isolation of guests; covers and mutants show that the proofs bite

@@ -187,14 +187,14 @@ static void answered(void *user, const struct machine_answer *a)
                  a->from_tlb ? " (from the TLB)" : "", wrong);
         }
     }
-    if (r->status == DMT_STATUS_OK && a->request.access == DMT_ACCESS_WRITE) {
+    if (r->status == DMT_STATUS_OK && a->request.access == DMT_ACCESS_WRITE && !t->spec) {
         w->written = r->pa;
     }
     if (r->status == DMT_STATUS_BUS) {
         fail(w, "thread %u, va 0x%" PRIx64 ": bus error at 0x%" PRIx64, t->thread, a->request.va, r->addr);
     }
-    if (r->status == DMT_STATUS_OK && a->request.access == DMT_ACCESS_WRITE && t->layer->written != NULL &&
-        t->layer->level == 1) {
+    if (r->status == DMT_STATUS_OK && a->request.access == DMT_ACCESS_WRITE && !t->spec &&
+        t->layer->written != NULL && t->layer->level == 1) {
         t->layer->written[r->addr >> 18] |= UINT64_C(1) << (r->addr >> 12 & 63);
     }
     if (r->status == DMT_STATUS_OK || t->spec || w->pending_n == PENDING) {
