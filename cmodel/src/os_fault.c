@@ -1110,10 +1110,10 @@ static uint64_t take_back(struct look *k, unsigned i)
     struct frame *f = frame_of(os, pfn);
     struct cached *c = cached_at(a, vpn, pfn);
     bool last = chunk_of(os, pfn)->whole + f->refs == 1;
+    bool gone = last || (c != NULL && f->refs == 2); /* else others have D bits of it */
 
     os->stats.resident--;
-    if (last ||
-        (c != NULL && f->refs == 2)) { /* others still hold what was written, and what D bits said of it */
+    if (gone) {
         tell_cleaned(k->p, vpn, 1, !f->dirty);
     }
     if (c != NULL) { /* it comes back from its object */

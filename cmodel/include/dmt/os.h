@@ -48,9 +48,10 @@ struct dmt_os_watch {
      * (DMT_OS_R, W, X: what the next access finds, W only when a store needs no
      * fault). Called when the kernel decides, before the tables say so. */
     void (*mapped)(void *user, int pid, uint64_t vpn, uint64_t n, uint64_t pfn, unsigned rights);
-    /** They are not mapped any more. */
+    /** They are not mapped any more, or without any right (PROT_NONE), or swapped out. */
     void (*unmapped)(void *user, int pid, uint64_t vpn, uint64_t n);
-    /** A flush of these pages has completed on a thread. */
+    /** A flush of these pages has completed on a thread. One that was made up for
+     * later names all pages of user space. */
     void (*flushed)(void *user, int pid, unsigned thread, uint64_t vpn, uint64_t n);
     /** The kernel takes the page for clean: it has seen what was written or, with
      * `dropped`, gives up the last mapping of its frame on the word of the D bits, that nothing was. */
@@ -121,7 +122,7 @@ struct dmt_space *dmt_os_space(struct dmt_os *os, int pid);   /**< NULL: no such
 
 /** As mmap(2). *vpn 0: the kernel chooses (huge areas on their boundary), else
  * exactly there (replacing nothing: BAD when something is there). file and
- * offset (pages) for DMT_OS_FILE. */
+ * offset (pages) for DMT_OS_FILE. hugetlb areas are private and anonymous. */
 enum dmt_os_status dmt_os_map(struct dmt_os *os, int pid, uint64_t pages, unsigned flags, unsigned file,
                               uint64_t offset, uint64_t *vpn);
 /** As munmap(2): holes are fine, areas are split. Parts of hugetlb pages: BAD. */
