@@ -147,6 +147,22 @@ static void show(void *user, uint64_t done, uint64_t of)
     progress_show("scenario", b->run * of + done, b->runs * of);
 }
 
+/* The command that comes to the same failure; with clocks, the waves before it. */
+static void replay(const struct scenario_options *o, const struct scenario_stats *t)
+{
+    enum { BEFORE = 2000 };
+
+    if (o->machine.command == NULL) {
+        return;
+    }
+    printf("replay with: %s --seeds 1 --seed %" PRIu64, o->machine.command, o->seed);
+    if (t->machine.cycles > 0) {
+        printf(" --waves scenario.fst --waves-from %" PRIu64 " --waves-to %" PRIu64,
+               t->machine.cycles > BEFORE ? t->machine.cycles - BEFORE : 0, t->machine.cycles);
+    }
+    printf("\n");
+}
+
 int scenario_command(struct scenario_options *o, uint64_t seeds)
 {
     struct bar bar = {0, seeds};
@@ -168,6 +184,7 @@ int scenario_command(struct scenario_options *o, uint64_t seeds)
         scenario_report(o->scenario, &t, stdout);
         if (t.failure[0] != '\0') {
             printf("FAILED:      operation %" PRIu64 " (%s): %s\n", t.failed_at, t.failed_in, t.failure);
+            replay(o, &t);
         }
         double covered = 100 * ratio(t.machine.covered, t.machine.ok);
         if (result == COSIM_OK && o->scenario->fits > 0 && o->scenario->os.tea.enabled &&

@@ -373,6 +373,25 @@ good "cosim: trace through the TLB" "$dmt" cosim --state state --memory memory -
 check "most walks by TEA" grep -Eq '^  tea  ' stdout
 good "cosim: trace with registers cleared" "$dmt" cosim --state state --memory memory --trace compact --no-registers
 check "none by TEA" [ -z "$(grep '^  tea ' stdout)" ]
+printf 'threads = 2\nthreads = 3\n' > twice.scenario
+printf 'mix.map = 1\ntea.registers = 99\n' > range.scenario
+printf 'mix.map = 3\nmix.unmap = 1 # no more\nprocesses = 2\n' > own.scenario
+head -c 70000 /dev/zero > zero.scenario
+bad "scenario: unknown name" "'odd' is not a scenario" "$dmt" cosim --scenario odd
+bad "scenario: no such file" 'none.scenario' "$dmt" cosim --scenario ./none.scenario
+bad "scenario: a key twice" 'twice.scenario: line 2: threads is given twice' "$dmt" cosim --scenario ./twice.scenario
+bad "scenario: out of range" "line 2: tea.registers: '99' is not a number from 1 to 64" "$dmt" cosim --scenario ./range.scenario
+bad "scenario: no text" 'expected a text' "$dmt" cosim --scenario ./zero.scenario
+bad "scenario: a trace besides" 'goes with' "$dmt" cosim --scenario database --trace trace --state state --memory memory
+bad "scenario: walks" 'goes with' "$dmt" cosim --scenario database --walks 10
+bad "scenario: a configuration too small" 'more register sets' "$dmt" cosim --scenario live-migration --config smallest
+bad "scenario: profile" 'profile' "$dmt" cosim --scenario database --profile odd
+bad "arch without a scenario" 'belongs to --scenario' "$dmt" cosim --dut arch
+good "scenario: own file on the RTL" "$dmt" cosim --scenario ./own.scenario --operations 20 --waves out.fst
+check "scenario: waves are there" [ -s out.fst ]
+good "scenario: architectural model" "$dmt" cosim --scenario nested-tenants --dut arch --operations 60 --seeds 2
+check "scenario: what was done is said" grep -q '^coverage:.*references a walk' stdout
+rm -f out.*
 good "cosim: requests" "$dmt" cosim --state state --memory memory --requests requests --waves out.fst
 check "waves were written" [ -s out.fst ]
 rm -f out.*
