@@ -130,8 +130,9 @@ void scenario_report(const struct scenario *s, const struct scenario_stats *t, F
     }
     fprintf(to, "memory:      fragmentation index %.2f for 2 MiB pages at the end\n", t->fragmentation);
     fprintf(to,
-            "checked:     %" PRIu64 " answers by the oracle, %" PRIu64 " times the invariants of a space\n",
-            t->judged, t->checked);
+            "checked:     %" PRIu64 " answers by the oracle, %" PRIu64
+            " times the invariants of a space; %" PRIu64 " events of well-behaved software\n",
+            t->judged, t->checked, t->events);
 }
 
 /* ---------------------------------------------------------------- running */

@@ -144,7 +144,7 @@ Test(model, every_second_stage_format_and_depth)
 /* ------------------------------------------------------------ defects */
 
 /* One run with a defect, in a process of its own: a kernel whose tables are somebody else's frames may also
- * simply crash. False: nothing was noticed. */
+ * simply crash or hang. False: nothing was noticed. */
 static bool objects(const char *name, uint64_t seed, unsigned defect, bool check, char by[512])
 {
     int pipes[2], status;
@@ -160,6 +160,7 @@ static bool objects(const char *name, uint64_t seed, unsigned defect, bool check
         o.seed = seed;
         o.defects = defect;
         o.check_every = check;
+        alarm(20); /* or it may go round and round */
         if (freopen("/dev/null", "w", stderr) == NULL || scenario_run(&o, &t) != COSIM_DIVERGENCE) {
             _exit(0);
         }

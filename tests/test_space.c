@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AREAS 64
+#define AREAS 1100
 
 struct area {
     uint64_t vpn, pages;
@@ -425,6 +425,56 @@ Test(tea, larger_areas_take_registers_over)
     close_world(&w, 65536);
 }
 
+/* As Memcached has: 1065 areas, here so far apart that none cluster. */
+Test(tea, a_thousand_areas_and_sixteen_registers)
+{
+    static struct world w;
+    uint64_t area, covered, largest = 0;
+
+    open_world(&w, 65536, NULL, 0);
+    for (unsigned i = 0; i < 1065; i++) {
+        uint64_t pages = 512 * (1 + (i * 7919u) % 97);
+        add_area(&w, VPN + UINT64_C(512) * 300 * i, pages, 1);
+        if (i % 50 == 0) {
+            dmt_space_work(w.s);
+        }
+    }
+    dmt_space_settle(w.s);
+    for (unsigned i = 0; i < 16; i++) {
+        must(w.reg[i].valid);
+        largest += w.reg[i].pages >= 512 * 95;
+    }
+    must(largest == 16, "the largest have them");
+    for (unsigned i = 0; i < 1065; i++) {
+        must(dmt_space_map(w.s, w.area[i].vpn + 3, DMT_SIZE_4K, leaf(0x10000 + i)));
+    }
+    must(wrong(&w) == NULL, "%s", wrong(&w));
+    dmt_space_coverage(w.s, &area, &covered);
+    must(covered >= 16 * 512 * 95 && covered < area / 10);
+    while (w.areas > 0) {
+        remove_area(&w, w.areas - 1);
+    }
+    dmt_space_settle(w.s);
+    must(dmt_space_stats(w.s)->tea_frames == 0);
+    close_world(&w, 65536);
+}
+
+Test(tea, of_1G_pages)
+{
+    struct world w;
+
+    open_world(&w, 4096, NULL, 0);
+    must(dmt_space_map(w.s, VPN & ~UINT64_C(0x3ffff), DMT_SIZE_1G, leaf(0x40000)));
+    add_area(&w, VPN & ~UINT64_C(0x3ffff), UINT64_C(0x40000) * 5, 4);
+    dmt_space_settle(w.s);
+    must(w.reg[0].valid && w.reg[0].sz == DMT_SIZE_1G && !w.reg[1].valid);
+    must(w.reg[0].base_vpn == VPN >> 27 << 27 && dmt_space_stats(w.s)->moved == 1,
+         "the level 3 table has moved in");
+    must(dmt_space_map(w.s, (VPN & ~UINT64_C(0x3ffff)) + 0x40000, DMT_SIZE_1G, leaf(0x80000)));
+    must(wrong(&w) == NULL, "%s", wrong(&w));
+    close_world(&w, 4096);
+}
+
 Test(tea, grows_in_place_or_moves)
 {
     struct world w;
@@ -463,7 +513,8 @@ Test(tea, growing_to_the_front_moves)
     must(dmt_space_map(w.s, VPN + 9, DMT_SIZE_4K, leaf(0x10000)));
     add_area(&w, VPN - 512 * 2, 512 * 6, 1);
     dmt_space_settle(w.s);
-    must(w.reg[0].valid && w.reg[0].base_vpn == VPN - 512 * 4, "twice the size, the room on the side it grew to");
+    must(w.reg[0].valid && w.reg[0].base_vpn == VPN - 512 * 4,
+         "twice the size, the room on the side it grew to");
     must(wrong(&w) == NULL, "%s", wrong(&w));
     close_world(&w, 65536);
 }
@@ -572,7 +623,7 @@ static void random_step(struct world *w, struct rng *r, uint64_t span)
         struct dmt_vma at;
         unsigned sizes;
         bool clash = next_area(w, vpn, &at, &sizes) && at.vpn < vpn + pages;
-        if (w->areas < AREAS && !clash) {
+        if (w->areas < 64 && !clash) {
             add_area(w, vpn, pages, 1u | (unsigned)rng_below(r, 2) << 1);
         }
         break;
