@@ -45,7 +45,7 @@ struct layer {
     unsigned level;
     bool hostile;
     unsigned files;
-    struct program *program; /* by pid */
+    struct program *program; /* by pid: 1 to scenario.processes */
     uint64_t *written;       /* frames of `outer` written since the host last looked, bits */
 };
 
@@ -423,9 +423,9 @@ static int some_process(struct world *w, struct layer *l)
 {
     int alive[64], n = 0;
 
-    for (int i = 0; i < (int)w->s->processes; i++) {
-        if (l->program[i].alive) {
-            alive[n++] = i;
+    for (int pid = 1; pid <= (int)w->s->processes; pid++) {
+        if (l->program[pid].alive) {
+            alive[n++] = pid;
         }
     }
     return n > 0 ? alive[below(w, (uint64_t)n)] : -1;
@@ -894,7 +894,7 @@ static void check_all(struct world *w)
 {
     for (unsigned i = 0; i < w->layers && !w->failed; i++) {
         struct layer *l = &w->layer[i];
-        for (int pid = 0; l->os != NULL && pid < (int)w->s->processes && !w->failed; pid++) {
+        for (int pid = 1; l->os != NULL && pid <= (int)w->s->processes && !w->failed; pid++) {
             if (l->program[pid].alive) {
                 check_process(w, l, pid);
             }
@@ -954,7 +954,7 @@ static bool make_kernel(struct world *w, struct layer *l, const struct dmt_platf
     const char *why;
 
     l->level = platform->level;
-    l->program = calloc(w->s->processes, sizeof *l->program);
+    l->program = calloc(w->s->processes + 1, sizeof *l->program);
     l->oracle = dmt_oracle_new(w->s->threads);
     if (l->program == NULL || l->oracle == NULL) {
         return cosim_fail("out of memory");
@@ -1311,7 +1311,7 @@ static void collect(struct world *w)
     s->fragmentation = dmt_buddy_unusable(w->buddy, 9);
     for (unsigned i = 0; i < w->layers; i++) {
         struct layer *l = &w->layer[i];
-        for (int pid = 0; l->os != NULL && pid < (int)w->s->processes; pid++) {
+        for (int pid = 1; l->os != NULL && pid <= (int)w->s->processes; pid++) {
             if (l->program[pid].alive) {
                 add_space(s, dmt_os_space(l->os, pid));
             }
@@ -1349,8 +1349,8 @@ static void tear_down(struct world *w, bool whole)
             dmt_vm_delete(l->outer);
         }
         dmt_oracle_delete(l->oracle);
-        for (unsigned k = 0; l->program != NULL && k < w->s->processes; k++) {
-            free(l->program[k].area);
+        for (unsigned pid = 1; l->program != NULL && pid <= w->s->processes; pid++) {
+            free(l->program[pid].area);
         }
         free(l->program);
         free(l->written);
