@@ -467,6 +467,51 @@ ON_EVERY_ENGINE(P21_update_of_a_guest_table_is_a_store)
     drive_free(d);
 }
 
+/* Two second stages refuse the same store, and the wrong one is told of: stage 1 comes first, for its own
+ * address of the entry, and stage 0 answers only where stage 1 lets the store pass. */
+ON_EVERY_ENGINE(P21_store_that_two_stages_refuse)
+{
+    static const struct shape stacks[] = {
+        NESTED(true, EPT, false, "www"), NESTED(true, EPT, false, "pww"), NESTED(true, EPT, false, "wpw"),
+        NESTED(true, EPT, false, "wgw"), NESTED(true, EPT, false, "wwp"), NESTED(true, EPT, false, "ppp"),
+    };
+    static struct scene s;
+    struct drive *d = drive_new(engine, 1);
+    unsigned refused = 0;
+
+    for (unsigned n = 0; n < LENGTH(stacks); n++) {
+        enter_shape(d, &s, &stacks[n]);
+        for (unsigned i = 0; i < s.reads; i++) {
+            unsigned leaf[2] = {i - 1, i};
+
+            if (s.read[i].stage != s.w.entering)
+                continue;
+            /* Read i is located by the leaf of stage 0 just before it, that by the last one of stage 1. */
+            while (s.read[leaf[1]].stage != 1)
+                leaf[1]--;
+            must(s.read[leaf[0]].leaf && s.read[leaf[0]].stage == 0 && s.read[leaf[1]].leaf);
+            for (unsigned refuses = 1; refuses <= 3; refuses++) {
+                const struct dmt_result *r;
+                struct dmt_result want = fault_at(&s, leaf[refuses >> 1], DENIED, &s.w.request, ER | EX);
+
+                want.error |= Q_WRITE;
+                for (unsigned k = 0; k < 2; k++)
+                    if (refuses >> k & 1)
+                        drive_poke(d, s.read[leaf[k]].addr, s.entry[leaf[k]] & ~EW);
+                drive_poke(d, s.read[i].addr, s.entry[i] & ~A);
+                r = cold(d, &s.w.request);
+                must(drive_same(r, &want), "%s read %u, refused by %u: %s, expected %s", cell_text(&s.w.cell),
+                     i, refuses, drive_text(r), drive_text(&want));
+                must(events_of(d, DRIVE_EXREAD | DRIVE_WRITE) == 0);
+                restore(d, &s);
+                refused++;
+            }
+        }
+    }
+    must(refused == (4 + 4 + 4 + 4 + 1 + 1) * 3, "%u", refused);
+    drive_free(d);
+}
+
 /* A fault met on a table read that carries the type of the access, or the reverse; the guest-physical address
  * of the page instead of the entry's, or of an earlier fault; the other stage's fault; reads that go on: each
  * way to fail at each reference of each stack, for each access. The code, the exact address, the stage, the
@@ -1887,7 +1932,7 @@ enum command {
  * from each space, with any address. Guest-virtual, combined and host entries are looked for one by one. */
 static void every_scope(enum drive_engine engine, uint8_t mode)
 {
-    struct drive *d = drive_new_config(engine, "largest", 1); /* room for all spaces */
+    struct drive *d = drive_new(engine, 1);
     static struct spaces s;
     unsigned dropped = 0, spared = 0;
 
@@ -2644,6 +2689,57 @@ ON_EVERY_ENGINE(D11_register_stays_inside_its_gtea)
         }
     }
     must(inside > 150 && outside > 150, "%u, %u", inside, outside);
+    drive_free(d);
+}
+
+/* A gTEA so large that a register cannot see its end, whose size is cut to what a register counts in: granted
+ * sizes around the one at which the last entry of the longest register still lies inside, and far above. */
+ON_EVERY_ENGINE(D11_gtea_larger_than_any_register)
+{
+    struct drive *d = drive_new(engine, 1);
+    const uint64_t first = 0x40000, vpn[] = {0, 1ull << 27, (1ull << 52) - (1ull << 27), (1ull << 52) - 1};
+    struct stack st;
+    unsigned inside = 0, outside = 0;
+
+    wipe(d);
+    st = stack_new(d, DMT_MODE_VIRT, true, DMT_FORMAT_EPT);
+    st.s.gtea[1] = (struct dmt_gtea){.table = new_page(&st, -1), .entries = 1};
+    for (unsigned n = 0; n < 2 * 3 * 4 * 2; n++) {
+        unsigned size = 1 + n % 2, offset = n / 2 % 3, above = n / 6 % 4;
+        uint64_t edge = 1ull << (43 - 9 * size), pages = edge - 1 + offset, pfn = n / 24 * 5;
+        struct dmt_tea *t = &st.s.tea[1][3];
+
+        if (above)
+            pages += edge << above;
+        *t = (struct dmt_tea){.pages = 1ull << 52,
+                              .base_pfn = pfn,
+                              .sz = (uint8_t)size,
+                              .kind = DMT_KIND_GTEA,
+                              .allow = 7,
+                              .valid = true};
+        drive_poke(d, st.s.gtea[1].table, first << 12 | 1);
+        drive_poke(d, st.s.gtea[1].table + 8, pages);
+        d->state.tea[1][3] = (struct dmt_tea){0}; /* so that it is resolved again */
+        drive_resolve(d, &st.s);
+        drive_load(d, &st.s);
+        must(t->resolution == DMT_RESOLUTION_OK);
+        for (unsigned i = 0; i < LENGTH(vpn); i++) {
+            struct dmt_request q = ask(vpn[i] << 12 | 0x123, DMT_ACCESS_READ);
+            uint64_t index = pfn * 512 + (vpn[i] >> 9 * size);
+            bool is_inside = index < pages * 512;
+            struct dmt_result want = {.status = DMT_STATUS_GTEA, .addr = q.va, .error = 3 << 12, .stage = 1};
+            const struct dmt_result *r = drive_translate(d, &q);
+
+            if (is_inside) /* where nothing is */
+                want = bus((first << 12) + 8 * index, DMT_BUS_ERROR_READ_DECERR, 1);
+            must(drive_same(r, &want),
+                 "%" PRIx64 " pages of size %u from %" PRIu64 ", page %" PRIx64 ": %s, expected %s", pages,
+                 size, pfn, vpn[i], drive_text(r), drive_text(&want));
+            inside += is_inside;
+            outside += !is_inside;
+        }
+    }
+    must(inside > 100 && outside >= 8, "%u, %u", inside, outside);
     drive_free(d);
 }
 
