@@ -1117,6 +1117,40 @@ Test(guest, I4_frames_of_a_gTEA_in_the_host)
     guests_free(in);
 }
 
+static void taken_back(void *user, uint16_t id)
+{
+    struct guest *guest = user;
+
+    dmt_space_revoked(guest->s, id);
+}
+
+/* The tables of a gTEA that was taken back stay where they are, under an ID that is another gTEA's next. */
+Test(guest, I4_an_ID_that_was_taken_back_and_given_again)
+{
+    struct inside in = guests();
+    const struct dmt_platform *p = dmt_vm_platform(in.vm[0]);
+    struct dmt_tea_view old = dmt_space_tea(in.guest[0]->s, 0);
+    struct dmt_tea *tea = &in.world->state[0].tea[1][15];
+    struct dmt_grant grant;
+
+    dmt_vm_on_revoke(in.vm[0], taken_back, in.guest[0]);
+    cr_assert(dmt_vm_revoke(in.vm[0], old.grant.id));
+    cr_assert_eq(dmt_space_tea(in.guest[0]->s, 0).state, DMT_TEA_RETIRED);
+    silent(check_guest(&in, 0, in.vm[0]));
+    cr_assert_eq(p->tea_alloc(p->user, &old.blocks, 1, &grant, 1), 1);
+    cr_assert_eq(grant.id, old.grant.id);
+    *tea = (struct dmt_tea){.base_vpn = 0x400000,
+                            .pages = 512,
+                            .base_pfn = grant.inside,
+                            .kind = DMT_KIND_GTEA,
+                            .gtea = grant.id,
+                            .valid = true};
+    reports(check_guest(&in, 0, in.vm[0]), "I4", "register 15 of thread 0", "which no TEA has");
+    tea->valid = false;
+    p->tea_release(p->user, &grant, 0, grant.frames);
+    guests_free(in);
+}
+
 Test(guest, I4_frames_of_a_gTEA_that_no_TEA_has)
 {
     struct inside in = guests();

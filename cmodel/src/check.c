@@ -1231,12 +1231,13 @@ static const char *check_gtea(const struct audit *a, const struct span *s, const
     return check_frames(a->below->buddy, s, pfn + r->base_pfn, need, "the hypervisor's ");
 }
 
-/* Where the frames of a gTEA register are for the kernel itself. */
+/* Where the frames of a gTEA register are for the kernel itself. The ID of a RETIRED TEA may have been taken
+ * back since and be another gTEA's now. */
 static const struct dmt_grant *granted(const struct audit *a, const struct dmt_tea *r, uint64_t need)
 {
     for (size_t i = 0; i < a->teas; i++) {
         const struct dmt_grant *g = &a->tea[i].grant;
-        if (g->gtea && g->id == r->gtea && r->base_pfn >= g->inside && r->base_pfn - g->inside < g->frames &&
+        if (a->tea[i].state != DMT_TEA_RETIRED && g->gtea && g->id == r->gtea && r->base_pfn >= g->inside && r->base_pfn - g->inside < g->frames &&
             need <= g->frames - (r->base_pfn - g->inside)) {
             return g;
         }
