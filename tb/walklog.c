@@ -420,27 +420,57 @@ static bool follows(const struct walklog_ref *before, const struct walklog_ref *
     return !before || (before->tea && !r->tea) || (before->tea == r->tea && r->level < before->level);
 }
 
-static void number(struct walklog_walk *w, struct walklog_ref *const *r, size_t n)
+static bool same_place(const struct walklog_ref *a, const struct walklog_ref *b)
+{
+    return a->addr == b->addr && a->stage == b->stage && a->level == b->level && a->tea == b->tea;
+}
+
+/* A second pass is noticed at r[i]; so many reads before it belong to it, too: they
+ * located that entry, as the walk's first ones did in the first pass. */
+static size_t noticed_late(struct walklog_ref *const *r, size_t i)
+{
+    for (size_t n = i / 2; n > 0; n--) {
+        size_t k = 0;
+
+        while (k <= n && same_place(r[k], r[i - n + k]))
+            k++;
+        if (k > n)
+            return n;
+    }
+    return 0;
+}
+
+/* The n reads and writes of a walk; those that are not exclusive come to stand first in r. */
+static void number(struct walklog_walk *w, struct walklog_ref **r, size_t n)
 {
     const struct walklog_ref *last[4] = { NULL };
     bool second = false;
+    size_t plain = 0;
     uint32_t count = 0;
 
     for (size_t i = 0; i < n; i++) {
+        if (!r[i]->lock)
+            r[plain++] = r[i];
+    }
+    for (size_t i = 0; i < plain; i++) {
         bool parallel = i && is_parallel(r[i - 1], r[i]);
+        unsigned stage = r[i]->stage & 3;
 
         r[i]->lane = parallel ? (uint8_t)(r[i - 1]->lane + 1) : 0;
-        r[i]->number = 0;
-        if (r[i]->lock)
-            continue;
-        second = second || !follows(last[r[i]->stage & 3], r[i]);
-        last[r[i]->stage & 3] = r[i];
-        for (unsigned k = 0; k < (r[i]->stage & 3u); k++)
+        if (!second && !follows(last[stage], r[i])) {
+            second = true;
+            for (size_t k = noticed_late(r, i); k > 0; k--) {
+                count -= !r[i - k]->lane;
+                r[i - k]->number = 0;
+            }
+        }
+        last[stage] = r[i];
+        for (unsigned k = 0; k < stage; k++)
             last[k] = NULL;
-        if (second)
-            continue;
-        count += !parallel;
-        r[i]->number = count;
+        if (!second) {
+            count += !parallel;
+            r[i]->number = count;
+        }
     }
     w->refs = count;
 }

@@ -91,7 +91,11 @@ void walklog_free(struct walklog *l);
 /** One clock: the pins as they are before its rising edge. */
 void walklog_clock(struct walklog *l, const struct dmt_out *out, const struct dmt_in *in, bool rst);
 
-/** After the last clock: number the references. */
+/** After the last clock: number the references. The pins do not say when a second
+ * pass begins; it is told by reads that cannot follow in a first one. Where a cache
+ * entry came or went between the passes of a walk of several stages, the reads that
+ * locate the first entry of the second may be counted: about one walk in ten thousand
+ * of random stimuli. */
 void walklog_finish(struct walklog *l);
 
 /* ---------------------------------------------------------------- text
