@@ -375,11 +375,10 @@ static void summary(const struct options *o, const struct cosim_stats *s, const 
     for (unsigned i = 0; i < 4; i++) {
         references += s->path_refs[i];
     }
-    printf("walks:       %" PRIu64, s->walks);
+    printf("walks:       %" PRIu64 "\n", s->walks);
     if (!o->alone) {
-        printf(", %" PRIu64 " references", references);
+        printf("references:  %" PRIu64 "\n", references);
     }
-    printf("\n");
     for (unsigned i = 0; i < 4; i++) {
         if (s->path[i] > 0) {
             printf("  %-10s %" PRIu64 " (%.2f clocks", paths[i], s->path[i],

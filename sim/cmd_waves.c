@@ -243,12 +243,11 @@ static const struct scene scenes[] = {
      {READ(0, VA + 0x123)}, 0},
     {"radix", "the same guest without registers or caches: 24 references", "uncached", 1, guest,
      {READ(0, VA + 0x123)}, 0},
-    {"sizes", "one reference of three reads: TEAs of 1G, 2M and 4K pages, of which the 2M one decides", "default", 4,
+    {"sizes", "one reference, three parallel reads: TEAs of 1G, 2M and 4K; the 2M one decides", "default", 4,
      native_sizes, {READ(0, VA + 0x12345)}, 0},
     {"drain", "a register write waits for the walk in flight; the next request is walked without the register",
      "default", 8, native, {READ(0, VA + 0x123), {WRITE, 2, 0, WORD0_OF_SET_0}, READ(5, VA + 0x1123)}, 0},
-    {"dirty", "the first store to a page: its D bit is set; another processor writes the entry in between, so the "
-              "exclusive write is lost and tried again",
+    {"dirty", "the first store to a page sets its D bit; another processor's store makes the first attempt fail",
      "default", 4, native_clean, {STORE(0, VA + 0x123)}, 1},
     {"bring-up", "from reset to a guest's first translation: every register write that it takes", "default", 2,
      guest_covered, {READ(0, VA + 0x123)}, 0},
@@ -901,6 +900,13 @@ static int read_back(const struct options *o)
     struct waves_time time;
     int code = EXIT_OK;
 
+    FILE *probe = fopen(o->from, "rb"); /* the FST reader cannot say why it failed */
+
+    if (probe == NULL) {
+        say("%s: %s", o->from, strerror(errno));
+        return EXIT_BAD_INPUT;
+    }
+    fclose(probe);
     if (!walklog_init(&log, 0)) {
         say("out of memory");
         return EXIT_BAD_INPUT;

@@ -44,9 +44,9 @@ std::string hex(unsigned value, unsigned digits)
 const char *paint(const std::string &word)
 {
     static const struct { const char *word, *color; } by[] = {
-        { "OK", "?DarkGreen?" },       { "RETRY", "?DarkOrange3?" }, { "GP", "?red4?" },
-        { "PF", "?red4?" },            { "BUS", "?red4?" },          { "GTEA", "?red4?" },
-        { "EPT_VIOLATION", "?red4?" }, { "EPT_MISCONFIG", "?red4?" }, { "NPT_FAULT", "?red4?" },
+        { "RETRY", "?DarkOrange3?" },  { "GP", "?red4?" },            { "PF", "?red4?" },
+        { "BUS", "?red4?" },           { "GTEA", "?red4?" },          { "NPT_FAULT", "?red4?" },
+        { "EPT_VIOLATION", "?red4?" }, { "EPT_MISCONFIG", "?red4?" },
     };
 
     for (const auto &b : by) {
@@ -60,7 +60,7 @@ std::vector<codes> tables()
 {
     std::vector<codes> t;
 
-/* An outcome has its colour: what went well, what did not, and what is to be asked again. */
+/* An outcome that is not OK has its colour; OK has none, as it is also what idle pins say. */
 #define ROW(member, value) text += hex(value, 1) + " " + paint(#member) + #member "\n";
 #define TABLE(name, LIST) { std::string text; LIST(ROW) t.push_back({ name, text }); }
     TABLE("status", DMT_STATUS_LIST)
@@ -121,28 +121,37 @@ const char *table_of(const std::string &leaf)
 /* GTKWave's colours of traces. */
 enum colour { NORMAL, RED, ORANGE, YELLOW, GREEN, BLUE, INDIGO, VIOLET };
 
+/* Pins of one port: what one looks at, and whatever else begins so, folded. */
 struct group {
     const char *title;
     colour paint;
-    bool closed;
+    std::vector<const char *> shown;
     std::vector<const char *> prefix;
 };
 
 const std::vector<group> rooms = {
-    { "clock and reset", NORMAL, false, { "clk_i", "rst_i" } },
-    { "request", GREEN, false, { "req_" } },
-    { "response", GREEN, false, { "resp_" } },
-    { "PTE port AR", ORANGE, false, { "m_ar" } },
-    { "PTE port R", YELLOW, false, { "m_r" } },
-    { "PTE port AW", RED, false, { "m_aw" } },
-    { "PTE port W", RED, false, { "m_w" } },
-    { "PTE port B", RED, false, { "m_b" } },
-    { "CSR port", BLUE, false, { "s_" } },
-    { "event", VIOLET, false, { "event_" } },
-    { "walk trace: request", INDIGO, true, { "wt_req_" } },
-    { "walk trace: read", INDIGO, true, { "wt_ref_" } },
-    { "walk trace: A/D write", INDIGO, true, { "wt_upd_" } },
-    { "walk trace: answer", INDIGO, true, { "wt_end_" } },
+    { "clock", NORMAL, { "clk_i", "rst_i" }, {} },
+    { "request", GREEN, { "req_valid_i", "req_ready_o", "req_va_i", "req_access_i", "req_tag_i" }, { "req_" } },
+    { "response",
+      GREEN,
+      { "resp_valid_o", "resp_ready_i", "resp_status_o", "resp_pa_o", "resp_size_o", "resp_rights_o", "resp_tag_o" },
+      { "resp_" } },
+    { "PTE port: reads",
+      YELLOW,
+      { "m_arvalid_o", "m_arready_i", "m_arid_o", "m_araddr_o", "m_arlock_o", "m_rvalid_i", "m_rready_o", "m_rid_i",
+        "m_rdata_i", "m_rresp_i" },
+      { "m_ar", "m_r" } },
+    { "PTE port: A/D writes",
+      ORANGE,
+      { "m_awvalid_o", "m_awready_i", "m_awaddr_o", "m_wvalid_o", "m_wready_i", "m_wdata_o", "m_bvalid_i", "m_bid_i",
+        "m_bresp_i" },
+      { "m_aw", "m_w", "m_b" } },
+    { "CSR port",
+      BLUE,
+      { "s_awvalid_i", "s_awready_o", "s_awaddr_i", "s_wvalid_i", "s_wready_o", "s_wdata_i", "s_bvalid_o", "s_bresp_o",
+        "event_o" },
+      { "s_" } },
+    { "walk trace port", INDIGO, {}, { "wt_" } },
 };
 
 /* Never change (docs/microarchitecture.md), so they are not worth a line. */
@@ -391,6 +400,13 @@ std::string two(unsigned n)
     return std::string(n < 10 ? "0" : "") + std::to_string(n);
 }
 
+const char *paint_outcome(const walklog_walk &w)
+{
+    const char *status = walklog_statuses[w.status & 15];
+
+    return w.status == DMT_STATUS_OK ? "?DarkGreen?" : paint(status ? status : "");
+}
+
 const char *paint_reference(const walklog_ref &r)
 {
     if (r.kind == WALKLOG_WRITE)
@@ -417,8 +433,7 @@ std::vector<line> lines_of(const struct walklog *log)
         if (w.ended == WALKLOG_NEVER)
             continue;
         walklog_outcome(&w, text, sizeof(text));
-        l.say(w.ended + 1,
-              std::string(paint(walklog_statuses[w.status & 15] ? walklog_statuses[w.status & 15] : "")) + text);
+        l.say(w.ended + 1, std::string(w.reset ? "" : paint_outcome(w)) + text);
     }
     for (size_t i = 0; i < log->refs; i++) {
         const walklog_ref &r = log->ref[i];
@@ -582,6 +597,42 @@ std::string absolute(const char *path)
     return realpath(path, full) ? full : path;
 }
 
+/* What one looks at. */
+void show_room(view &v, const scope &block, const group &g)
+{
+    if (g.shown.empty())
+        return;
+    v.open(g.title, false);
+    for (const char *name : g.shown) {
+        if (const signal *s = find(block, name))
+            v.show(*s, g.paint);
+    }
+    v.close(g.title, false);
+}
+
+/* Whatever else is at that port. */
+void show_rest(view &v, const scope &block, const group &g)
+{
+    std::string more = g.shown.empty() ? g.title : std::string(g.title) + ", the rest";
+    bool any = false;
+
+    for (const signal &s : block.signals) {
+        bool pin = ends(s.leaf, "_i") || ends(s.leaf, "_o"), wanted = false;
+
+        for (const char *p : g.prefix)
+            wanted = wanted || s.leaf.compare(0, std::strlen(p), p) == 0;
+        if (!pin || !wanted || constant(s.leaf) ||
+            std::find(g.shown.begin(), g.shown.end(), s.leaf) != g.shown.end())
+            continue;
+        if (!any)
+            v.open(more, true);
+        any = true;
+        v.show(s, g.paint);
+    }
+    if (any)
+        v.close(more, true);
+}
+
 /* Where a view begins and how wide it is: around the marker, or all of a short file. */
 void write_place(std::FILE *f, const char *fst, uint64_t marker)
 {
@@ -595,7 +646,7 @@ void write_place(std::FILE *f, const char *fst, uint64_t marker)
     else
         shown = std::min(span, shown);
     std::fprintf(f, "[timestart] %llu\n*%f %lld", static_cast<unsigned long long>(first),
-                 -std::log2(200.0 * static_cast<double>(shown) / 1100.0),
+                 -std::log2(200.0 * static_cast<double>(shown) / 850.0),
                  marker == UINT64_MAX ? -1 : static_cast<long long>(at));
     if (marker != UINT64_MAX)
         std::fprintf(f, " %lld", static_cast<long long>(at));
@@ -654,6 +705,7 @@ bool waves_annotate(const char *from, const char *to, const struct walklog *log,
 {
     std::string part = std::string(to) + ".new";
     std::vector<line> lines = lines_of(log);
+    const std::string nothing;
     reader r(from);
     copier c;
 
@@ -676,6 +728,7 @@ bool waves_annotate(const char *from, const char *to, const struct walklog *log,
     for (const line &l : lines) {
         fstHandle h = fstWriterCreateVar(c.to, FST_VT_GEN_STRING, FST_VD_IMPLICIT, 0, l.name.c_str(), 0);
 
+        c.texts.push_back({ 0, h, &nothing });
         for (const entry &e : l.entries)
             c.texts.push_back({ e.clock * time->period + time->phase, h, &e.text });
     }
@@ -721,7 +774,7 @@ bool waves_view(const char *fst, const char *view_path, uint64_t marker, const c
     }
     std::fprintf(f.get(), "[dumpfile] \"%s\"\n", absolute(fst).c_str());
     write_place(f.get(), fst, marker);
-    std::fputs("[size] 1500 950\n[pos] -1 -1\n[signals_width] 330\n[sst_width] 160\n[sst_expanded] 1\n",
+    std::fputs("[size] 1500 950\n[pos] -1 -1\n[signals_width] 250\n[sst_width] 40\n[sst_expanded] 0\n",
                f.get());
 
     view v(f.get(), base);
@@ -734,16 +787,10 @@ bool waves_view(const char *fst, const char *view_path, uint64_t marker, const c
         v.close("walks", false);
     }
     for (const scope *block : blocks(scopes)) {
-        for (const group &g : rooms) {
-            v.open(g.title, g.closed);
-            for (const signal &s : block->signals) {
-                for (const char *p : g.prefix) {
-                    if (s.leaf.compare(0, std::strlen(p), p) == 0 && !constant(s.leaf))
-                        v.show(s, g.paint);
-                }
-            }
-            v.close(g.title, g.closed);
-        }
+        for (const group &g : rooms)
+            show_room(v, *block, g);
+        for (const group &g : rooms)
+            show_rest(v, *block, g);
         for (const scope &inner : scopes) {
             if (inner.path.compare(0, block->path.size() + 1, block->path + ".") != 0)
                 continue;
