@@ -732,10 +732,28 @@ static bool put_events(const struct play *p, const char *path)
     return out_commit(o);
 }
 
-/* The register writes of a bring-up, as a table for a document. */
+static void put_word(FILE *f, const struct play *p, uint64_t addr, const char *what)
+{
+    uint64_t word = 0;
+
+    dmt_mem_read(p->world.mem, addr, &word);
+    fprintf(f, "| 0x%010" PRIx64 " | 0x%016" PRIx64 " | %s |\n", addr, word, what);
+}
+
+/* The register writes of a bring-up and the memory that they and the walk need, as tables for a document. */
 static void put_writes(FILE *f, const struct play *p)
 {
+    uint64_t grant = p->world.state.gtea[1].table + 16 * GTEA_ID;
     char name[64];
+
+    fprintf(f, "| hPA | word | |\n|---|---|---|\n");
+    put_word(f, p, grant, "gTEA 5 of the guest: present, first frame");
+    put_word(f, p, grant + 8, "its pages of 4K");
+    for (size_t i = 0; i < p->log.refs; i++)
+        put_word(f, p, p->log.ref[i].addr,
+                 p->log.ref[i].stage ? "the guest's leaf entry, in the gTEA: a guest address"
+                                     : "the host's leaf entry for that address");
+    fprintf(f, "\n");
 
     fprintf(f, "| | offset | register | value | |\n|--:|---|---|---|---|\n");
     for (size_t i = 0; i < p->writes; i++) {
@@ -759,7 +777,7 @@ static const struct argp_option option_list[] = {
     {"list", O_LIST, 0, 0, "Names and subjects of the scenarios", 0},
     {"out", 'o', "FILE", 0, "Write waves: an FST (name ending in .fst) with lines of text, and its GTKWave view", 0},
     {"events", O_EVENTS, "FILE", 0, "Write the pins of every clock and what they tell, as JSON", 0},
-    {"table", O_TABLE, 0, 0, "Print the register writes of bring-up as a table, in place of the walks", 0},
+    {"table", O_TABLE, 0, 0, "Print memory and register writes of bring-up as tables, in place of the walks", 0},
     {"from", O_FROM, "FILE", 0,
      "In place of a scenario: read the walks out of this FST of a simulation of dmt_mmu. With --out, copy it with "
      "lines of text and a view",
