@@ -178,9 +178,11 @@ area: $(BUILD)/setup/synth ## The same, and refresh docs/area.md
 	@$(PYTHON) -B rtl/synth/synth.py $(BUILD)/synth --docs
 waves: dmt $(BUILD)/setup/waves ## [SCENARIO=name] Walks in GTKWave, or where the waves are; names: build/dmt waves --list
 	@SCENARIO='$(SCENARIO)' SEED='$(SEED)' tests/waves.sh $(BUILD)
-pictures: dmt $(BUILD)/setup/waves $(BUILD)/setup/pictures ## Draw docs/waves anew from what the RTL does
+pictures: dmt $(BUILD)/setup/waves $(BUILD)/setup/pictures ## Draw docs/waves anew from what the RTL does; tables of datasheet and integration guide
 	@$(PYTHON) -B docs/waves/draw.py $(BUILD)/dmt docs/waves
 	@docs/waves/screenshot.sh $(BUILD)/dmt pvdmt docs/waves/gtkwave.png
+	@$(PYTHON) -B docs/waves/draw.py --page $(BUILD)/dmt docs/integration.md
+	@$(PYTHON) -B rtl/interface.py --docs
 
 .PHONY: clean
 clean: ## Remove everything that was built

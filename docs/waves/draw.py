@@ -4,6 +4,8 @@
 
   draw.py DMT OUT [SCENARIO ...]   run DMT (build/dmt) for each scenario of the list
                                    below and write OUT/<scenario>.svg
+  draw.py --page DMT PAGE          write memory and registers of the scenario bring-up
+                                   into PAGE (docs/integration.md), between its markers
 
 A picture is a function of what the RTL did: pins, clock by clock, and the walks that
 `dmt waves --events` puts together from them. Rows of one picture are equally long; a
@@ -206,7 +208,23 @@ class Picture:
             c = end
 
 
+def fill(dmt, page):
+    begin, end = "<!-- bring-up: begin -->\n", "<!-- bring-up: end -->\n"
+    run = subprocess.run([dmt, "waves", "bring-up", "--table"], capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"draw.py: dmt waves bring-up: {run.stderr.strip()}")
+    old = page.read_text()
+    if old.count(begin) != 1 or old.count(end) != 1 or old.index(begin) > old.index(end):
+        sys.exit(f"draw.py: {page}: expected one line '{begin.strip()}' and after it one line '{end.strip()}'")
+    part = page.with_name(page.name + ".new")
+    part.write_text(old[:old.index(begin) + len(begin)] + run.stdout + old[old.index(end):])
+    part.replace(page)
+
+
 def main():
+    if len(sys.argv) == 4 and sys.argv[1] == "--page":
+        fill(sys.argv[2], Path(sys.argv[3]))
+        return 0
     if len(sys.argv) < 3 or not set(sys.argv[3:]) <= set(SCENES):
         print(__doc__.strip(), file=sys.stderr)
         print(f"scenarios: {', '.join(SCENES)}", file=sys.stderr)
