@@ -51,8 +51,8 @@ static bool new_table(struct world *w, unsigned stage, struct dmt_pool *pool)
     return dmt_table_new(&w->table[stage], w->mem, 4, &frames);
 }
 
-static bool map(struct world *w, unsigned stage, struct dmt_pool *pool, uint64_t from, uint64_t to, unsigned sz,
-                uint64_t flags)
+static bool map(struct world *w, unsigned stage, struct dmt_pool *pool, uint64_t from, uint64_t to,
+                unsigned sz, uint64_t flags)
 {
     struct dmt_frames frames = {pool, dmt_pool_alloc};
 
@@ -125,12 +125,8 @@ static bool native_sizes(struct world *w)
         !frames.alloc(frames.user, 1, &empty))
         return false;
     enter(w, DMT_MODE_NATIVE, 0);
-    w->state.tea[0][0] = (struct dmt_tea){.base_vpn = VA >> 12,
-                                          .pages = 512,
-                                          .base_pfn = empty,
-                                          .sz = DMT_SIZE_4K,
-                                          .allow = 7,
-                                          .valid = true};
+    w->state.tea[0][0] = (struct dmt_tea){
+        .base_vpn = VA >> 12, .pages = 512, .base_pfn = empty, .sz = DMT_SIZE_4K, .allow = 7, .valid = true};
     w->state.tea[0][1] = tea_over(w, 0, VA, DMT_SIZE_2M);
     w->state.tea[0][2] = tea_over(w, 0, VA, DMT_SIZE_1G);
     return true;
@@ -209,8 +205,8 @@ enum act_kind { NOTHING, ASK, WRITE, OTHER_STORE };
 struct act {
     enum act_kind kind;
     unsigned at;
-    uint64_t value;   /* ASK: virtual address; WRITE: data */
-    unsigned what;    /* ASK: access; WRITE: offset */
+    uint64_t value; /* ASK: virtual address; WRITE: data */
+    unsigned what;  /* ASK: access; WRITE: offset */
 };
 
 /* What must come of each request. */
@@ -227,30 +223,81 @@ struct scene {
     unsigned lost; /* exclusive writes that another processor's store makes fail */
 };
 
-#define READ(at, va)       {ASK, at, va, DMT_ACCESS_READ}
-#define STORE(at, va)      {ASK, at, va, DMT_ACCESS_WRITE}
-#define WORD0_OF_SET_0     (DMT_LEVEL_BASE(0) + DMT_LEVEL_TEA_WORD0(0))
+#define READ(at, va)                                                                                         \
+    {                                                                                                        \
+        ASK, at, va, DMT_ACCESS_READ                                                                         \
+    }
+#define STORE(at, va)                                                                                        \
+    {                                                                                                        \
+        ASK, at, va, DMT_ACCESS_WRITE                                                                        \
+    }
+#define WORD0_OF_SET_0 (DMT_LEVEL_BASE(0) + DMT_LEVEL_TEA_WORD0(0))
 
 static const struct scene scenes[] = {
-    {"native", "one reference: a page that a TEA register covers", "default", 4, native, {READ(0, VA + 0x123)}, 0},
-    {"stream", "a translation a clock: eight covered pages, one request after another", "default", 4, native,
+    {"native",
+     "one reference: a page that a TEA register covers",
+     "default",
+     4,
+     native,
+     {READ(0, VA + 0x123)},
+     0},
+    {"stream",
+     "a translation a clock: eight covered pages, one request after another",
+     "default",
+     4,
+     native,
      {READ(0, VA), READ(1, VA + 0x1000), READ(2, VA + 0x2000), READ(3, VA + 0x3000), READ(4, VA + 0x4000),
       READ(5, VA + 0x5000), READ(6, VA + 0x6000), READ(7, VA + 0x7000)},
      0},
-    {"pvdmt", "two references: a guest whose TEA is in host memory, its host covered too", "default", 4,
-     guest_covered, {READ(0, VA + 0x123)}, 0},
-    {"nested", "three references: a guest of a guest, every stage covered", "default", 4, nested_covered,
-     {READ(0, VA + 0x123)}, 0},
-    {"radix", "the same guest without registers or caches: 24 references", "uncached", 1, guest,
-     {READ(0, VA + 0x123)}, 0},
-    {"sizes", "one reference, three parallel reads: TEAs of 1G, 2M and 4K; the 2M one decides", "default", 4,
-     native_sizes, {READ(0, VA + 0x12345)}, 0},
-    {"drain", "a register write waits for the walk in flight; the next request is walked without the register",
-     "default", 8, native, {READ(0, VA + 0x123), {WRITE, 2, 0, WORD0_OF_SET_0}, READ(5, VA + 0x1123)}, 0},
-    {"dirty", "the first store to a page sets its D bit; another processor's store makes the first attempt fail",
-     "default", 4, native_clean, {STORE(0, VA + 0x123)}, 1},
-    {"bring-up", "from reset to a guest's first translation: every register write that it takes", "default", 2,
-     guest_covered, {READ(0, VA + 0x123)}, 0},
+    {"pvdmt",
+     "two references: a guest whose TEA is in host memory, its host covered too",
+     "default",
+     4,
+     guest_covered,
+     {READ(0, VA + 0x123)},
+     0},
+    {"nested",
+     "three references: a guest of a guest, every stage covered",
+     "default",
+     4,
+     nested_covered,
+     {READ(0, VA + 0x123)},
+     0},
+    {"radix",
+     "the same guest without registers or caches: 24 references",
+     "uncached",
+     1,
+     guest,
+     {READ(0, VA + 0x123)},
+     0},
+    {"sizes",
+     "one reference, three parallel reads: TEAs of 1G, 2M and 4K; the 2M one decides",
+     "default",
+     4,
+     native_sizes,
+     {READ(0, VA + 0x12345)},
+     0},
+    {"drain",
+     "a register write waits for the walk in flight; the next request is walked without the register",
+     "default",
+     8,
+     native,
+     {READ(0, VA + 0x123), {WRITE, 2, 0, WORD0_OF_SET_0}, READ(5, VA + 0x1123)},
+     0},
+    {"dirty",
+     "the first store to a page sets its D bit; another processor's store makes the first attempt fail",
+     "default",
+     4,
+     native_clean,
+     {STORE(0, VA + 0x123)},
+     1},
+    {"bring-up",
+     "from reset to a guest's first translation: every register write that it takes",
+     "default",
+     2,
+     guest_covered,
+     {READ(0, VA + 0x123)},
+     0},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
@@ -291,7 +338,8 @@ static size_t put(struct reg_write *to, size_t n, unsigned offset, uint64_t valu
 }
 
 /* Words of a register in the order that makes it valid: word 0 last. */
-static size_t put_tea(struct reg_write *to, size_t n, unsigned set, const struct dmt_tea *tea, const char *why)
+static size_t put_tea(struct reg_write *to, size_t n, unsigned set, const struct dmt_tea *tea,
+                      const char *why)
 {
     uint64_t word[3];
     unsigned base = DMT_LEVEL_BASE(set);
@@ -309,8 +357,10 @@ static size_t bring_up(const struct world *w, struct reg_write *to)
     const struct dmt_state *s = &w->state;
     size_t n = 0;
 
-    n = put(to, n, DMT_HOST_BASE + DMT_HOST_MAXPA, s->maxpa, "physical address width; clears every root and register");
-    n = put(to, n, DMT_LEVEL_BASE(0) + DMT_LEVEL_S2CTL, DMT_FORMAT_NPT, "host: second-stage tables are NPT, 4 levels");
+    n = put(to, n, DMT_HOST_BASE + DMT_HOST_MAXPA, s->maxpa,
+            "physical address width; clears every root and register");
+    n = put(to, n, DMT_LEVEL_BASE(0) + DMT_LEVEL_S2CTL, DMT_FORMAT_NPT,
+            "host: second-stage tables are NPT, 4 levels");
     n = put(to, n, DMT_LEVEL_BASE(0) + DMT_LEVEL_S2ROOT, s->s2[0].root, "host: their root");
     n = put_tea(to, n, 0, &s->tea[0][0], "host: the TEA of the guest's memory, a host frame");
     n = put(to, n, DMT_HOST_BASE + DMT_HOST_GTEA_TABLE1, s->gtea[1].table, "host: which gTEAs the guest has");
@@ -318,12 +368,14 @@ static size_t bring_up(const struct world *w, struct reg_write *to)
     n = put(to, n, DMT_LEVEL_BASE(1) + DMT_LEVEL_CR0, s->level[1].cr0, "guest: CR0 (WP)");
     n = put(to, n, DMT_LEVEL_BASE(1) + DMT_LEVEL_CR4, s->level[1].cr4, "guest: CR4");
     n = put(to, n, DMT_LEVEL_BASE(1) + DMT_LEVEL_EFER, s->level[1].efer, "guest: EFER (NXE)");
-    n = put(to, n, DMT_LEVEL_BASE(1) + DMT_LEVEL_CR3, s->level[1].cr3, "guest: root of its tables, a guest address");
+    n = put(to, n, DMT_LEVEL_BASE(1) + DMT_LEVEL_CR3, s->level[1].cr3,
+            "guest: root of its tables, a guest address");
     n = put_tea(to, n, 1, &s->tea[1][0], "guest: the TEA of its process, gTEA 5 from its first page on");
     n = put(to, n, DMT_LEVEL_BASE(1) + DMT_LEVEL_EVENT_MASK, DMT_LEVEL_EVENT_REFUSED_MASK,
             "guest: a refused write raises the event pin");
     n = put(to, n, DMT_HOST_BASE + DMT_HOST_EVENT_MASK,
-            DMT_HOST_EVENT_REFUSED_MASK | DMT_HOST_EVENT_BUS_MASK | DMT_HOST_EVENT_GTEA_MASK, "host: and what it must know of");
+            DMT_HOST_EVENT_REFUSED_MASK | DMT_HOST_EVENT_BUS_MASK | DMT_HOST_EVENT_GTEA_MASK,
+            "host: and what it must know of");
     return put(to, n, DMT_HOST_BASE + DMT_HOST_CTL,
                DMT_HOST_CTL_AD_UPDATE_MASK | (uint64_t)DMT_MODE_VIRT << DMT_HOST_CTL_MODE_LSB,
                "mode VIRT, A/D bits set by hardware: requests are translated from now on");
@@ -446,7 +498,8 @@ static bool make(struct play *p, const char *waves)
     struct agent_profile profile = agent_profiles[0];
 
     if (rtl == NULL || !world_build(&p->world, p->scene, &rtl->config)) {
-        say("%s: %s", p->scene->name, rtl ? "no memory for its page tables" : "its configuration is not in this build");
+        say("%s: %s", p->scene->name,
+            rtl ? "no memory for its page tables" : "its configuration is not in this build");
         return false;
     }
     l->ops = rtl;
@@ -522,7 +575,8 @@ static bool act(struct play *p)
     }
     due = 0;
     for (unsigned i = 0; i < PATIENCE; i++) {
-        for (; due < ACTS && s->act[due].kind != NOTHING && p->lane.stats.cycles - first >= s->act[due].at; due++) {
+        for (; due < ACTS && s->act[due].kind != NOTHING && p->lane.stats.cycles - first >= s->act[due].at;
+             due++) {
             const struct act *a = &s->act[due];
 
             if (a->kind == ASK)
@@ -593,8 +647,8 @@ static void show_reference(FILE *f, const struct walklog_ref *r)
     char text[128];
 
     walklog_reference(r, text, sizeof text);
-    fprintf(f, "  %8" PRIu64 " to %-8" PRIu64 "  %-22s %013" PRIx64 " %s %016" PRIx64 "\n", r->from, r->to, text,
-            r->addr, r->kind == WALKLOG_WRITE ? "=" : "->", r->data);
+    fprintf(f, "  %8" PRIu64 " to %-8" PRIu64 "  %-22s %013" PRIx64 " %s %016" PRIx64 "\n", r->from, r->to,
+            text, r->addr, r->kind == WALKLOG_WRITE ? "=" : "->", r->data);
 }
 
 /* Every walk with its references, then the register writes. Order: that of the walk trace port. */
@@ -624,8 +678,8 @@ static bool show(FILE *f, const struct walklog *l)
         if (w->began == WALKLOG_NEVER)
             fprintf(f, "%s\n", text);
         else
-            fprintf(f, "walk %s, from clock %" PRIu64 "%s\n", text, w->taken != WALKLOG_NEVER ? w->taken : w->began,
-                    w->context < 0 ? ", no context" : "");
+            fprintf(f, "walk %s, from clock %" PRIu64 "%s\n", text,
+                    w->taken != WALKLOG_NEVER ? w->taken : w->began, w->context < 0 ? ", no context" : "");
         for (size_t k = first[i]; k != SIZE_MAX; k = next[k])
             show_reference(f, &l->ref[k]);
         if (w->ended == WALKLOG_NEVER) {
@@ -645,8 +699,8 @@ static bool show(FILE *f, const struct walklog *l)
         if (c->answered == WALKLOG_NEVER)
             fprintf(f, ", not answered here\n");
         else
-            fprintf(f, ", answered %s in %" PRIu64 " (%" PRIu64 " after it was held)\n", walklog_resps[c->resp & 3],
-                    c->answered, c->answered - c->held);
+            fprintf(f, ", answered %s in %" PRIu64 " (%" PRIu64 " after it was held)\n",
+                    walklog_resps[c->resp & 3], c->answered, c->answered - c->held);
     }
     fprintf(f, "%zu walks answered, %" PRIu64 " references\n", ended, references);
     free(first);
@@ -658,10 +712,10 @@ static bool show(FILE *f, const struct walklog *l)
 
 static void put_pins(struct out *o, const struct play *p)
 {
-#define PIN(side, name) \
-    out_printf(o, "  \"" #name "\": ["); \
-    for (unsigned i = 0; i < p->pins; i++) \
-        out_printf(o, "%s\"%" PRIx64 "\"", i ? "," : "", (uint64_t)p->side[i].name); \
+#define PIN(side, name)                                                                                      \
+    out_printf(o, "  \"" #name "\": [");                                                                     \
+    for (unsigned i = 0; i < p->pins; i++)                                                                   \
+        out_printf(o, "%s\"%" PRIx64 "\"", i ? "," : "", (uint64_t)p->side[i].name);                         \
     out_printf(o, "],\n");
 #define PIN_IN(name, width)  PIN(in, name)
 #define PIN_OUT(name, width) PIN(out, name)
@@ -685,7 +739,8 @@ static bool put_events(const struct play *p, const char *path)
 
     if (o == NULL)
         return false;
-    out_printf(o, "{\"scene\": \"%s\", \"what\": \"%s\", \"config\": \"%s\", \"latency\": %u, \"clocks\": %u,\n",
+    out_printf(o,
+               "{\"scene\": \"%s\", \"what\": \"%s\", \"config\": \"%s\", \"latency\": %u, \"clocks\": %u,\n",
                p->scene->name, p->scene->what, p->scene->config, p->scene->latency, p->pins);
     out_printf(o, " \"pins\": {\n");
     put_pins(o, p);
@@ -701,7 +756,8 @@ static bool put_events(const struct play *p, const char *path)
         walklog_request(w, text, sizeof text);
         out_printf(o, "\"request\": \"%s\", ", text);
         walklog_outcome(w, text, sizeof text);
-        out_printf(o, "\"outcome\": \"%s\", \"refs\": %" PRIu32 ", \"clocks\": %" PRIu32 "}", text, w->refs, w->clocks);
+        out_printf(o, "\"outcome\": \"%s\", \"refs\": %" PRIu32 ", \"clocks\": %" PRIu32 "}", text, w->refs,
+                   w->clocks);
     }
     out_printf(o, "],\n \"refs\": [");
     for (size_t i = 0; i < p->log.refs; i++) {
@@ -760,7 +816,8 @@ static void put_writes(FILE *f, const struct play *p)
         const struct reg_write *w = &p->write[i];
 
         walklog_register(w->offset, name, sizeof name);
-        fprintf(f, "| %zu | 0x%04x | %s | 0x%016" PRIx64 " | %s |\n", i + 1, w->offset, name, w->value, w->why);
+        fprintf(f, "| %zu | 0x%04x | %s | 0x%016" PRIx64 " | %s |\n", i + 1, w->offset, name, w->value,
+                w->why);
     }
 }
 
@@ -775,11 +832,14 @@ enum { O_LIST = 256, O_EVENTS, O_FROM, O_TABLE };
 
 static const struct argp_option option_list[] = {
     {"list", O_LIST, 0, 0, "Names and subjects of the scenarios", 0},
-    {"out", 'o', "FILE", 0, "Write waves: an FST (name ending in .fst) with lines of text, and its GTKWave view", 0},
+    {"out", 'o', "FILE", 0,
+     "Write waves: an FST (name ending in .fst) with lines of text, and its GTKWave view", 0},
     {"events", O_EVENTS, "FILE", 0, "Write the pins of every clock and what they tell, as JSON", 0},
-    {"table", O_TABLE, 0, 0, "Print memory and register writes of bring-up as tables, in place of the walks", 0},
+    {"table", O_TABLE, 0, 0, "Print memory and register writes of bring-up as tables, in place of the walks",
+     0},
     {"from", O_FROM, "FILE", 0,
-     "In place of a scenario: read the walks out of this FST of a simulation of dmt_mmu. With --out, copy it with "
+     "In place of a scenario: read the walks out of this FST of a simulation of dmt_mmu. With --out, copy it "
+     "with "
      "lines of text and a view",
      0},
     {0}};

@@ -46,19 +46,19 @@ static void drop(struct queue *q)
 }
 
 struct walklog_state {
-    uint64_t start;           /* first clock of the log */
+    uint64_t start; /* first clock of the log */
     uint64_t ar_since, aw_since, csr_aw_since;
     bool ar_waits, aw_waits, csr_aw_waits; /* offered in the clock before and not taken */
-    struct queue ar[IDS];     /* addresses taken, not answered */
+    struct queue ar[IDS];                  /* addresses taken, not answered */
     struct queue aw[IDS];
-    struct queue r, b;        /* answers taken, not yet on the walk trace port */
+    struct queue r, b; /* answers taken, not yet on the walk trace port */
     struct queue csr_aw, csr_w;
-    uint32_t open[DEEP];      /* walks without an answer */
+    uint32_t open[DEEP]; /* walks without an answer */
     unsigned opens;
-    uint32_t ended[DEEP];     /* walks whose answer is not taken, in order */
+    uint32_t ended[DEEP]; /* walks whose answer is not taken, in order */
     unsigned endeds;
-    size_t csr_answered;      /* writes below this have been answered */
-    bool csr_shown;           /* BVALID was high in the clock before, and stays with the same write */
+    size_t csr_answered; /* writes below this have been answered */
+    bool csr_shown;      /* BVALID was high in the clock before, and stays with the same write */
     size_t walk_room, ref_room, csr_room;
 };
 
@@ -114,12 +114,12 @@ static struct walklog_walk *new_walk(struct walklog *l, uint32_t order)
     }
     s->open[s->opens++] = (uint32_t)l->walks;
     w = &l->walk[l->walks++];
-    *w = (struct walklog_walk){ .order = order,
-                                .began = WALKLOG_NEVER,
-                                .taken = WALKLOG_NEVER,
-                                .ended = WALKLOG_NEVER,
-                                .answered = WALKLOG_NEVER,
-                                .context = -1 };
+    *w = (struct walklog_walk){.order = order,
+                               .began = WALKLOG_NEVER,
+                               .taken = WALKLOG_NEVER,
+                               .ended = WALKLOG_NEVER,
+                               .answered = WALKLOG_NEVER,
+                               .context = -1};
     return w;
 }
 
@@ -210,7 +210,7 @@ static void see_answer(struct walklog *l, const struct dmt_out *o)
  * tables and images are read by ID 0 too). */
 static struct item find_beat(struct walklog *l, struct queue *q, uint64_t addr)
 {
-    struct item found = { .from = l->state->start, .at = l->clock ? l->clock - 1 : 0, .addr = addr };
+    struct item found = {.from = l->state->start, .at = l->clock ? l->clock - 1 : 0, .addr = addr};
     struct item *i;
 
     while ((i = first(q))) {
@@ -253,14 +253,14 @@ static void see_reference(struct walklog *l, const struct dmt_out *o)
     struct item beat = find_beat(l, &l->state->r, o->wt_ref_addr);
 
     add_ref(l, (uint32_t)o->wt_ref_order, WALKLOG_READ, &beat,
-            (struct walklog_ref){ .addr = o->wt_ref_addr,
-                                  .data = o->wt_ref_data,
-                                  .stage = (uint8_t)o->wt_ref_stage,
-                                  .level = (uint8_t)o->wt_ref_level,
-                                  .index = (uint8_t)o->wt_ref_index,
-                                  .resp = (uint8_t)o->wt_ref_resp,
-                                  .tea = o->wt_ref_tea,
-                                  .lock = o->wt_ref_lock });
+            (struct walklog_ref){.addr = o->wt_ref_addr,
+                                 .data = o->wt_ref_data,
+                                 .stage = (uint8_t)o->wt_ref_stage,
+                                 .level = (uint8_t)o->wt_ref_level,
+                                 .index = (uint8_t)o->wt_ref_index,
+                                 .resp = (uint8_t)o->wt_ref_resp,
+                                 .tea = o->wt_ref_tea,
+                                 .lock = o->wt_ref_lock});
 }
 
 static void see_update(struct walklog *l, const struct dmt_out *o)
@@ -268,11 +268,11 @@ static void see_update(struct walklog *l, const struct dmt_out *o)
     struct item beat = find_beat(l, &l->state->b, o->wt_upd_addr);
 
     add_ref(l, (uint32_t)o->wt_upd_order, WALKLOG_WRITE, &beat,
-            (struct walklog_ref){ .addr = o->wt_upd_addr,
-                                  .data = o->wt_upd_data,
-                                  .stage = (uint8_t)o->wt_upd_stage,
-                                  .resp = (uint8_t)o->wt_upd_resp,
-                                  .lock = true });
+            (struct walklog_ref){.addr = o->wt_upd_addr,
+                                 .data = o->wt_upd_data,
+                                 .stage = (uint8_t)o->wt_upd_stage,
+                                 .resp = (uint8_t)o->wt_upd_resp,
+                                 .lock = true});
 }
 
 /* Since when a channel shows what it shows. */
@@ -285,7 +285,8 @@ static uint64_t since(uint64_t clock, bool valid, bool ready, bool *waits, uint6
 }
 
 /* An answer: of the oldest address of its ID. */
-static void answered(struct walklog *l, struct queue *addresses, struct queue *beats, unsigned id, uint8_t resp)
+static void answered(struct walklog *l, struct queue *addresses, struct queue *beats, unsigned id,
+                     uint8_t resp)
 {
     struct item *a = first(&addresses[id]), *beat = push(beats);
 
@@ -348,11 +349,11 @@ static void see_csr(struct walklog *l, const struct dmt_out *o, const struct dmt
     if (aw && w) {
         l->csr = grow(l, l->csr, l->csrs, &s->csr_room, sizeof(*l->csr));
         if (!l->failed)
-            l->csr[l->csrs++] = (struct walklog_csr){ .from = aw->from,
-                                                      .held = l->clock + 1,
-                                                      .answered = WALKLOG_NEVER,
-                                                      .data = w->data,
-                                                      .addr = (uint16_t)aw->addr };
+            l->csr[l->csrs++] = (struct walklog_csr){.from = aw->from,
+                                                     .held = l->clock + 1,
+                                                     .answered = WALKLOG_NEVER,
+                                                     .data = w->data,
+                                                     .addr = (uint16_t)aw->addr};
         drop(&s->csr_aw);
         drop(&s->csr_w);
     }
@@ -443,7 +444,7 @@ static size_t noticed_late(struct walklog_ref *const *r, size_t i)
 /* The n reads and writes of a walk; those that are not exclusive come to stand first in r. */
 static void number(struct walklog_walk *w, struct walklog_ref **r, size_t n)
 {
-    const struct walklog_ref *last[4] = { NULL };
+    const struct walklog_ref *last[4] = {NULL};
     bool second = false;
     size_t plain = 0;
     uint32_t count = 0;
@@ -506,14 +507,13 @@ void walklog_finish(struct walklog *l)
 
 const char *const walklog_statuses[16] = {
 #define X(member, value) [value] = #member,
-    DMT_STATUS_LIST(X)
-};
-const char *const walklog_accesses[4] = { DMT_ACCESS_LIST(X) };
-const char *const walklog_paths[4] = { DMT_PATH_LIST(X) };
-const char *const walklog_sizes[4] = { DMT_SIZE_LIST(X) };
+    DMT_STATUS_LIST(X)};
+const char *const walklog_accesses[4] = {DMT_ACCESS_LIST(X)};
+const char *const walklog_paths[4] = {DMT_PATH_LIST(X)};
+const char *const walklog_sizes[4] = {DMT_SIZE_LIST(X)};
 #undef X
-const char *const walklog_resps[4] = { "OKAY", "EXOKAY", "SLVERR", "DECERR" };
-const char *const walklog_levels[8] = { "-", "PTE", "PDE", "PDPTE", "PML4E", "PML5E" };
+const char *const walklog_resps[4] = {"OKAY", "EXOKAY", "SLVERR", "DECERR"};
+const char *const walklog_levels[8] = {"-", "PTE", "PDE", "PDPTE", "PML4E", "PML5E"};
 
 static const char *or_unknown(const char *name)
 {
@@ -538,8 +538,8 @@ void walklog_request(const struct walklog_walk *w, char *text, size_t n)
         add(text, n, " began earlier");
         return;
     }
-    add(text, n, " %s %" PRIx64 " cpl %u%s%s%s tag %u", or_unknown(walklog_accesses[w->access]), w->va, w->cpl,
-        w->ac ? " ac" : "", w->implicit ? " implicit" : "", w->nonspec ? "" : " speculative", w->tag);
+    add(text, n, " %s %" PRIx64 " cpl %u%s%s%s tag %u", or_unknown(walklog_accesses[w->access]), w->va,
+        w->cpl, w->ac ? " ac" : "", w->implicit ? " implicit" : "", w->nonspec ? "" : " speculative", w->tag);
 }
 
 void walklog_outcome(const struct walklog_walk *w, char *text, size_t n)
@@ -581,7 +581,9 @@ void walklog_reference(const struct walklog_ref *r, char *text, size_t n)
     *text = 0;
     if (r->kind == WALKLOG_WRITE) {
         add(text, n, "A/D write s%u %s", r->stage,
-            r->resp == DMT_RESP_EXOKAY ? "done" : r->resp == DMT_RESP_OKAY ? "LOST" : walklog_resps[r->resp & 3]);
+            r->resp == DMT_RESP_EXOKAY ? "done"
+            : r->resp == DMT_RESP_OKAY ? "LOST"
+                                       : walklog_resps[r->resp & 3]);
         return;
     }
     if (r->number)
@@ -589,7 +591,8 @@ void walklog_reference(const struct walklog_ref *r, char *text, size_t n)
     else
         add(text, n, "A/D %s", r->lock ? "read " : "pass ");
     if (r->tea)
-        add(text, n, "s%u TEA[%u] %s", r->stage, r->index, r->level ? or_unknown(walklog_sizes[(r->level - 1) & 3]) : "?");
+        add(text, n, "s%u TEA[%u] %s", r->stage, r->index,
+            r->level ? or_unknown(walklog_sizes[(r->level - 1) & 3]) : "?");
     else
         add(text, n, "s%u %s", r->stage, or_unknown(walklog_levels[r->level & 7]));
     if (r->resp >= DMT_RESP_SLVERR || (r->lock && r->resp == DMT_RESP_OKAY))
@@ -599,8 +602,8 @@ void walklog_reference(const struct walklog_ref *r, char *text, size_t n)
 static const char *level_register(unsigned offset)
 {
     switch (offset) {
-#define X(name, at) \
-    case at: \
+#define X(name, at)                                                                                          \
+    case at:                                                                                                 \
         return #name;
         DMT_LEVEL_REG_LIST(X)
     default:

@@ -24,11 +24,13 @@ enum walklog_kind { WALKLOG_READ, WALKLOG_WRITE };
 
 /** A read of a table entry, or an A/D write. */
 struct walklog_ref {
-    uint64_t from; /**< clock in which its address was first on the pins; of the log's start when before that */
-    uint64_t to;   /**< clock in which its answer was taken; WALKLOG_NEVER: not in the log */
+    uint64_t
+        from;    /**< clock in which its address was first on the pins; of the log's start when before that */
+    uint64_t to; /**< clock in which its answer was taken; WALKLOG_NEVER: not in the log */
     uint64_t addr, data;
     uint32_t walk;   /**< index in walklog.walk */
-    uint32_t number; /**< reference, from 1; parallel reads share one. 0: made for an A/D update, so it counts as none */
+    uint32_t number; /**< reference, from 1; parallel reads share one. 0: made for an A/D update, so it counts
+                        as none */
     enum walklog_kind kind;
     uint8_t context;
     uint8_t stage, level; /**< level is 0 for writes */
@@ -41,13 +43,14 @@ struct walklog_ref {
 /** A request and what became of it. */
 struct walklog_walk {
     uint32_t order;
-    uint64_t began;    /**< clock in which it left the front; WALKLOG_NEVER: before the log's start */
-    uint64_t taken;    /**< clock of the request's handshake; known from the start, or from `ended` on, else NEVER */
+    uint64_t began; /**< clock in which it left the front; WALKLOG_NEVER: before the log's start */
+    uint64_t
+        taken; /**< clock of the request's handshake; known from the start, or from `ended` on, else NEVER */
     uint64_t ended;    /**< clock in which its answer was pushed to the response queue, or NEVER */
     uint64_t answered; /**< clock in which the answer was taken, or NEVER */
     uint64_t va;
-    uint32_t clocks;   /**< request taken to answer, as the block says */
-    int context;       /**< -1: none, as far as the pins show */
+    uint32_t clocks; /**< request taken to answer, as the block says */
+    int context;     /**< -1: none, as far as the pins show */
     uint16_t tag;
     uint8_t access, cpl;
     bool ac, implicit, nonspec;
@@ -55,11 +58,11 @@ struct walklog_walk {
     bool ad_needed, dirty;
     uint64_t pa, addr, error;
     uint32_t index;
-    uint32_t refs;     /**< references, as the specification counts them */
-    uint32_t reads;    /**< all reads */
-    uint32_t updates;  /**< A/D writes that took effect */
-    uint32_t writes;   /**< A/D writes, lost ones too */
-    bool reset;        /**< cut off by a reset */
+    uint32_t refs;    /**< references, as the specification counts them */
+    uint32_t reads;   /**< all reads */
+    uint32_t updates; /**< A/D writes that took effect */
+    uint32_t writes;  /**< A/D writes, lost ones too */
+    bool reset;       /**< cut off by a reset */
 };
 
 /** A register write. */
@@ -110,8 +113,9 @@ void walklog_reference(const struct walklog_ref *r, char *text, size_t n);
 /** A register's name: "LEVEL[1].TEA[3].WORD0", "HOST.CTL"; an unmapped offset as a number. */
 void walklog_register(unsigned addr, char *text, size_t n);
 
-extern const char *const walklog_statuses[16], *const walklog_accesses[4], *const walklog_sizes[4],
-    *const walklog_paths[4], *const walklog_resps[4], *const walklog_levels[8];
+extern const char *const walklog_statuses[16],
+    *const walklog_accesses[4],
+        *const walklog_sizes[4], *const walklog_paths[4], *const walklog_resps[4], *const walklog_levels[8];
 
 #ifdef __cplusplus
 }

@@ -154,28 +154,39 @@ stale() { # .. and would be missed: another port, another default
     cp -r rtl cmodel docs "$scratch/tree/" && "$@" && ! /usr/bin/python3 -B "$scratch/tree/rtl/interface.py" --check
 }
 mkdir -p "$scratch/tree"
-check "a new port would be noticed" stale sed -i 's/input  wire  *rst_i,.*/&\n    input  wire             more_i,/' "$scratch/tree/rtl/dmt_mmu.v"
-check "another width would be noticed" stale sed -i 's/\[33:0\]      resp_error_o/[34:0]      resp_error_o/' "$scratch/tree/rtl/dmt_mmu.v"
-check "another configuration would be noticed" stale sed -i 's/"CTX_N": 64/"CTX_N": 63/' "$scratch/tree/rtl/configs.json"
+top=$scratch/tree/rtl/dmt_mmu.v
+check "a new port would be noticed" stale sed -i 's/input  wire  *rst_i,.*/&\n    input  wire             more_i,/' "$top"
+check "another width would be noticed" stale sed -i 's/\[33:0\]      resp_error_o/[34:0]      resp_error_o/' "$top"
+check "another configuration would be noticed" stale \
+    sed -i 's/"CTX_N": 64/"CTX_N": 63/' "$scratch/tree/rtl/configs.json"
 rm -rf "$scratch/tree"
 
 # ---- commands on the pages: lines of ```sh blocks, in order; "# exit status N" says what is expected, else 0
+viewer() { # FST VIEW: as a reader would, but without a display, and it must show walks
+    timeout 60 xvfb-run -a gtkwave -S "$scratch/show.tcl" "$@" | tee "$scratch/shown"
+    grep -q '^shown walks.context00_walk' "$scratch/shown"
+}
+export -f viewer
+export scratch
 commands() { # PAGE
     local line want got n=0
     while IFS= read -r line <&3; do
         want=$(sed -nE 's/.*# exit status ([0-9]+)$/\1/p' <<<"$line")
-        line=$(sed -E "s/ *# .*$//; s#(^|[ /])build/#\1$build/#g; s#mutants.sh build #mutants.sh $build #" <<<"$line")
-        # Inside the example's copy the build folder is its own.
+        line=$(sed -E 's/ *# .*$//' <<<"$line")
+        # Inside the example's copy the build folder is its own: only the way there is ours.
         case $line in
-            cd*'&&'*) line="${line%%&&*}&&$(sed "s#$build/#build/#g" <<<"${line#*&&}")" ;;
+            cd*) line="${line/ build\// $build/}" ;;
+            *) line=$(sed -E "s#(^| )build/#\1$build/#g; s#mutants.sh build #mutants.sh $build #" <<<"$line") ;;
         esac
         line=${line//make waves/make -s BUILD=$build JOBS=1 waves}
-        case $line in
-            *'gtkwave '*) line="${line%gtkwave *}timeout 60 xvfb-run -a gtkwave -S $scratch/show.tcl ${line##*gtkwave } | tee $scratch/shown && grep -q '^shown walks.context00_walk' $scratch/shown" ;;
-        esac
+        line=${line/gtkwave /viewer }
         env -u DISPLAY -u WAYLAND_DISPLAY -u MAKEFLAGS -u MAKELEVEL bash -c "$line" </dev/null >"$scratch/out$n" 2>&1
         got=$?
-        [ "$got" -eq "${want:-0}" ] || { echo "$1: '$line': exit status $got, expected ${want:-0}"; cat "$scratch/out$n"; return 1; }
+        if [ "$got" -ne "${want:-0}" ]; then
+            echo "$1: '$line': exit status $got, expected ${want:-0}"
+            cat "$scratch/out$n"
+            return 1
+        fi
         n=$((n + 1))
     done 3< <(sed -n '/^```sh$/,/^```$/p' "$1" | grep -v '^```')
     echo "$n commands"
@@ -186,7 +197,8 @@ check "commands of docs/debugging.md" commands docs/debugging.md
 # What that page says of their output: who objects, how to repeat it, and the lost write that ends in OK.
 told() {
     grep -q '^divergence: seed 1 ' "$scratch/out1" && grep -q '(the two models differ)$' "$scratch/out1" &&
-        grep -q '^replay with waves: build/dmt cosim ' "$scratch/out1" && grep -q 'gtkwave build/waves/default-1.gtkw' "$scratch/out1" &&
+        grep -q '^replay with waves: build/dmt cosim ' "$scratch/out1" &&
+        grep -q 'gtkwave build/waves/default-1.gtkw' "$scratch/out1" &&
         grep -A1 'A/D write s[0-2] LOST' "$scratch/out4" | grep -q '^  #[0-9]* OK .*(1 lost)' &&
         grep -A1 'A/D write s0 LOST' "$scratch/out5" | grep -q 'A/D read ' &&
         grep -q '^> .*lost' "$scratch/out6"
