@@ -199,7 +199,7 @@ static bool nested_covered(struct world *w)
 
 /* ---------------------------------------------------------------- scenarios */
 
-enum act_kind { NOTHING, ASK, WRITE, OTHER_STORE };
+enum act_kind { NOTHING, ASK, WRITE };
 
 /* What happens at a clock, counted from the first one shown. */
 struct act {
@@ -264,7 +264,7 @@ static const struct scene scenes[] = {
      {READ(0, VA + 0x123)},
      0},
     {"radix",
-     "the same guest without registers or caches: 24 references",
+     "a guest without registers or caches: 24 references",
      "uncached",
      1,
      guest,
@@ -936,7 +936,7 @@ static int play(const struct options *o, const struct scene *s)
 {
     struct play *p = calloc(1, sizeof *p);
     int code = EXIT_CHECK;
-    bool made;
+    bool ended;
 
     if (p == NULL) {
         say("out of memory");
@@ -953,20 +953,22 @@ static int play(const struct options *o, const struct scene *s)
         }
         fclose(probe);
     }
-    made = make(p, o->out);
-    if (!made && o->out != NULL)
-        remove(o->out);
-    if (made && program(p) && act(p)) {
-        lane_end_waves(&p->lane);
+    ended = make(p, o->out) && program(p) && act(p);
+    lane_end_waves(&p->lane);
+    if (ended) {
         walklog_finish(&p->log);
         code = p->log.failed || !check(p) ? EXIT_CHECK : EXIT_OK;
         if (o->table)
             put_writes(stdout, p);
         else if (!show(stdout, &p->log))
             code = EXIT_BAD_INPUT;
-        if ((o->out != NULL && !view(o->out)) || (o->events != NULL && !put_events(p, o->events)))
+        if (o->events != NULL && !put_events(p, o->events))
             code = EXIT_BAD_INPUT;
     }
+    if (o->out != NULL && p->pins == 0)
+        remove(o->out); /* it did not come to what is shown */
+    else if (o->out != NULL && !view(o->out))
+        code = EXIT_BAD_INPUT;
     play_free(p);
     return code;
 }

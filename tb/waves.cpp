@@ -97,14 +97,15 @@ bool ends(const std::string &s, const char *tail)
 }
 
 /* Which table explains a signal, by the name that pins and registers share. */
-const char *table_of(const std::string &leaf)
+const char *table_of(const signal &s)
 {
+    const std::string &leaf = s.leaf;
     static const struct { const char *tail, *table; } rule[] = {
         { "_status_o", "status" }, { "_status", "status" }, { "_access_i", "access" },
         { "_access_o", "access" }, { "_access", "access" }, { "_size_o", "size" },
         { "_path_o", "paths" },    { "_level_o", "level" }, { "_level", "level" },
         { "resp_i", "resp" },      { "resp_o", "resp" },    { "_rights_o", "rights" },
-        { "_mode", "mode" },       { "_mode_o", "mode" },   { "_mode_i", "mode" },
+        { "_mode", "mode" },       { "mode_o", "mode" },    { "mode_i", "mode" },
         { "_stage_o", "stage" },   { "frame", "frame" },    { "frame_i", "frame" },
         { "frame_o", "frame" },    { "_owner", "frame" },   { "_owner_o", "frame" },
     };
@@ -112,7 +113,8 @@ const char *table_of(const std::string &leaf)
     if (ends(leaf, "arsize_o") || ends(leaf, "awsize_o"))
         return nullptr;
     for (const auto &r : rule) {
-        if (ends(leaf, r.tail))
+        /* Page frames have the same names as the frames of a walk, but more bits. */
+        if (ends(leaf, r.tail) && (std::strcmp(r.table, "frame") != 0 || ends(s.path, "[1:0]")))
             return r.table;
     }
     return nullptr;
@@ -180,7 +182,7 @@ class view {
 
     void show(const signal &s, colour paint = NORMAL)
     {
-        const char *table = table_of(s.leaf);
+        const char *table = table_of(s);
 
         if (paint != NORMAL)
             std::fprintf(f, "[color] %d\n", paint);
@@ -610,6 +612,27 @@ void show_room(view &v, const scope &block, const group &g)
     v.close(g.title, false);
 }
 
+/* What the block is at: requests in front, contexts in use, registers waiting or being
+ * loaded. A name that is not in the file is left out. */
+void show_state(view &v, const std::vector<scope> &scopes, const scope &block)
+{
+    static const struct { const char *room, *leaf; } state[] = {
+        { ".u_front", "mode_i" },   { ".u_front", "skid_valid_q" }, { ".u_contexts", "busy_q" },
+        { ".u_csr", "drain_o" },    { ".u_csr", "idle_i" },         { ".u_loader", "busy_o" },
+    };
+
+    v.open("state", false);
+    for (const auto &wanted : state) {
+        for (const scope &s : scopes) {
+            const signal *found = find(s, wanted.leaf);
+
+            if (found && ends(s.path, wanted.room) && s.path.compare(0, block.path.size(), block.path) == 0)
+                v.show(*found, VIOLET);
+        }
+    }
+    v.close("state", false);
+}
+
 /* Whatever else is at that port. */
 void show_rest(view &v, const scope &block, const group &g)
 {
@@ -789,6 +812,7 @@ bool waves_view(const char *fst, const char *view_path, uint64_t marker, const c
     for (const scope *block : blocks(scopes)) {
         for (const group &g : rooms)
             show_room(v, *block, g);
+        show_state(v, scopes, *block);
         for (const group &g : rooms)
             show_rest(v, *block, g);
         for (const scope &inner : scopes) {

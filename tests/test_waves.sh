@@ -113,7 +113,8 @@ software() {
 }
 check "GTKWave shows software at work" software
 codes() { # codes on pins are words: stage, status
-    grep -qx "1 s1 guest" "$scratch/pvdmt.gtkw.stage.txt" && grep -q "2 .*PF" "$scratch/pvdmt.gtkw.status.txt" &&
+    grep -B1 'u_front.mode_i' "$scratch/pvdmt.gtkw" | grep -q 'mode.txt' &&
+        grep -qx "1 s1 guest" "$scratch/pvdmt.gtkw.stage.txt" && grep -q "2 .*PF" "$scratch/pvdmt.gtkw.status.txt" &&
         grep -B1 'resp_status_o' "$scratch/pvdmt.gtkw" | grep -q 'status.txt'
 }
 check "codes have names" codes
