@@ -26,14 +26,14 @@ run: $(BUILD)/setup/base ## Install what is missing, build, and watch DMT walk a
 	@$(MAKE) dmt
 	@$(BUILD)/dmt run
 
-test: $(BUILD)/setup/base $(BUILD)/setup/test ## Install what is missing, build, run every test; ends in "N passed, N failed"
+test: $(BUILD)/setup/base $(BUILD)/setup/test $(BUILD)/setup/waves ## Install what is missing, build, run every test; ends in "N passed, N failed"
 	+@tests/run $(BUILD)
 
 # ---------------------------------------------------------------- set-up
 .PHONY: setup
 setup: $(BUILD)/setup/base $(BUILD)/setup/test ## Install missing Debian packages for run and test
 
-# One stamp a group of tests/packages: base, test, formal, synth, waves, capture.
+# One stamp a group of tests/packages: base, test, formal, synth, waves, pictures, capture.
 $(BUILD)/setup/%: tests/packages tests/setup
 	@tests/setup $*
 	@mkdir -p $(@D) && touch $@
@@ -161,7 +161,7 @@ check-regs: $(BUILD)/venv/ready ## Fail when one of them is not what rtl/dmt_reg
 	@$(BUILD)/venv/bin/python rtl/gen_regs.py --check
 
 # ---------------------------------------------------------------- campaigns and reports
-.PHONY: bench soak software mutants formal synth area waves
+.PHONY: bench soak software mutants formal synth area waves pictures
 bench: dmt ## Latency, throughput and simulation speed, as ratios and exact clocks
 	@$(BUILD)/dmt bench
 soak: dmt ## Twenty million random lockstep cycles, 50 seeds of each configuration
@@ -176,8 +176,13 @@ synth: $(BUILD)/setup/synth ## Area and clock of every configuration, into build
 	@$(PYTHON) -B rtl/synth/synth.py $(BUILD)/synth
 area: $(BUILD)/setup/synth ## The same, and refresh docs/area.md
 	@$(PYTHON) -B rtl/synth/synth.py $(BUILD)/synth --docs
-waves: dmt $(BUILD)/setup/waves ## A short run with waveforms, shown in GTKWave (or where they are)
-	@tests/waves.sh $(BUILD)
+waves: dmt $(BUILD)/setup/waves ## [SCENARIO=name] Walks in GTKWave, or where the waves are; names: build/dmt waves --list
+	@SCENARIO='$(SCENARIO)' SEED='$(SEED)' tests/waves.sh $(BUILD)
+pictures: dmt $(BUILD)/setup/waves $(BUILD)/setup/pictures ## Draw docs/waves anew from what the RTL does; tables of datasheet and integration guide
+	@$(PYTHON) -B docs/waves/draw.py $(BUILD)/dmt docs/waves
+	@docs/waves/screenshot.sh $(BUILD)/dmt pvdmt docs/waves/gtkwave.png
+	@$(PYTHON) -B docs/waves/draw.py --page $(BUILD)/dmt docs/integration.md
+	@$(PYTHON) -B rtl/interface.py --docs
 
 .PHONY: clean
 clean: ## Remove everything that was built

@@ -145,7 +145,8 @@ def verilog(regs):
 
 def c_header(regs):
     out = ["/* SPDX-License-Identifier: Apache-2.0", f" * {BANNER}",
-           " * Codes on the pins and the CSR map. X_LIST(X) expands X(member, value) for each code;",
+           " * Codes on the pins and the CSR map. X_LIST(X) expands X(member, value) for each code,",
+           " * and DMT_<window>_REG_LIST(X) X(register, offset) for each register but the TEA registers;",
            " * _LSB, _W and _MASK are a field's position, width and mask in place, _RESET a register's",
            " * value after reset. */",
            "#ifndef DMT_REGS_H", "#define DMT_REGS_H", "", "#include <stdint.h>"]
@@ -176,6 +177,9 @@ def c_header(regs):
                        f"(0x{a.offset + r.offset:03x}u + 0x{a.stride:03x}u * (i))")
         for r in w.regs:
             define(r.macro, f"0x{r.offset:03x}u")
+        out += [f"#define {w.prefix}_REG_LIST(X) \\"]
+        out += [f"    X({r.name}, 0x{r.offset:03x}u) \\" for r in w.regs[:-1]]
+        out += [f"    X({w.regs[-1].name}, 0x{w.regs[-1].offset:03x}u)"]
         for r in w.all_regs():
             out += ["", f"/* {r.macro}: {r.title} */"]
             define(f"{r.macro}_RESET", f"UINT64_C(0x{r.reset:016x})")

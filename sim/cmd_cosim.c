@@ -363,6 +363,7 @@ static void add(struct cosim_stats *sum, const struct cosim_stats *s)
 static void summary(const struct options *o, const struct cosim_stats *s, const struct tlb_stats *tlb)
 {
     static const char *const paths[] = {"none", "tea", "radix", "restart"};
+    uint64_t references = 0;
 
     if (tlb != NULL) {
         printf("trace:       %" PRIu64 " accesses, %" PRIu64 " L1 hits, %" PRIu64 " L2 hits, %" PRIu64
@@ -371,7 +372,13 @@ static void summary(const struct options *o, const struct cosim_stats *s, const 
     }
     printf("clocks:      %" PRIu64 " (%.0f a second)\n", s->cycles,
            s->seconds > 0 ? (double)s->cycles / s->seconds : 0);
+    for (unsigned i = 0; i < 4; i++) {
+        references += s->path_refs[i];
+    }
     printf("walks:       %" PRIu64 "\n", s->walks);
+    if (!o->alone) {
+        printf("references:  %" PRIu64 "\n", references);
+    }
     for (unsigned i = 0; i < 4; i++) {
         if (s->path[i] > 0) {
             printf("  %-10s %" PRIu64 " (%.2f clocks", paths[i], s->path[i],

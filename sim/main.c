@@ -16,6 +16,7 @@ static const struct {
     {"cosim", cmd_cosim, "lockstep of RTL and cycle model, random or replayed"},
     {"import", cmd_import, "other tools' files to memory, state and trace files"},
     {"bench", cmd_bench, "exact clocks of a walk, throughput, simulation speed"},
+    {"waves", cmd_waves, "short scenarios to look at, and the walks in a waveform"},
 };
 
 static void usage(FILE *to)

@@ -404,7 +404,16 @@ bool lane_write_view(const char *fst, uint64_t marker)
     char view[1200];
     const char *error, *dot = strrchr(fst, '.');
     int stem = dot && strcmp(dot, ".fst") == 0 ? (int)(dot - fst) : (int)strlen(fst);
+    struct walklog log;
+    struct waves_time time;
+    bool done;
 
+    if (!walklog_init(&log, 0))
+        return cosim_fail("out of memory");
+    done = waves_log(fst, &log, &time, &error) && waves_annotate(fst, fst, &log, &time, &error);
+    walklog_free(&log);
+    if (!done)
+        return cosim_fail("%s: %s", fst, error);
     snprintf(view, sizeof(view), "%.*s.gtkw", stem, fst);
     if (!waves_view(fst, view, marker, &error))
         return cosim_fail("%s: %s", view, error);

@@ -279,6 +279,16 @@ def campaign(mutants, build, jobs, with_suites):
     return results
 
 
+def keep_one(mutant, build):
+    """A tree with one mutant in it and its command built, to debug as one would an unknown bug."""
+    print(f"mutants: putting {mutant['name']} into a copy of the tree and building it", flush=True)
+    tree = prepare(build, build / "mutants" / mutant["name"])
+    source = tree.path / mutant["file"]
+    source.write_text(source.read_text().replace(mutant["old"], mutant["new"]))
+    tree.make(["dmt"], other_configs())
+    print(f"{os.path.relpath(tree.path)}")
+
+
 def describe(found):
     if not found:
         return "SURVIVED"
@@ -326,8 +336,11 @@ def main():
                    help="only mutants whose name or file matches")
     p.add_argument("--jobs", type=int, default=os.cpu_count(), help="trees at a time (default: processors)")
     p.add_argument("--no-suites", action="store_true", help="random runs only")
+    p.add_argument("--keep", metavar="NAME", help="look for nothing: leave a tree with this mutant, built, to debug")
     p.add_argument("--docs", action="store_true", help=f"write the table into {REPORT} (whole list only)")
     a = p.parse_args()
+    if a.keep and (a.only or a.no_suites or a.docs or a.check):
+        p.error("--keep goes with no other option")
     if a.docs and (a.only or a.no_suites):
         p.error("--docs needs the whole list and all suites")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -342,6 +355,12 @@ def main():
             if not mutants:
                 raise CannotRun(f"--only {' '.join(a.only)}: no such mutant")
         build = (ROOT / a.build).resolve()
+        if a.keep:
+            mutants = [m for m in mutants if m["name"] == a.keep]
+            if not mutants:
+                raise CannotRun(f"--keep {a.keep}: no such mutant")
+            keep_one(mutants[0], build)
+            return 0
         start = time.monotonic()
         results = campaign(mutants, build, max(1, a.jobs), not a.no_suites)
         text = table(mutants, results)

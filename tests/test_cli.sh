@@ -339,7 +339,7 @@ check "a closed pipe ends with SIGPIPE" [ "$(cat rc)" -eq 141 -a ! -s stderr ]
 bad "no command" 'Usage' sh -c '"$0" 2>&1 | head -n 1 >&2; exit 2' "$dmt"
 "$dmt" > stdout 2> stderr; check "no command: exit 2" [ $? -eq 2 ]
 "$dmt" fly > stdout 2> stderr; check "unknown command: exit 2" [ $? -eq 2 ]
-for c in "" translate cosim import run; do
+for c in "" translate cosim import run waves; do
     "$dmt" $c --help > stdout 2> stderr
     check "${c:-dmt} --help" [ $? -eq 0 -a ! -s stderr ]
     check "${c:-dmt} --help has an example" grep -q 'Example' stdout

@@ -832,9 +832,9 @@ Test(report, waves_of_a_divergence)
     struct cosim_options o = options(dut_rtl_find("default"), &faulty, "default");
     char dir[64], path[128], text[16384], command[256];
     static const char *const room[] = {
-        "-request",     "-response",   "-PTE port AR", "-PTE port R",         "-PTE port AW",
-        "-PTE port W",  "-PTE port B", "-CSR port",    "-walk trace: answer", "resp_status_o[3:0]",
-        "-inside: ",
+        "-request",  "-response",        "-PTE port: reads", "-PTE port: A/D writes",
+        "-CSR port", "-walk trace port", "-inside: ",        "-walks",
+        "TOP.dmt_mmu.resp_status_o[3:0]", "walks.context00_walk", "walks.context00_reads",
     };
     struct stat st;
 
@@ -858,9 +858,9 @@ Test(report, waves_of_a_divergence)
     snprintf(path, sizeof(path), "%s/default-1.gtkw", dir);
     for (unsigned i = 0; i < sizeof(room) / sizeof(*room); i++)
         cr_expect(contains(path, room[i]), "%s", room[i]);
-    cr_expect(contains(path, "*-7 70000 70000 "), "marker at the cycle of the divergence");
+    cr_expect(contains(path, " 70000 70000 -1"), "marker at the cycle of the divergence");
     strcat(path, ".status.txt");
-    cr_expect(contains(path, "7 BUS\n"));
+    cr_expect(contains(path, "7 ?red4?BUS\n"));
     snprintf(command, sizeof(command), "rm -r /tmp/dmt-waves-%d", (int)getpid());
     cr_assert_eq(system(command), 0);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Generated from rtl/dmt_regs.rdl by rtl/gen_regs.py (make regs). Do not edit.
- * Codes on the pins and the CSR map. X_LIST(X) expands X(member, value) for each code;
+ * Codes on the pins and the CSR map. X_LIST(X) expands X(member, value) for each code,
+ * and DMT_<window>_REG_LIST(X) X(register, offset) for each register but the TEA registers;
  * _LSB, _W and _MASK are a field's position, width and mask in place, _RESET a register's
  * value after reset. */
 #ifndef DMT_REGS_H
@@ -200,6 +201,19 @@ enum dmt_path {
 #define DMT_LEVEL_S2CTL                        0x860u
 #define DMT_LEVEL_S2ROOT                       0x868u
 #define DMT_LEVEL_LOAD                         0x870u
+#define DMT_LEVEL_REG_LIST(X) \
+    X(CR0, 0x800u) \
+    X(CR3, 0x808u) \
+    X(CR4, 0x810u) \
+    X(EFER, 0x818u) \
+    X(PKRU, 0x820u) \
+    X(PKRS, 0x828u) \
+    X(EVENT, 0x840u) \
+    X(EVENT_MASK, 0x848u) \
+    X(INV, 0x850u) \
+    X(S2CTL, 0x860u) \
+    X(S2ROOT, 0x868u) \
+    X(LOAD, 0x870u)
 
 /* DMT_TEA_WORD0: TEA word 0: where, what and whether */
 #define DMT_TEA_WORD0_RESET                    UINT64_C(0x0000000000000000)
@@ -428,6 +442,49 @@ enum dmt_path {
 #define DMT_HOST_CNT_NPWC4                     0x180u
 #define DMT_HOST_CNT_NPWC3                     0x188u
 #define DMT_HOST_CNT_NPWC2                     0x190u
+#define DMT_HOST_REG_LIST(X) \
+    X(ID, 0x000u) \
+    X(CAPS, 0x008u) \
+    X(CTL, 0x010u) \
+    X(MAXPA, 0x018u) \
+    X(EVENT, 0x020u) \
+    X(EVENT_MASK, 0x028u) \
+    X(BUS_ADDR, 0x030u) \
+    X(CNT_CLEAR, 0x038u) \
+    X(SHADOW_CTL, 0x040u) \
+    X(SHADOW_ROOT, 0x048u) \
+    X(GTEA_TABLE1, 0x050u) \
+    X(GTEA_ENTRIES1, 0x058u) \
+    X(GTEA_TABLE2, 0x060u) \
+    X(GTEA_ENTRIES2, 0x068u) \
+    X(GTEA_CMD, 0x070u) \
+    X(GTEA_FAULT, 0x078u) \
+    X(CAPS2, 0x080u) \
+    X(IMAGE_BASE0, 0x0a0u) \
+    X(IMAGE_COUNT0, 0x0a8u) \
+    X(IMAGE_BASE1, 0x0b0u) \
+    X(IMAGE_COUNT1, 0x0b8u) \
+    X(IMAGE_BASE2, 0x0c0u) \
+    X(IMAGE_COUNT2, 0x0c8u) \
+    X(CNT_REQUEST, 0x100u) \
+    X(CNT_TEA, 0x108u) \
+    X(CNT_RADIX, 0x110u) \
+    X(CNT_RESTART, 0x118u) \
+    X(CNT_PASS, 0x120u) \
+    X(CNT_FAULT, 0x128u) \
+    X(CNT_BUS, 0x130u) \
+    X(CNT_RETRY, 0x138u) \
+    X(CNT_READ, 0x140u) \
+    X(CNT_UPDATE, 0x148u) \
+    X(CNT_LOST, 0x150u) \
+    X(CNT_PWC4, 0x158u) \
+    X(CNT_PWC3, 0x160u) \
+    X(CNT_PWC2, 0x168u) \
+    X(CNT_BUSY, 0x170u) \
+    X(CNT_GTEA, 0x178u) \
+    X(CNT_NPWC4, 0x180u) \
+    X(CNT_NPWC3, 0x188u) \
+    X(CNT_NPWC2, 0x190u)
 
 /* DMT_HOST_ID: Identification */
 #define DMT_HOST_ID_RESET                      UINT64_C(0x4f444d5400000002)
