@@ -100,18 +100,20 @@ static bool within(const char *name, int value, int low, int high)
     return false;
 }
 
-void *dmt_dpi_new(int pa_w, int sets, int tea_n, int cnt_w)
+void *dmt_dpi_new(int pa_w, int ctx_n, int tea_n, int sets, int cnt_w)
 {
     struct model *m;
 
-    if (!within("PA_W", pa_w, 32, 52) || !within("SETS", sets, 1, DMT_SETS_MAX) ||
-        !within("TEA_N", tea_n, 4, DMT_TEA_MAX) || !within("CNT_W", cnt_w, 0, 63))
+    if (!within("PA_W", pa_w, 32, 52) || !within("CTX_N", ctx_n, 1, 64) ||
+        !within("TEA_N", tea_n, 4, DMT_TEA_MAX) || !within("SETS", sets, 1, DMT_SETS_MAX) ||
+        !within("CNT_W", cnt_w, 0, 63))
         return NULL;
     m = calloc(1, sizeof(*m));
     if (!m)
         return NULL;
-    m->config = (struct dmt_config){ .pa_w = (unsigned)pa_w, .ctx_n = 1, .tea_n = (unsigned)tea_n,
-                                     .sets = (unsigned)sets, .tag_w = 1, .cnt_w = (unsigned)cnt_w };
+    m->config = (struct dmt_config){ .pa_w = (unsigned)pa_w, .ctx_n = (unsigned)ctx_n,
+                                     .tea_n = (unsigned)tea_n, .sets = (unsigned)sets, .tag_w = 1,
+                                     .cnt_w = (unsigned)cnt_w };
     m->memory = -1;
     m->mem = dmt_mem_new();
     if (!m->mem || !dmt_dpi_reset(m)) {

@@ -8,7 +8,7 @@
 /* Outside libdmt_dpi.so, which hides everything else. */
 #pragma GCC visibility push(default)
 
-void *dmt_dpi_new(int pa_w, int sets, int tea_n, int cnt_w);
+void *dmt_dpi_new(int pa_w, int ctx_n, int tea_n, int sets, int cnt_w);
 void dmt_dpi_free(void *model);
 int dmt_dpi_reset(void *model);
 void dmt_dpi_attach(void *model, int memory);

@@ -2,11 +2,11 @@
 // The architectural model of OpenDMT for SystemVerilog benches, over DPI-C
 // (library libdmt_dpi.so). docs/flows.md shows a bench being built.
 //
-//   dmt_model model = new(52, 3, 16, 48);        // PA_W, SETS, TEA_N, CNT_W of the instance
+//   dmt_model model = new(52, 8, 16, 3, 48);     // PA_W, CTX_N, TEA_N, SETS, CNT_W of the instance
 //   model.poke(64'h1000, 64'h2067);              // memory of its own, or
 //   model.attach(memory);                        // an object of the bench
 //   model.csr_write(14'h0808, 64'h1000);         // as the bench writes the device's registers
-//   result = model.translate(request);           // what the device must answer
+//   model.translate(request, result);            // what the device must answer
 //   foreach (model.refs[i]) ...                  // the reads and A/D writes that it must make
 //
 // The model knows no caches: compare lists of references on instances without paging-structure caches, or
@@ -63,8 +63,8 @@ package dmt_dpi_pkg;
     } result_field_e;
 
     // ------------------------------------------------------------ C functions; the class below wraps them
-    import "DPI-C" context function chandle dmt_dpi_new(input int pa_w, input int sets, input int tea_n,
-                                                        input int cnt_w);
+    import "DPI-C" context function chandle dmt_dpi_new(input int pa_w, input int ctx_n, input int tea_n,
+                                                        input int sets, input int cnt_w);
     import "DPI-C" context function void dmt_dpi_free(input chandle model);
     import "DPI-C" context function int dmt_dpi_reset(input chandle model);
     import "DPI-C" context function void dmt_dpi_attach(input chandle model, input int memory);
@@ -110,14 +110,25 @@ package dmt_dpi_pkg;
         return m.write(addr, data);
     endfunction
 
+    // The calls that may call back. They are made here and not in the class, because Verilator 5.006 takes the
+    // scope of an import's caller (not of its declaration) to look for exports.
+    function int call_csr_write(input chandle model, input int addr, input longint unsigned data);
+        return dmt_dpi_csr_write(model, addr, data);
+    endfunction
+
+    function int call_translate(input chandle model, input dmt_request_t request);
+        return dmt_dpi_translate(model, request.va, int'(request.access), int'(request.cpl), request.ac,
+                                 request.implicit_access, request.nonspec);
+    endfunction
+
     // ------------------------------------------------------------ the model
     class dmt_model;
         chandle   handle;
         dmt_ref_t refs [$];     // of the last translation, in order
 
-        // PA_W, SETS, TEA_N, CNT_W of the instance. The memory is empty: reads are answered DECERR.
-        function new(int pa_w, int sets, int tea_n, int cnt_w);
-            handle = dmt_dpi_new(pa_w, sets, tea_n, cnt_w);
+        // PA_W, CTX_N, TEA_N, SETS, CNT_W of the instance. The memory is empty: reads are answered DECERR.
+        function new(int pa_w, int ctx_n, int tea_n, int sets, int cnt_w);
+            handle = dmt_dpi_new(pa_w, ctx_n, tea_n, sets, cnt_w);
             if (handle == null)
                 $fatal(1, "dmt_model: parameter out of range, or no memory");
         endfunction
@@ -134,14 +145,15 @@ package dmt_dpi_pkg;
                 $fatal(1, "dmt_model: no memory");
         endfunction
 
-        // From now on read and write tables in an object of the bench; null: its own memory again.
+        // From now on read and write tables in an object of the bench.
         function void attach(dmt_memory memory);
-            if (memory == null)
-                dmt_dpi_attach(handle, -1);
-            else begin
-                memories.push_back(memory);
-                dmt_dpi_attach(handle, memories.size() - 1);
-            end
+            memories.push_back(memory);
+            dmt_dpi_attach(handle, memories.size() - 1);
+        endfunction
+
+        // In its own memory again.
+        function void detach();
+            dmt_dpi_attach(handle, -1);
         endfunction
 
         // Its own memory, 64-bit words. A frame is there (and zero) once a word of it has been written.
@@ -157,7 +169,7 @@ package dmt_dpi_pkg;
         // The CSR port with all strobes: the AXI answer that is due. gTEA tables and images are read from the
         // model's memory.
         function int csr_write(int addr, longint unsigned data);
-            return dmt_dpi_csr_write(handle, addr, data);
+            return call_csr_write(handle, addr, data);
         endfunction
 
         // known is 0 where only a cycle-exact model knows the value (hits of caches, busy cycles, EVENT of a level).
@@ -165,14 +177,13 @@ package dmt_dpi_pkg;
             return dmt_dpi_csr_read(handle, addr, data, known);
         endfunction
 
-        function dmt_result_t translate(dmt_request_t request);
+        function void translate(dmt_request_t request, output dmt_result_t result);
             longint unsigned addr, data;
             int stage, level, tea, index, exclusive, write, resp;
             dmt_result_t r;
             dmt_ref_t one;
 
-            if (dmt_dpi_translate(handle, request.va, int'(request.access), int'(request.cpl), request.ac,
-                                  request.implicit_access, request.nonspec) == 0)
+            if (call_translate(handle, request) == 0)
                 $fatal(1, "dmt_model: no memory");
             r.status    = 4'(dmt_dpi_result(handle, DMT_F_STATUS));
             r.pa        = 52'(dmt_dpi_result(handle, DMT_F_PA));
@@ -205,7 +216,7 @@ package dmt_dpi_pkg;
                 one.resp      = resp[1:0];
                 refs.push_back(one);
             end
-            return r;
+            result = r;
         endfunction
     endclass
 endpackage
