@@ -171,11 +171,14 @@ $(O)/tests/%: $(O)/obj/tests/%.o $(HELPER_O) $(LINK_O)
 lint: $(BUILD)/setup/test ## Verilator -Wall, Icarus and Yosys check on every configuration
 	@BUILD=$(BUILD) tests/test_lint.sh
 
-# The register compiler is not in Debian: it comes from PyPI into its own environment.
-$(BUILD)/venv/ready: rtl/requirements.txt | $(BUILD)/setup/test
-	@echo "setup: installing the register compiler from PyPI into $(BUILD)/venv"
+# The register compiler and the tools of docs/flows.md are not in Debian: they come from PyPI into an environment
+# of their own.
+.PHONY: venv
+venv: $(BUILD)/venv/ready ## Python tools that are not in Debian, into build/venv
+$(BUILD)/venv/ready: tests/requirements.txt | $(BUILD)/setup/test
+	@echo "setup: installing Python tools from PyPI into $(BUILD)/venv"
 	@$(PYTHON) -m venv --clear $(BUILD)/venv
-	@$(BUILD)/venv/bin/pip install -q --disable-pip-version-check -r rtl/requirements.txt
+	@$(BUILD)/venv/bin/pip install -q --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 regs: $(BUILD)/venv/ready ## Regenerate register headers and docs/registers.md from rtl/dmt_regs.rdl
 	@$(BUILD)/venv/bin/python rtl/gen_regs.py
@@ -226,7 +229,7 @@ install: dmt dpi $(BUILD)/libdmt.so $(BUILD)/public/libdmt.a ## Command, librari
 	@sed -E 's,^(\+incdir\+)?rtl,\1$(PREFIX)/share/opendmt/rtl,; s/root of the repository/root of the file system/' \
 	    rtl/dmt.f >$(SHARE)/rtl/dmt.f
 	@cp -r --no-preserve=mode,ownership sim/captures $(SHARE)
-	@cp -r --no-preserve=mode,ownership tb/example tb/dpi tb/cocotb $(SHARE)/tb
+	@for f in tb/example/*.sv tb/dpi/*.sv tb/cocotb/Makefile tb/cocotb/*.py; do install -m 644 -D $$f $(SHARE)/$$f; done
 	@install -m 644 README.md LICENSE CHANGELOG.md $(PLACE)/share/doc/opendmt
 	@install -m 644 docs/*.md $(PLACE)/share/doc/opendmt/docs
 	@echo "OpenDMT $(VERSION) is under $(PLACE)"
