@@ -109,7 +109,7 @@ $(O)/libdmt.a: $(LIB_O)
 SONAME := libdmt.so.$(firstword $(subst ., ,$(VERSION)))
 $(O)/libdmt.so: $(LIB_O)
 	@echo "  link    $@"
-	@$(CC) $(OPT) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs $^ -o $@
+	@$(CC) $(OPT) -shared -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl,-z,defs) $^ -o $@
 $(O)/public/libdmt.a: $(LIB_O)
 	@mkdir -p $(@D) && rm -f $@
 	@ld -r $^ -o $(@D)/dmt.o && objcopy --localize-hidden $(@D)/dmt.o

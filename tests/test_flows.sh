@@ -52,6 +52,7 @@ block() { # N
     return $code
 }
 
+rm -rf "$BUILD/fusesoc" # what is up to date would print nothing
 blocks=$(ls "$work" | grep -c '\.sh$')
 [ "$blocks" -ge 6 ] || { echo "not ok docs/flows.md has its blocks of commands"; status=1; }
 for ((i = 1; i <= blocks; i++)); do
@@ -136,6 +137,14 @@ extern "C" {
 }' | g++ -std=c++17 -x c++ -fsyntax-only -I"$BUILD/dpi" -I. -I"$(verilator --getenv VERILATOR_ROOT)/include/vltstd" -
 }
 
+# The bench of the page with the library that sanitizers watch.
+dpi_sanitized() {
+    make -s BUILD="$BUILD" JOBS=1 SAN=1 dpi &&
+        LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
+            LD_LIBRARY_PATH=$BUILD/asan "$BUILD/dpi/Vdmt_dpi_tb" +seed=3 >"$work/san" 2>&1 &&
+        grep -q '^PASS' "$work/san" && ! grep -q 'Sanitizer\|runtime error' "$work/san" || { cat "$work/san"; return 1; }
+}
+
 consumer() { # COMPILER LINK...: translate.c of the page, built and run
     local compiler=$1
     shift
@@ -168,6 +177,7 @@ check "the shared library exports the functions of its headers alone" exported l
 check "so does the static one" exported libdmt.a -g
 check "libdmt_dpi.so exports dmt_dpi_* alone" dpi_exported
 check "DPI prototypes are those that SystemVerilog imports" dpi_prototypes
+check "the model over DPI under sanitizers" dpi_sanitized
 check "headers are C++ too" g++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I"$prefix/include" \
     -x c++ "$work/all.c"
 check "a program in C, shared" consumer gcc $(flags --libs)
