@@ -214,7 +214,9 @@ $(BUILD)/dmt.f: rtl/dmt.f Makefile
 PLACE = $(DESTDIR)$(PREFIX)
 SHARE = $(PLACE)/share/opendmt
 install: dmt dpi $(BUILD)/libdmt.so $(BUILD)/public/libdmt.a ## Command, libraries, headers, RTL, documents, under DESTDIR PREFIX
-	@install -d $(PLACE)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(PLACE)/include/dmt $(SHARE)/rtl $(SHARE)/tb \
+	@case '$(PREFIX):$(LIBDIR)' in /*:/*) ;; \
+	    *) echo "make install: PREFIX is '$(PREFIX)', LIBDIR '$(LIBDIR)', expected absolute paths" >&2; exit 2;; esac
+	@install -d $(PLACE)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(PLACE)/include/dmt $(SHARE)/rtl \
 	    $(PLACE)/share/doc/opendmt/docs
 	@install $(BUILD)/dmt $(PLACE)/bin
 	@install -m 644 $(BUILD)/public/libdmt.a $(BUILD)/libdmt_dpi.so $(DESTDIR)$(LIBDIR)

@@ -5,7 +5,8 @@
 # Prints "ok NAME" or "not ok NAME" a check.
 set -u
 cd "$(dirname "$0")/.."
-BUILD=${BUILD:-build}
+given=${BUILD:-build} # make is told the same as ever: another path for the same place would build everything anew
+BUILD=$given
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 export BUILD SIM_BUILD=$BUILD/cocotb
 top=$PWD python=$BUILD/venv/bin/python status=0
@@ -25,7 +26,7 @@ check() { # NAME COMMAND...: passes when the command succeeds
     fi
 }
 
-make -s BUILD="$BUILD" venv || { echo "not ok Python tools from PyPI"; exit 1; }
+make -s BUILD="$given" venv || { echo "not ok Python tools from PyPI"; exit 1; }
 
 # ---------------------------------------------------------------- docs/flows.md, block by block
 # $work/N.sh is the N-th block of commands, $work/N.expect what it must print; N.name the heading above it.
@@ -42,7 +43,7 @@ block() { # N
     local out expected code=0
     # Places that a reader may choose: the build folder, and where translate.c was written.
     sed "s,\$PWD/build/,$BUILD/,g; s,\$PWD/build\([ \"]\),$BUILD\1,g; s,\([ =]\)build/,\1$BUILD/,g
-         s,^build/,$BUILD/,; s,^make ,make BUILD=$BUILD JOBS=1 ,; s,cd \$stage,cp $work/translate.c \$stage; &," \
+         s,^build/,$BUILD/,; s,^make ,make BUILD=$given JOBS=1 ,; s,cd \$stage,cp $work/translate.c \$stage; &," \
         "$work/$1.sh" >"$work/run.sh"
     TMPDIR=$work bash -e "$work/run.sh" >"$work/out" 2>&1 </dev/null || code=$?
     cat "$work/out"
@@ -107,7 +108,7 @@ check "CHANGELOG.md and version agree" changelog "$version"
 
 # ---------------------------------------------------------------- an installation
 stage=$work/stage prefix=$work/stage/opt/dmt
-make -s BUILD="$BUILD" JOBS=1 install DESTDIR="$stage" PREFIX=/opt/dmt >"$work/install" 2>&1 || cat "$work/install"
+make -s BUILD="$given" JOBS=1 install DESTDIR="$stage" PREFIX=/opt/dmt >"$work/install" 2>&1 || cat "$work/install"
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$stage
 flags() { pkg-config "$@" dmt; }
 
@@ -139,7 +140,7 @@ extern "C" {
 
 # The bench of the page with the library that sanitizers watch.
 dpi_sanitized() {
-    make -s BUILD="$BUILD" JOBS=1 SAN=1 dpi &&
+    make -s BUILD="$given" JOBS=1 SAN=1 dpi &&
         LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
             LD_LIBRARY_PATH=$BUILD/asan "$BUILD/dpi/Vdmt_dpi_tb" +seed=3 >"$work/san" 2>&1 &&
         grep -q '^PASS' "$work/san" && ! grep -q 'Sanitizer\|runtime error' "$work/san" || { cat "$work/san"; return 1; }
@@ -169,7 +170,7 @@ installed_core() {
 installed_run() { cd "$work" && "$prefix/bin/dmt" run --limit 200 && [ -s dmt-run/report.html ]; }
 
 uninstalled() {
-    make -s BUILD="$BUILD" uninstall DESTDIR="$stage" PREFIX=/opt/dmt && [ -z "$(find "$stage" ! -type d)" ]
+    make -s BUILD="$given" uninstall DESTDIR="$stage" PREFIX=/opt/dmt && [ -z "$(find "$stage" ! -type d)" ]
 }
 
 check "one version in dmt.pc, the command and the shared library" same_version
@@ -187,5 +188,8 @@ check "a program in C++, static" consumer "g++ -std=c++11 -x c++" "$prefix/lib/l
 check "an installed file list works from any folder" installed_rtl
 check "an installed core works" installed_core
 check "an installed command finds its captures and writes where one is" installed_run
+refused() { ! make -s BUILD="$given" install PREFIX=usr DESTDIR="$work/refused/" && [ ! -e "$work/refused" ]; }
+
+check "a relative PREFIX is refused, and nothing written" refused
 check "nothing stays after make uninstall" uninstalled
 exit $status

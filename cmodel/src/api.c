@@ -2,7 +2,7 @@
 #include "dmt/api.h"
 
 #define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
+#define TEXT(x)  TEXT_(x)
 
 int dmt_version(void)
 {

@@ -57,7 +57,7 @@ static void keep(struct model *m, const struct dmt_ref *ref, bool write, uint64_
         m->reference = grown;
         m->room = room;
     }
-    m->reference[m->n++] = (struct reference){ .ref = *ref, .data = data, .write = write, .resp = resp };
+    m->reference[m->n++] = (struct reference){.ref = *ref, .data = data, .write = write, .resp = resp};
 }
 
 static enum dmt_resp port_read(void *user, const struct dmt_ref *ref, uint64_t *data)
@@ -111,9 +111,12 @@ void *dmt_dpi_new(int pa_w, int ctx_n, int tea_n, int sets, int cnt_w)
     m = calloc(1, sizeof(*m));
     if (!m)
         return NULL;
-    m->config = (struct dmt_config){ .pa_w = (unsigned)pa_w, .ctx_n = (unsigned)ctx_n,
-                                     .tea_n = (unsigned)tea_n, .sets = (unsigned)sets, .tag_w = 1,
-                                     .cnt_w = (unsigned)cnt_w };
+    m->config = (struct dmt_config){.pa_w = (unsigned)pa_w,
+                                    .ctx_n = (unsigned)ctx_n,
+                                    .tea_n = (unsigned)tea_n,
+                                    .sets = (unsigned)sets,
+                                    .tag_w = 1,
+                                    .cnt_w = (unsigned)cnt_w};
     m->memory = -1;
     m->mem = dmt_mem_new();
     if (!m->mem || !dmt_dpi_reset(m)) {
@@ -164,10 +167,21 @@ unsigned char dmt_dpi_peek(void *model, unsigned long long addr, unsigned long l
     return present;
 }
 
+/* An address beyond the port's pins would be another register's there: the bench's mistake. */
+static bool on_port(int addr)
+{
+    if (addr >= 0 && addr < 1 << 14)
+        return true;
+    fprintf(stderr, "dmt_dpi: register address %#x, expected 0 to 0x3fff\n", (unsigned)addr);
+    return false;
+}
+
 int dmt_dpi_csr_write(void *model, int addr, unsigned long long data)
 {
     struct model *m = model;
 
+    if (!on_port(addr))
+        return DMT_RESP_SLVERR;
     return (int)shadow_write_from(&m->shadow, (unsigned)addr, data, register_read, m);
 }
 
@@ -176,6 +190,9 @@ int dmt_dpi_csr_read(void *model, int addr, unsigned long long *data, unsigned c
     enum dmt_resp resp;
     uint64_t word;
 
+    *data = *known = 0;
+    if (!on_port(addr))
+        return DMT_RESP_SLVERR;
     *known = shadow_read(&((struct model *)model)->shadow, (unsigned)addr, &word, &resp);
     *data = word;
     return (int)resp;
@@ -185,11 +202,20 @@ int dmt_dpi_translate(void *model, unsigned long long va, int access, int cpl, u
                       unsigned char implicit, unsigned char nonspec)
 {
     struct model *m = model;
-    const struct dmt_request request = { .va = va, .access = access & 3, .cpl = cpl & 3, .ac = ac,
-                                         .implicit = implicit, .nonspec = nonspec };
-    const struct dmt_port port = { .user = m, .read = port_read, .write = port_write };
+    const struct dmt_request request = {.va = va,
+                                        .access = (uint8_t)access,
+                                        .cpl = cpl & 3,
+                                        .ac = ac,
+                                        .implicit = implicit,
+                                        .nonspec = nonspec};
+    const struct dmt_port port = {.user = m, .read = port_read, .write = port_write};
     struct shadow *s = &m->shadow;
 
+    if (access < DMT_ACCESS_READ || access > DMT_ACCESS_EXECUTE) {
+        fprintf(stderr, "dmt_dpi_translate: access is %d, expected %d to %d\n", access, DMT_ACCESS_READ,
+                DMT_ACCESS_EXECUTE);
+        return 0;
+    }
     m->n = 0;
     dmt_arch_translate(&s->state, &request, &port, &m->result);
     if (m->failed) {
@@ -212,9 +238,23 @@ unsigned long long dmt_dpi_result(void *model, int field)
 {
     const struct dmt_result *r = &((struct model *)model)->result;
     const uint64_t value[] = {
-        r->status, r->pa, r->size, r->rights, r->global, r->pkey, r->memtype, r->dirty, r->ad_needed, r->error,
-        r->addr, r->stage, r->path[0] | (uint64_t)r->path[1] << 2 | (uint64_t)r->path[2] << 4,
-        r->index[0] | (uint64_t)r->index[1] << 6 | (uint64_t)r->index[2] << 12, r->refs, r->reads, r->updates,
+        r->status,
+        r->pa,
+        r->size,
+        r->rights,
+        r->global,
+        r->pkey,
+        r->memtype,
+        r->dirty,
+        r->ad_needed,
+        r->error,
+        r->addr,
+        r->stage,
+        r->path[0] | (uint64_t)r->path[1] << 2 | (uint64_t)r->path[2] << 4,
+        r->index[0] | (uint64_t)r->index[1] << 6 | (uint64_t)r->index[2] << 12,
+        r->refs,
+        r->reads,
+        r->updates,
     };
 
     return field >= 0 && (size_t)field < sizeof(value) / sizeof(*value) ? value[field] : 0;
@@ -225,8 +265,8 @@ int dmt_dpi_ref_count(void *model)
     return (int)((struct model *)model)->n;
 }
 
-void dmt_dpi_ref(void *model, int i, unsigned long long *addr, unsigned long long *data, int *stage, int *level,
-                 int *tea, int *index, int *exclusive, int *write, int *resp)
+void dmt_dpi_ref(void *model, int i, unsigned long long *addr, unsigned long long *data, int *stage,
+                 int *level, int *tea, int *index, int *exclusive, int *write, int *resp)
 {
     static const struct reference none;
     const struct model *m = model;

@@ -20,13 +20,14 @@ int dmt_dpi_translate(void *model, unsigned long long va, int access, int cpl, u
                       unsigned char implicit, unsigned char nonspec);
 unsigned long long dmt_dpi_result(void *model, int field);
 int dmt_dpi_ref_count(void *model);
-void dmt_dpi_ref(void *model, int i, unsigned long long *addr, unsigned long long *data, int *stage, int *level,
-                 int *tea, int *index, int *exclusive, int *write, int *resp);
+void dmt_dpi_ref(void *model, int i, unsigned long long *addr, unsigned long long *data, int *stage,
+                 int *level, int *tea, int *index, int *exclusive, int *write, int *resp);
 
 #pragma GCC visibility pop
 
 /* Exported by dmt_dpi_pkg.sv: a memory that was attached is asked. Answers are AXI's. */
-int dmt_dpi_memory_read(int memory, unsigned long long addr, unsigned char exclusive, unsigned long long *data);
+int dmt_dpi_memory_read(int memory, unsigned long long addr, unsigned char exclusive,
+                        unsigned long long *data);
 int dmt_dpi_memory_write(int memory, unsigned long long addr, unsigned long long data);
 
 #endif

@@ -184,7 +184,7 @@ package dmt_dpi_pkg;
             dmt_ref_t one;
 
             if (call_translate(handle, request) == 0)
-                $fatal(1, "dmt_model: no memory");
+                $fatal(1, "dmt_model: no such request, or no memory");
             r.status    = 4'(dmt_dpi_result(handle, DMT_F_STATUS));
             r.pa        = 52'(dmt_dpi_result(handle, DMT_F_PA));
             r.size      = 2'(dmt_dpi_result(handle, DMT_F_SIZE));

@@ -10,17 +10,21 @@
 #define DMT_VERSION_PATCH 0
 
 /* For users that want something newer: #if DMT_VERSION >= DMT_VERSION_OF(0, 2, 0). */
-#define DMT_VERSION_OF(major, minor, patch) ((major) * 1000000 + (minor) * 1000 + (patch))
-#define DMT_VERSION DMT_VERSION_OF(DMT_VERSION_MAJOR, DMT_VERSION_MINOR, DMT_VERSION_PATCH)
+#define DMT_VERSION_OF(major, minor, patch) ((major)*1000000 + (minor)*1000 + (patch))
+#define DMT_VERSION                         DMT_VERSION_OF(DMT_VERSION_MAJOR, DMT_VERSION_MINOR, DMT_VERSION_PATCH)
 
 /* Around the functions of each public header: C linkage for C++, and seen
  * outside the shared library, which hides everything else. */
 #ifdef __cplusplus
-#define DMT_API_BEGIN _Pragma("GCC visibility push(default)") extern "C" {
-#define DMT_API_END } _Pragma("GCC visibility pop")
+#define DMT_API_BEGIN                                                                                        \
+    _Pragma("GCC visibility push(default)") extern "C"                                                       \
+    {
+#define DMT_API_END                                                                                          \
+    }                                                                                                        \
+    _Pragma("GCC visibility pop")
 #else
 #define DMT_API_BEGIN _Pragma("GCC visibility push(default)")
-#define DMT_API_END _Pragma("GCC visibility pop")
+#define DMT_API_END   _Pragma("GCC visibility pop")
 #endif
 
 DMT_API_BEGIN
