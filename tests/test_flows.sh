@@ -103,6 +103,10 @@ PY
 }
 
 version=$(sed -nE 's/^.define DMT_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$/\2/p' cmodel/include/dmt/api.h | paste -sd.)
+unpinned() { "$BUILD/venv/bin/pip" freeze --disable-pip-version-check | grep -vxF -f <(grep == tests/requirements.txt); }
+pinned() { ! unpinned; }
+
+check "every Python package is pinned" pinned
 check "opendmt.core has the files, parameters and version of the RTL" core_file
 check "CHANGELOG.md and version agree" changelog "$version"
 
