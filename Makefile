@@ -7,6 +7,10 @@ JOBS ?= $(shell nproc)
 O := $(BUILD)$(if $(SAN),/asan)
 V := $(BUILD)/verilated
 PYTHON := /usr/bin/python3
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+# Its one place is the library's header.
+VERSION := $(shell sed -nE 's/^.define DMT_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$$/\2/p' cmodel/include/dmt/api.h | paste -sd.)
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --no-print-directory -j$(JOBS)
 endif
@@ -16,7 +20,7 @@ endif
 
 .PHONY: help
 help: ## This list
-	@echo "make TARGET [BUILD=dir] [JOBS=n] [SAN=1]"
+	@echo "make TARGET [BUILD=dir] [JOBS=n] [SAN=1] [PREFIX=/usr/local] [DESTDIR=dir]"
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 # ---------------------------------------------------------------- the two commands
@@ -50,7 +54,7 @@ $(BUILD)/configs.h: rtl/configs.json rtl/configs.py | $(BUILD)/setup/base
 	@$(PYTHON) rtl/configs.py header >$@.new && mv $@.new $@
 
 # Included only where configurations matter, so that help, set-up and clean work on a bare machine.
-ifneq ($(filter-out help run test setup clean regs check-regs $(BUILD)/setup/%,$(or $(MAKECMDGOALS),help)),)
+ifneq ($(filter-out help run test setup clean regs check-regs uninstall $(BUILD)/setup/%,$(or $(MAKECMDGOALS),help)),)
 include $(BUILD)/configs.mk
 endif
 
@@ -66,13 +70,16 @@ CFLAGS_ALL := -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT
 VERILATOR_INC = $(shell verilator --getenv VERILATOR_ROOT)/include
 CXXFLAGS_ALL = -std=c++17 $(WARN) $(OPT) $(INC) -isystem $(VERILATOR_INC) -isystem $(VERILATOR_INC)/vltstd $(CXXFLAGS)
 LDLIBS := -lzstd -lelf -lz -lpthread -lm
+# The library's objects serve the archive and the shared one; what no public header declares is hidden.
+LIB_CFLAGS := -fPIC -fvisibility=hidden -fno-semantic-interposition
 VFLAGS := --cc -O3 -fno-const-bit-op-tree --x-assign unique --x-initial unique --trace-fst \
     --top-module dmt_mmu -Irtl
 
 # Flags are an input like any other: a change of them rebuilds what they touch.
 $(O)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CFLAGS_ALL) $(OPT) $(CXXFLAGS)' | cmp -s - $@ || echo '$(CFLAGS_ALL) $(OPT) $(CXXFLAGS)' >$@
+	@echo '$(CFLAGS_ALL) $(LIB_CFLAGS) $(OPT) $(CXXFLAGS)' >$@.new
+	@cmp -s $@.new $@ || cp $@.new $@; rm -f $@.new
 $(V)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(VFLAGS) $(RTL)' | cmp -s - $@ || echo '$(VFLAGS) $(RTL)' >$@
@@ -82,7 +89,7 @@ FORCE:
 $(O)/obj/%.o: %.c $(O)/flags | $(BUILD)/configs.h
 	@mkdir -p $(@D)
 	@echo "  cc      $<"
-	@$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	@$(CC) $(CFLAGS_ALL) $(if $(filter cmodel/% tb/shadow.c tb/dpi/%,$<),$(LIB_CFLAGS)) -MMD -MP -c $< -o $@
 
 $(O)/obj/%.o: %.cpp $(O)/flags | $(BUILD)/configs.h
 	@mkdir -p $(@D)
@@ -96,6 +103,20 @@ LIB_O := $(call objects,$(wildcard cmodel/src/*.c))
 $(O)/libdmt.a: $(LIB_O)
 	@rm -f $@
 	@ar rcs $@ $^
+
+# For other people's programs: the shared one, and an archive that shows no more than it. The last one is for
+# SystemVerilog benches (tb/dpi); what it leaves undefined is exported by dmt_dpi_pkg.sv.
+SONAME := libdmt.so.$(firstword $(subst ., ,$(VERSION)))
+$(O)/libdmt.so: $(LIB_O)
+	@echo "  link    $@"
+	@$(CC) $(OPT) -shared -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl,-z,defs) $^ -o $@
+$(O)/public/libdmt.a: $(LIB_O)
+	@mkdir -p $(@D) && rm -f $@
+	@ld -r $^ -o $(@D)/dmt.o && objcopy --localize-hidden $(@D)/dmt.o
+	@ar rcs $@ $(@D)/dmt.o
+$(O)/libdmt_dpi.so: $(call objects,tb/dpi/dmt_dpi.c tb/shadow.c) $(O)/public/libdmt.a
+	@echo "  link    $@"
+	@$(CC) $(OPT) -shared -Wl,-soname,libdmt_dpi.so -Wl,--exclude-libs,ALL $^ -o $@
 
 # ---------------------------------------------------------------- the RTL, verilated per configuration
 # The models are the same with and without SAN: they are generated code.
@@ -126,8 +147,9 @@ SIM_O := $(call objects,$(wildcard sim/*.c))
 LINK_O := $(TB_O) $(filter-out $(O)/obj/sim/main.o,$(SIM_O)) $(O)/libdmt.a \
     $(patsubst %,$(V)/%/model.a,$(CONFIGS)) $(RUNTIME_O)
 
-.PHONY: lib dmt
-lib: $(O)/libdmt.a ## build/libdmt.a, the C models
+.PHONY: lib dpi dmt
+lib: $(O)/libdmt.a $(O)/libdmt.so ## build/libdmt.a and .so, the C models
+dpi: $(O)/libdmt_dpi.so ## build/libdmt_dpi.so, the architectural model for SystemVerilog benches
 dmt: $(O)/dmt ## build/dmt, the command
 $(O)/dmt: $(O)/obj/sim/main.o $(LINK_O)
 	@echo "  link    $@"
@@ -149,11 +171,14 @@ $(O)/tests/%: $(O)/obj/tests/%.o $(HELPER_O) $(LINK_O)
 lint: $(BUILD)/setup/test ## Verilator -Wall, Icarus and Yosys check on every configuration
 	@BUILD=$(BUILD) tests/test_lint.sh
 
-# The register compiler is not in Debian: it comes from PyPI into its own environment.
-$(BUILD)/venv/ready: rtl/requirements.txt | $(BUILD)/setup/test
-	@echo "setup: installing the register compiler from PyPI into $(BUILD)/venv"
+# The register compiler and the tools of docs/flows.md are not in Debian: they come from PyPI into an environment
+# of their own.
+.PHONY: venv
+venv: $(BUILD)/venv/ready ## Python tools that are not in Debian, into build/venv
+$(BUILD)/venv/ready: tests/requirements.txt | $(BUILD)/setup/test
+	@echo "setup: installing Python tools from PyPI into $(BUILD)/venv"
 	@$(PYTHON) -m venv --clear $(BUILD)/venv
-	@$(BUILD)/venv/bin/pip install -q --disable-pip-version-check -r rtl/requirements.txt
+	@$(BUILD)/venv/bin/pip install -q --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 regs: $(BUILD)/venv/ready ## Regenerate register headers and docs/registers.md from rtl/dmt_regs.rdl
 	@$(BUILD)/venv/bin/python rtl/gen_regs.py
@@ -183,6 +208,41 @@ pictures: dmt $(BUILD)/setup/waves $(BUILD)/setup/pictures ## Draw docs/waves an
 	@docs/waves/screenshot.sh $(BUILD)/dmt pvdmt docs/waves/gtkwave.png
 	@$(PYTHON) -B docs/waves/draw.py --page $(BUILD)/dmt docs/integration.md
 	@$(PYTHON) -B rtl/interface.py --docs
+
+# ---------------------------------------------------------------- for other people's flows
+.PHONY: filelist install uninstall
+filelist: $(BUILD)/dmt.f ## build/dmt.f, rtl/dmt.f with absolute paths
+$(BUILD)/dmt.f: rtl/dmt.f Makefile
+	@mkdir -p $(@D)
+	@sed -E 's,^(\+incdir\+)?rtl,\1$(CURDIR)/rtl,; s/root of the repository/root of the file system/' $< >$@
+
+PLACE = $(DESTDIR)$(PREFIX)
+SHARE = $(PLACE)/share/opendmt
+install: dmt dpi $(BUILD)/libdmt.so $(BUILD)/public/libdmt.a ## Command, libraries, headers, RTL, documents, under DESTDIR PREFIX
+	@case '$(PREFIX):$(LIBDIR)' in /*:/*) ;; \
+	    *) echo "make install: PREFIX is '$(PREFIX)', LIBDIR '$(LIBDIR)', expected absolute paths" >&2; exit 2;; esac
+	@install -d $(PLACE)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(PLACE)/include/dmt $(SHARE)/rtl \
+	    $(PLACE)/share/doc/opendmt/docs
+	@install $(BUILD)/dmt $(PLACE)/bin
+	@install -m 644 $(BUILD)/public/libdmt.a $(BUILD)/libdmt_dpi.so $(DESTDIR)$(LIBDIR)
+	@install -m 644 $(BUILD)/libdmt.so $(DESTDIR)$(LIBDIR)/libdmt.so.$(VERSION)
+	@ln -sf libdmt.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	@ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libdmt.so
+	@sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@VERSION@,$(VERSION),' cmodel/dmt.pc.in \
+	    >$(DESTDIR)$(LIBDIR)/pkgconfig/dmt.pc
+	@install -m 644 cmodel/include/dmt/*.h cmodel/include/dmt/pins.def $(PLACE)/include/dmt
+	@install -m 644 opendmt.core $(SHARE)
+	@install -m 644 rtl/*.v rtl/*.vh rtl/dmt_regs.rdl rtl/configs.json $(SHARE)/rtl
+	@sed -E 's,^(\+incdir\+)?rtl,\1$(PREFIX)/share/opendmt/rtl,; s/root of the repository/root of the file system/' \
+	    rtl/dmt.f >$(SHARE)/rtl/dmt.f
+	@cp -r --no-preserve=mode,ownership sim/captures $(SHARE)
+	@for f in tb/example/*.sv tb/dpi/*.sv tb/cocotb/Makefile tb/cocotb/*.py; do install -m 644 -D $$f $(SHARE)/$$f; done
+	@install -m 644 README.md LICENSE CHANGELOG.md $(PLACE)/share/doc/opendmt
+	@install -m 644 docs/*.md $(PLACE)/share/doc/opendmt/docs
+	@echo "OpenDMT $(VERSION) is under $(PLACE)"
+uninstall: ## Remove what make install put there
+	rm -f $(PLACE)/bin/dmt $(addprefix $(DESTDIR)$(LIBDIR)/,libdmt.a libdmt_dpi.so libdmt.so libdmt.so.* pkgconfig/dmt.pc)
+	rm -rf $(PLACE)/include/dmt $(SHARE) $(PLACE)/share/doc/opendmt
 
 .PHONY: clean
 clean: ## Remove everything that was built

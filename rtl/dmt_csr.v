@@ -139,7 +139,7 @@ module dmt_csr #(
 
     localparam [1:0] OKAY = 2'b00, SLVERR = 2'b10;
     localparam [1:0] HOST = 2'd3;
-    localparam LVL_W = (SETS > 1) ? 2 : 1;
+    localparam LVL_W = SETS == 3 ? 2 : 1;
     // the parameters as they stand in CAPS
     localparam [31:0] SETS_32 = SETS, PA_32 = PA_W, CTX_32 = CTX_N, TEA_32 = TEA_N, CNT_32 = CNT_W,
                       PWC4_32 = PWC4_N, PWC3_32 = PWC3_N, PWC2_32 = PWC2_N,

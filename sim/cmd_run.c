@@ -386,6 +386,11 @@ static void default_folders(struct options *o)
         *slash = '\0';
     }
     snprintf(o->out, sizeof o->out, "%s/run", exe);
+    snprintf(o->captures, sizeof o->captures, "%s/../share/opendmt/captures", exe);
+    if (access(o->captures, R_OK) == 0) { /* installed: nobody wants results beside the command */
+        snprintf(o->out, sizeof o->out, "dmt-run");
+        return;
+    }
     snprintf(o->captures, sizeof o->captures, "%s/../sim/captures", exe);
     if (access(o->captures, R_OK) != 0) {
         snprintf(o->captures, sizeof o->captures, "sim/captures");

@@ -2,6 +2,7 @@
  * dmt: the command. */
 #include "cmd.h"
 
+#include "dmt/api.h"
 #include "io.h"
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static const struct {
 
 static void usage(FILE *to)
 {
-    fprintf(to, "Usage: dmt COMMAND [OPTION...]\n\nCommands:\n");
+    fprintf(to, "Usage: dmt COMMAND [OPTION...]\n       dmt --version\n\nCommands:\n");
     for (unsigned i = 0; i < sizeof commands / sizeof *commands; i++) {
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].what);
     }
@@ -39,6 +40,10 @@ int main(int argc, char **argv)
     if (argc >= 2 &&
         (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)) {
         usage(stdout);
+        return fflush(stdout) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("dmt %s\n", dmt_version_text());
         return fflush(stdout) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
     }
     for (unsigned i = 0; argc >= 2 && i < sizeof commands / sizeof *commands; i++) {

@@ -49,7 +49,7 @@ unknown_targets() {
 
 without_licence() {
     local file
-    files | grep -E '\.(c|h|cpp|v|vh|py|sh|rdl|f|md|def)$|^(Makefile|\.ci/run)$' | while read -r file; do
+    files | grep -E '\.(c|h|cpp|v|vh|sv|py|sh|rdl|f|md|def)$|^(Makefile|\.ci/run)$' | while read -r file; do
         head -n 2 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$file"
     done
 }

@@ -38,5 +38,5 @@ while read -r name params; do
     check "iverilog -g2005 -Wall, $name" iverilog -g2005 -Wall -t null -Irtl -s dmt_mmu \
         "${p[@]/#/-Pdmt_mmu.}" "${rtl[@]}"
     check "yosys check -assert, $name" yosys_check "${p[@]}"
-done < <(/usr/bin/python3 rtl/configs.py list)
+done < <(/usr/bin/python3 rtl/configs.py list; echo "two_sets SETS=2")  # no named configuration has two
 exit $status

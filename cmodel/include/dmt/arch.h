@@ -5,8 +5,11 @@
 #ifndef DMT_ARCH_H
 #define DMT_ARCH_H
 
+#include "dmt/api.h"
 #include <stdbool.h>
 #include <stdint.h>
+
+DMT_API_BEGIN
 
 #define DMT_SETS_MAX 3
 #define DMT_TEA_MAX 64
@@ -144,5 +147,7 @@ void dmt_tea_pack(const struct dmt_tea *tea, uint64_t word[3]);
 
 /** Reset values of a state: OFF, ad_update, everything else zero. */
 void dmt_state_reset(struct dmt_state *state, unsigned maxpa);
+
+DMT_API_END
 
 #endif

@@ -10,9 +10,12 @@
 #ifndef DMT_BUDDY_H
 #define DMT_BUDDY_H
 
+#include "dmt/api.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+DMT_API_BEGIN
 
 #define DMT_BUDDY_ORDER_MAX 18 /**< largest block: 2^18 frames, 1 GiB */
 
@@ -68,5 +71,7 @@ void dmt_buddy_unpin(struct dmt_buddy *b);
  * any kind fails (n = 0: the next one, even if it would fail anyway) and
  * changes nothing. UINT64_MAX: none. Afterwards injection is off. */
 void dmt_buddy_fail_after(struct dmt_buddy *b, uint64_t n);
+
+DMT_API_END
 
 #endif

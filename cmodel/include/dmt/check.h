@@ -6,9 +6,12 @@
 #ifndef DMT_CHECK_H
 #define DMT_CHECK_H
 
+#include "dmt/api.h"
 #include "dmt/arch.h"
 #include "dmt/host.h"
 #include "dmt/os.h"
+
+DMT_API_BEGIN
 
 struct dmt_oracle;
 
@@ -52,5 +55,7 @@ uint64_t dmt_oracle_pages(const struct dmt_oracle *o);
  *   I5  a guest's register resolves inside its own machine's gTEAs only */
 const char *dmt_check_space(const struct dmt_space *s, struct dmt_oracle *o, int pid, const struct dmt_vm *vm,
                             const struct dmt_tea *const *loaded, unsigned threads);
+
+DMT_API_END
 
 #endif

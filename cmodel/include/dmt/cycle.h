@@ -5,8 +5,11 @@
 #ifndef DMT_CYCLE_H
 #define DMT_CYCLE_H
 
+#include "dmt/api.h"
 #include "dmt/pins.h"
 #include <stdbool.h>
+
+DMT_API_BEGIN
 
 /** Parameters of an instance (microarchitecture 1). */
 struct dmt_config {
@@ -29,5 +32,7 @@ void dmt_cycle_edge(struct dmt_cycle *m, const struct dmt_in *in, bool rst);
 /** Human-readable text of the walk in context i (state, level, address), for
  * divergence reports. Returns the number of characters, as snprintf does. */
 int dmt_cycle_describe(const struct dmt_cycle *m, unsigned i, char *buf, unsigned size);
+
+DMT_API_END
 
 #endif

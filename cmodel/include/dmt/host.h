@@ -8,9 +8,12 @@
 #ifndef DMT_HOST_H
 #define DMT_HOST_H
 
+#include "dmt/api.h"
 #include "dmt/mem.h"
 #include "dmt/platform.h"
 #include "dmt/space.h"
+
+DMT_API_BEGIN
 
 struct dmt_host;
 struct dmt_vm;
@@ -167,5 +170,7 @@ void dmt_vm_inner_options(struct dmt_vm *vm, struct dmt_host_options *o);
 void dmt_vm_nest(struct dmt_vm *vm, unsigned vcpu, bool inside);
 /** It writes the window of level 1 or 2; as its platform's csr. */
 void dmt_vm_level_csr(struct dmt_vm *vm, unsigned vcpu, unsigned level, unsigned offset, uint64_t value);
+
+DMT_API_END
 
 #endif

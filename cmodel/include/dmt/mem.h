@@ -4,9 +4,12 @@
 #ifndef DMT_MEM_H
 #define DMT_MEM_H
 
+#include "dmt/api.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+DMT_API_BEGIN
 
 struct dmt_mem;
 
@@ -30,5 +33,7 @@ uint8_t *dmt_mem_add(struct dmt_mem *m, uint64_t pfn);
 size_t dmt_mem_count(const struct dmt_mem *m);
 /** Frame numbers in ascending order into pfn[0..count-1]. */
 void dmt_mem_list(const struct dmt_mem *m, uint64_t *pfn);
+
+DMT_API_END
 
 #endif

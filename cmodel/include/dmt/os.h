@@ -9,10 +9,13 @@
 #ifndef DMT_OS_H
 #define DMT_OS_H
 
+#include "dmt/api.h"
 #include "dmt/platform.h"
 #include "dmt/space.h"
 #include <stdbool.h>
 #include <stdint.h>
+
+DMT_API_BEGIN
 
 struct dmt_os;
 
@@ -174,5 +177,7 @@ void dmt_os_revoked(struct dmt_os *os, uint16_t id);
 
 /** Bookkeeping failure injection: as dmt_buddy_fail_after, for the kernel's own objects. */
 void dmt_os_fail_after(struct dmt_os *os, uint64_t n);
+
+DMT_API_END
 
 #endif

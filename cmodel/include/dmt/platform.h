@@ -7,11 +7,14 @@
 #ifndef DMT_PLATFORM_H
 #define DMT_PLATFORM_H
 
+#include "dmt/api.h"
 #include "dmt/arch.h"
 #include "dmt/buddy.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+DMT_API_BEGIN
 
 #define DMT_THREADS_MAX 8
 
@@ -64,5 +67,7 @@ struct dmt_platform {
     uint64_t image_pa;
     unsigned images;
 };
+
+DMT_API_END
 
 #endif

@@ -12,9 +12,12 @@
 #ifndef DMT_SPACE_H
 #define DMT_SPACE_H
 
+#include "dmt/api.h"
 #include "dmt/arch.h"
 #include "dmt/platform.h"
 #include "dmt/tea.h"
+
+DMT_API_BEGIN
 
 struct dmt_space;
 
@@ -177,5 +180,7 @@ bool dmt_space_each(const struct dmt_space *s, uint64_t vpn, uint64_t pages,
 /** The host moved or revoked gTEA `id` of this space: every TEA in it goes
  * through P=0 and its register is given up. */
 void dmt_space_revoked(struct dmt_space *s, uint16_t id);
+
+DMT_API_END
 
 #endif

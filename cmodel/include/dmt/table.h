@@ -5,7 +5,10 @@
 #ifndef DMT_TABLE_H
 #define DMT_TABLE_H
 
+#include "dmt/api.h"
 #include "dmt/mem.h"
+
+DMT_API_BEGIN
 
 /* Bits of an entry that builders and readers of tables need. */
 #define DMT_PTE_P     UINT64_C(0x1)
@@ -88,5 +91,7 @@ typedef bool (*dmt_table_visit)(void *user, unsigned level, uint64_t va, uint64_
  * is absent are not entered. False when the visitor stopped. */
 bool dmt_table_each(const struct dmt_table *t, uint64_t from, uint64_t last, dmt_table_visit visit,
                     void *user);
+
+DMT_API_END
 
 #endif

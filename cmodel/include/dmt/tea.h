@@ -6,8 +6,11 @@
 #ifndef DMT_TEA_H
 #define DMT_TEA_H
 
+#include "dmt/api.h"
 #include "dmt/arch.h"
 #include "dmt/table.h"
+
+DMT_API_BEGIN
 
 /** One area of an address space. */
 struct dmt_vma {
@@ -69,5 +72,7 @@ enum dmt_tea_status dmt_tea_layout(struct dmt_table *t, const struct dmt_vma *vm
  * first address where they differ and *index the register. */
 bool dmt_tea_check(const struct dmt_table *t, const struct dmt_tea *tea, unsigned registers, uint64_t *va,
                    unsigned *index);
+
+DMT_API_END
 
 #endif
