@@ -133,6 +133,21 @@ $(O)/dmt: $(O)/obj/sim/main.o $(LINK_O)
 	@echo "  link    $@"
 	@$(CXX) $(OPT) $^ $(LDLIBS) -o $@
 
+# ---------------------------------------------------------------- SystemC
+# tb/systemc/*.cpp: dmt_tlm and what a platform needs; platform.cpp has sc_main, and so has the test.
+SYSTEMC_O := $(call objects,$(filter-out %/platform.cpp,$(wildcard tb/systemc/*.cpp)))
+
+.PHONY: systemc
+systemc: $(BUILD)/setup/systemc $(O)/dmt-platform ## build/dmt-platform, the MMU as a TLM-2.0 module on a virtual platform
+$(SYSTEMC_O) $(O)/obj/tb/systemc/platform.o $(O)/obj/tests/systemc.o: | $(BUILD)/setup/systemc
+$(O)/dmt-platform: $(O)/obj/tb/systemc/platform.o $(SYSTEMC_O) $(LINK_O)
+	@echo "  link    $@"
+	@$(CXX) $(OPT) $^ $(LDLIBS) -lsystemc -o $@
+$(O)/tests/systemc: $(O)/obj/tests/systemc.o $(O)/obj/tests/perm_rows.o $(SYSTEMC_O) $(LINK_O)
+	@mkdir -p $(@D)
+	@echo "  link    $@"
+	@$(CXX) $(OPT) $^ $(LDLIBS) -lsystemc -o $@
+
 # ---------------------------------------------------------------- tests
 # tests/test_*.c: one Criterion binary each; other tests/*.c go into all of them.
 HELPER_O := $(call objects,$(filter-out tests/test_%,$(wildcard tests/*.c)))
