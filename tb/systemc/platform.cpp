@@ -252,6 +252,7 @@ public:
     dmt_tlm mmu;
     tlm_memory memory;
     traffic cpu;
+    bool needs_clock; /* edges cost as much as translations do */
 
     platform(const sc_core::sc_module_name &name, timing how, const options &o, struct dmt_mem *mem)
         : sc_module(name), clock("clock", sc_time(double(o.period), sc_core::SC_PS)),
@@ -261,7 +262,9 @@ public:
         cpu.requests.bind(mmu.requests);
         cpu.csr.bind(mmu.csr);
         mmu.memory.bind(memory.socket);
-        mmu.clk(clock.signal);
+        if (how == timing::cycle)
+            mmu.clk(clock.signal);
+        needs_clock = how == timing::cycle;
         memory.offer_dmi = o.dmi;
     }
 };
@@ -285,7 +288,7 @@ void measure(platform &p, const char *name, const options &o, const system_under
     sc_time start, taken;
     double seconds;
 
-    p.clock.enable(true);
+    p.clock.enable(p.needs_clock);
     out.missing = p.cpu.program(s.state);
     if (out.missing)
         return;

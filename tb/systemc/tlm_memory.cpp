@@ -146,6 +146,13 @@ bool tlm_memory::get_direct(int, tlm::tlm_generic_payload &trans, tlm::tlm_dmi &
     return true;
 }
 
+void tlm_memory::use(struct dmt_mem *other)
+{
+    mem = other;
+    reservations.clear();
+    withdraw(0, UINT64_MAX);
+}
+
 void tlm_memory::withdraw(uint64_t start, uint64_t end)
 {
     for (unsigned i = 0; i < socket.size(); i++)

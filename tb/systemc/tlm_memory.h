@@ -27,6 +27,8 @@ public:
     /** latency: of every access. mem is not owned. */
     tlm_memory(const sc_core::sc_module_name &name, struct dmt_mem *mem, const sc_core::sc_time &latency);
 
+    /** Other content from now on; direct access is taken back. */
+    void use(struct dmt_mem *other);
     /** Take direct access to [start, end] back from everyone. */
     void withdraw(uint64_t start, uint64_t end);
 
