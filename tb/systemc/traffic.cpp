@@ -90,6 +90,34 @@ const char *traffic::program(const struct dmt_state &want)
     return nullptr;
 }
 
+void traffic::forget()
+{
+    const uint64_t unknown = ~uint64_t(0); /* nothing that is written reads so */
+
+    have.mode = have.maxpa = 0xff;
+    for (unsigned k = 0; k < config.sets; k++) {
+        struct dmt_level &l = have.level[k];
+
+        l.cr0 = l.cr3 = l.cr4 = l.efer = unknown;
+        have.gtea[k].table = unknown;
+        have.gtea[k].entries = 0xffff;
+        for (unsigned i = 0; i < config.tea_n; i++) {
+            have.tea[k][i].valid = true;
+            have.tea[k][i].pages = 0; /* of no valid register */
+        }
+        /* Every value of these is one that a state can ask for. */
+        l.pkru = l.pkrs = 0;
+        sc_core::sc_time delay;
+        write(DMT_LEVEL_BASE(k) + DMT_LEVEL_PKRU, 0, delay);
+        write(DMT_LEVEL_BASE(k) + DMT_LEVEL_PKRS, 0, delay);
+        sc_core::wait(delay);
+    }
+    for (struct dmt_s2 *t : {&have.s2[0], &have.s2[1], &have.shadow}) {
+        t->root = unknown;
+        t->format = 2;
+    }
+}
+
 traffic_answer traffic::translate(const struct dmt_request &request, sc_core::sc_time &delay)
 {
     translation t;

@@ -28,6 +28,8 @@ public:
     tlm::tlm_response_status read(unsigned offset, uint64_t *value, sc_core::sc_time &delay);
     /** The register writes that lead from those in force to these. NULL, or what the instance does not have. */
     const char *program(const struct dmt_state &want);
+    /** Others have written registers: program() writes every one next time. */
+    void forget();
 
     /** One translation; delay is added to. */
     traffic_answer translate(const struct dmt_request &request, sc_core::sc_time &delay);
