@@ -138,12 +138,18 @@ $(O)/dmt: $(O)/obj/sim/main.o $(LINK_O)
 SYSTEMC_O := $(call objects,$(filter-out %/platform.cpp,$(wildcard tb/systemc/*.cpp)))
 
 .PHONY: systemc
-systemc: $(BUILD)/setup/systemc $(O)/dmt-platform ## build/dmt-platform, the MMU as a TLM-2.0 module on a virtual platform
+systemc: $(BUILD)/setup/systemc $(O)/dmt-platform ## build/libdmt-tlm.a, the MMU as a TLM-2.0 module, and build/dmt-platform around it
 $(SYSTEMC_O) $(O)/obj/tb/systemc/platform.o $(O)/obj/tests/systemc.o: | $(BUILD)/setup/systemc
-$(O)/dmt-platform: $(O)/obj/tb/systemc/platform.o $(SYSTEMC_O) $(LINK_O)
+# One library, so that a platform need not know what is in it.
+TLM_A := $(O)/libdmt.a $(patsubst %,$(V)/%/model.a,$(CONFIGS))
+$(O)/libdmt-tlm.a: $(SYSTEMC_O) $(TB_O) $(RUNTIME_O) $(TLM_A)
+	@rm -f $@
+	@printf '%s\n' 'create $@' $(patsubst %,'addlib %',$(TLM_A)) $(patsubst %,'addmod %',$(filter %.o,$^)) save end | ar -M
+$(O)/dmt-platform: $(O)/obj/tb/systemc/platform.o $(filter-out $(O)/obj/sim/main.o,$(SIM_O)) $(O)/libdmt-tlm.a
 	@echo "  link    $@"
 	@$(CXX) $(OPT) $^ $(LDLIBS) -lsystemc -o $@
-$(O)/tests/systemc: $(O)/obj/tests/systemc.o $(O)/obj/tests/perm_rows.o $(SYSTEMC_O) $(LINK_O)
+$(O)/tests/systemc: $(O)/obj/tests/systemc.o $(O)/obj/tests/perm_rows.o $(filter-out $(O)/obj/sim/main.o,$(SIM_O)) \
+    $(O)/libdmt-tlm.a
 	@mkdir -p $(@D)
 	@echo "  link    $@"
 	@$(CXX) $(OPT) $^ $(LDLIBS) -lsystemc -o $@

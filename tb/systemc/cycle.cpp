@@ -17,7 +17,8 @@ extern "C" {
 #include "tb/lockstep.h"
 }
 
-namespace {
+namespace
+{
 
 using sc_core::sc_time;
 using sc_core::sc_time_stamp;
@@ -63,7 +64,7 @@ struct beat {
 
 class cycle : public dmt_engine
 {
-public:
+  public:
     cycle(dmt_tlm &top, const struct dut_ops &rtl);
     ~cycle() override;
 
@@ -76,7 +77,7 @@ public:
     bool event() const override;
     void end_of_elaboration() override;
 
-private:
+  private:
     void clock();
     void drive_requests();
     void drive_csr();
@@ -99,7 +100,7 @@ private:
     sc_core::sc_event tag_free{"tag_free"};
 
     struct csr csr_port;
-    std::deque<csr_access *> accesses;         /* not yet given to csr_port */
+    std::deque<csr_access *> accesses;  /* not yet given to csr_port */
     std::deque<csr_access *> on_csr[2]; /* [is_write]: given to it */
 
     std::vector<std::deque<std::shared_ptr<beat>>> reads; /* by ID, oldest first */
@@ -107,7 +108,7 @@ private:
     std::deque<std::pair<unsigned, uint64_t>> aw;         /* ID, address */
     std::deque<uint64_t> w;
     std::deque<std::shared_ptr<beat>> writes, todo; /* all of them; those no thread has taken up */
-    unsigned threads = 0, idle_threads = 0;
+    unsigned idle_threads = 0;
     sc_core::sc_event todo_event{"todo"}, wake{"wake"};
 
     unsigned quiet = 0; /* clocks at rest */
@@ -241,7 +242,8 @@ void cycle::clock()
 
 bool cycle::at_rest() const
 {
-    if (!offered.empty() || tags.size() != flights.size() || !accesses.empty() || !csr_idle(&csr_port) || !writes.empty())
+    if (!offered.empty() || tags.size() != flights.size() || !accesses.empty() || !csr_idle(&csr_port) ||
+        !writes.empty())
         return false;
     for (const auto &q : reads) {
         if (!q.empty())
@@ -264,7 +266,8 @@ void cycle::edge(bool reset)
 
         if (pin)
             SC_REPORT_FATAL("dmt_tlm", (std::string("RTL and cycle model differ: ") + pin + ": expected " +
-                                        std::to_string(expected) + ", got " + std::to_string(is)).c_str());
+                                        std::to_string(expected) + ", got " + std::to_string(is))
+                                           .c_str());
     }
     if (line != (got->event != 0)) {
         line = !line;
@@ -434,12 +437,10 @@ void cycle::submit(const std::shared_ptr<beat> &b)
         return;
     }
     todo.push_back(b);
-    if (todo.size() > idle_threads) {
-        threads++;
+    if (todo.size() > idle_threads)
         sc_core::sc_spawn([this] { work(); }, sc_core::sc_gen_unique_name("memory_thread"));
-    } else {
+    else
         todo_event.notify(sc_core::SC_ZERO_TIME);
-    }
 }
 
 void cycle::work()
@@ -456,8 +457,8 @@ void cycle::work()
 
         todo.pop_front();
         exclusive.id = b->id;
-        b->resp = port.transact(b->write ? tlm::TLM_WRITE_COMMAND : tlm::TLM_READ_COMMAND, b->addr, &b->data, delay,
-                                b->lock ? &exclusive : nullptr);
+        b->resp = port.transact(b->write ? tlm::TLM_WRITE_COMMAND : tlm::TLM_READ_COMMAND, b->addr, &b->data,
+                                delay, b->lock ? &exclusive : nullptr);
         b->due = sc_time_stamp() + delay;
         b->done = true;
     }
@@ -498,7 +499,8 @@ bool cycle::read_dbg(unsigned offset, uint64_t *data, enum dmt_resp *resp)
     return true;
 }
 
-/* With nothing in flight the RTL makes clocks that take no time, and memory is read by its debug interface. */
+/* With nothing in flight the RTL makes clocks that take no time, and memory is read by its debug interface.
+ */
 bool cycle::write_dbg(unsigned offset, uint64_t data, enum dmt_resp *resp)
 {
     std::deque<beat> due;

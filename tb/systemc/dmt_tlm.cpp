@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Sockets of dmt_tlm: payloads are checked and taken apart here, for both engines alike; and the way to memory. */
+ * Sockets of dmt_tlm: payloads are checked and taken apart here, for both engines alike; and the way to
+ * memory. */
 #include "tb/systemc/engine.h"
 #include <cstring>
 #include <iterator>
@@ -7,7 +8,8 @@
 /* Payloads carry words in host order and memory keeps little-endian bytes: one and the same here. */
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "TLM words are copied as bytes");
 
-namespace {
+namespace
+{
 
 constexpr unsigned word = 8;
 constexpr unsigned frame_shift = 12, frame_size = 1u << frame_shift;
@@ -126,7 +128,8 @@ dmt_tlm::dmt_tlm(const sc_core::sc_module_name &name, timing how, const char *co
     const struct dut_ops *rtl = dut_rtl_find(config);
 
     if (!rtl)
-        SC_REPORT_FATAL("dmt_tlm", (std::string("'") + config + "' is not a configuration of this build").c_str());
+        SC_REPORT_FATAL("dmt_tlm",
+                        (std::string("'") + config + "' is not a configuration of this build").c_str());
     if (period == sc_core::SC_ZERO_TIME)
         SC_REPORT_FATAL("dmt_tlm", "the period of the clock is zero");
     engine = how == timing::loose ? loose_engine(*this, *rtl, period) : cycle_engine(*this, *rtl);
@@ -244,7 +247,7 @@ void dmt_tlm::access(tlm::tlm_generic_payload &trans, sc_core::sc_time &delay)
             std::memcpy(trans.get_data_ptr(), &data, word);
     }
     trans.set_response_status(resp != DMT_RESP_OKAY && set != 0xff ? tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE
-                                                                  : status_of(resp));
+                                                                   : status_of(resp));
 }
 
 unsigned dmt_tlm::access_dbg(tlm::tlm_generic_payload &trans)
@@ -370,9 +373,9 @@ enum dmt_resp memory_port::transact(tlm::tlm_command command, uint64_t addr, uin
     if (with)
         trans->clear_extension(with);
     offered = trans->is_dmi_allowed();
-    resp = trans->is_response_ok()                                                ? DMT_RESP_OKAY
+    resp = trans->is_response_ok()                                           ? DMT_RESP_OKAY
            : trans->get_response_status() == tlm::TLM_ADDRESS_ERROR_RESPONSE ? DMT_RESP_DECERR
-                                                                                  : DMT_RESP_SLVERR;
+                                                                             : DMT_RESP_SLVERR;
     if (resp == DMT_RESP_OKAY && with && with->granted)
         resp = DMT_RESP_EXOKAY;
     spare.push_back(std::move(trans));

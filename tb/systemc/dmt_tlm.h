@@ -18,8 +18,8 @@
 
 extern "C" {
 #include "dmt/arch.h"
+#include "dmt/cycle.h"
 #include "dmt/regs.h"
-#include "tb/dut.h"
 }
 
 /** A translation, beside a generic payload on the socket `requests`: READ at the virtual address, 8 bytes
@@ -32,9 +32,10 @@ struct dmt_translation : tlm::tlm_extension<dmt_translation> {
     bool ac = false, implicit = false, nonspec = true;
 
     /* Set by the target. */
-    bool answered = false;        /**< false: the payload was malformed, and nothing below has a meaning */
-    struct dmt_result answer = {}; /**< refs, reads, updates, multi_hit, chains and refused stay zero: counters have them */
-    uint32_t clocks = 0;          /**< request taken to answer valid (microarchitecture 4); 0: a debug translation */
+    bool answered = false; /**< false: the payload was malformed, and nothing below has a meaning */
+    struct dmt_result answer =
+        {}; /**< refs, reads, updates, multi_hit, chains and refused stay zero: counters have them */
+    uint32_t clocks = 0; /**< request taken to answer valid (microarchitecture 4); 0: a debug translation */
 
     tlm::tlm_extension_base *clone() const override;
     void copy_from(const tlm::tlm_extension_base &other) override;
@@ -56,7 +57,7 @@ class dmt_engine;
 
 class dmt_tlm : public sc_core::sc_module
 {
-public:
+  public:
     enum class timing { loose, cycle };
 
     /** Translation requests of any number of initiators. */
@@ -84,7 +85,7 @@ public:
     /* For the engines. */
     void event_changed();
 
-private:
+  private:
     void end_of_elaboration() override;
     void translate(int id, tlm::tlm_generic_payload &trans, sc_core::sc_time &delay);
     unsigned translate_dbg(int id, tlm::tlm_generic_payload &trans);

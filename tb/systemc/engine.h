@@ -7,13 +7,19 @@
 #include <map>
 #include <vector>
 
+extern "C" {
+#include "tb/dut.h"
+}
+
 /** The memory socket, with what it has granted for direct access. Calls that are not direct may wait. */
 class memory_port
 {
-public:
+  public:
     using socket = tlm_utils::simple_initiator_socket<dmt_tlm, 64>;
 
-    explicit memory_port(socket &to) : to(to), near(near_size) {}
+    explicit memory_port(socket &to) : to(to), near(near_size)
+    {
+    }
 
     bool use_dmi = true;
 
@@ -26,7 +32,7 @@ public:
     enum dmt_resp read_dbg(uint64_t addr, uint64_t *data);
     void invalidate(uint64_t start, uint64_t end);
 
-private:
+  private:
     struct region {
         uint64_t end;
         unsigned char *bytes;
@@ -51,13 +57,17 @@ private:
 
 class dmt_engine
 {
-public:
-    dmt_engine(dmt_tlm &top, const struct dut_ops &rtl) : top(top), port(top.memory), rtl(rtl) {}
+  public:
+    dmt_engine(dmt_tlm &top, const struct dut_ops &rtl) : top(top), port(top.memory), rtl(rtl)
+    {
+    }
     virtual ~dmt_engine() = default;
 
     /** From a thread; consumes delay or adds to it. */
-    virtual void translate(const struct dmt_request &request, dmt_translation &to, sc_core::sc_time &delay) = 0;
-    virtual enum dmt_resp write(unsigned offset, uint64_t data, unsigned strobes, sc_core::sc_time &delay) = 0;
+    virtual void translate(const struct dmt_request &request, dmt_translation &to,
+                           sc_core::sc_time &delay) = 0;
+    virtual enum dmt_resp write(unsigned offset, uint64_t data, unsigned strobes,
+                                sc_core::sc_time &delay) = 0;
     virtual enum dmt_resp read(unsigned offset, uint64_t *data, sc_core::sc_time &delay) = 0;
 
     /** Without time. False: not possible now. */
@@ -67,7 +77,9 @@ public:
     virtual const struct dmt_state &state() const = 0;
     /** The event line. */
     virtual bool event() const = 0;
-    virtual void end_of_elaboration() {}
+    virtual void end_of_elaboration()
+    {
+    }
 
     const struct dmt_config &config() const
     {
@@ -77,7 +89,7 @@ public:
     dmt_tlm &top;
     memory_port port;
 
-protected:
+  protected:
     const struct dut_ops &rtl;
 };
 

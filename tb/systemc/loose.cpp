@@ -9,7 +9,8 @@ extern "C" {
 #include "tb/shadow.h"
 }
 
-namespace {
+namespace
+{
 
 using sc_core::sc_time;
 
@@ -21,7 +22,9 @@ struct walk_clock {
     uint64_t longest = 0;
     unsigned reads = 0; /* of the current launch */
 
-    explicit walk_clock(const sc_time &period) : period(period) {}
+    explicit walk_clock(const sc_time &period) : period(period)
+    {
+    }
 
     uint64_t whole(const sc_time &t) const
     {
@@ -60,7 +63,8 @@ struct walk_clock {
     static constexpr unsigned csr_write = 3, csr_read = 2;
 };
 
-/* Clocks of the loader: its reads come in groups (3 words of an image, 2 of a gTEA) that are answered as a whole. */
+/* Clocks of the loader: its reads come in groups (3 words of an image, 2 of a gTEA) that are answered as a
+ * whole. */
 struct loader_clock {
     const walk_clock to_clocks;
     uint64_t clocks = 0, last = 0;
@@ -87,7 +91,8 @@ struct array {
 
         bool same(const entry &o) const
         {
-            return prefix == o.prefix && stage == o.stage && pcid == o.pcid && tag1 == o.tag1 && tag0 == o.tag0;
+            return prefix == o.prefix && stage == o.stage && pcid == o.pcid && tag1 == o.tag1 &&
+                   tag0 == o.tag0;
         }
     };
     std::vector<entry> entries;
@@ -121,7 +126,7 @@ constexpr unsigned deepest = 2, shallowest = 4; /* levels of cached entries */
 
 class loose : public dmt_engine
 {
-public:
+  public:
     loose(dmt_tlm &top, const struct dut_ops &rtl, const sc_time &period);
     ~loose() override;
 
@@ -133,7 +138,7 @@ public:
     const struct dmt_state &state() const override;
     bool event() const override;
 
-private:
+  private:
     /* One translation or register write under way. Simulated time may pass in it, when the memory waits. */
     struct operation {
         loose *self;
@@ -145,6 +150,12 @@ private:
         operation(loose *self, const sc_time &delay)
             : self(self), base(sc_core::sc_time_stamp() + delay), clock(self->period), loader{clock}
         {
+        }
+
+        /* It waited for others before it could begin. */
+        void begin()
+        {
+            base = std::max(base, sc_core::sc_time_stamp());
         }
 
         /* The delay that is left to annotate when n clocks have gone by. */
@@ -176,8 +187,14 @@ private:
     static enum dmt_resp load_word(void *user, uint64_t addr, uint64_t *data);
     static enum dmt_resp peek_word(void *user, uint64_t addr, uint64_t *data);
 
-    sc_time clocks(uint64_t n) const { return sc_time::from_value(n * period.value()); }
-    bool is_second(unsigned stage) const { return stage + 1u != shadow.state.mode; }
+    sc_time clocks(uint64_t n) const
+    {
+        return sc_time::from_value(n * period.value());
+    }
+    bool is_second(unsigned stage) const
+    {
+        return stage + 1u != shadow.state.mode;
+    }
     array::entry key(unsigned stage, uint64_t va, unsigned level) const;
     void count(const struct dmt_result &r, uint64_t clocks, unsigned lost);
     enum dmt_resp peek_register(unsigned offset, uint64_t *data) const;
@@ -191,7 +208,8 @@ private:
     sc_core::sc_event freed{"freed"};
 };
 
-loose::loose(dmt_tlm &top, const struct dut_ops &rtl, const sc_time &period) : dmt_engine(top, rtl), period(period)
+loose::loose(dmt_tlm &top, const struct dut_ops &rtl, const sc_time &period)
+    : dmt_engine(top, rtl), period(period)
 {
     const struct dmt_config &c = rtl.config;
     const unsigned sizes[2][3] = {{c.pwc2_n, c.pwc3_n, c.pwc4_n}, {c.npwc2_n, c.npwc3_n, c.npwc4_n}};
@@ -221,8 +239,8 @@ enum dmt_resp loose::read_entry(void *user, const struct dmt_ref *ref, uint64_t 
     sc_time latency;
 
     if (ref->exclusive || !w.self->port.direct(ref->addr, data, &latency))
-        resp = w.transact(tlm::TLM_READ_COMMAND, ref->addr, data, w.clock.now, ref->exclusive ? &exclusive : nullptr,
-                          &latency);
+        resp = w.transact(tlm::TLM_READ_COMMAND, ref->addr, data, w.clock.now,
+                          ref->exclusive ? &exclusive : nullptr, &latency);
     w.clock.read(latency, ref->beside && !ref->exclusive);
     return resp;
 }
@@ -232,7 +250,8 @@ enum dmt_resp loose::write_entry(void *user, const struct dmt_ref *ref, uint64_t
     operation &w = *static_cast<operation *>(user);
     dmt_exclusive exclusive;
     sc_time latency;
-    enum dmt_resp resp = w.transact(tlm::TLM_WRITE_COMMAND, ref->addr, &data, w.clock.now, &exclusive, &latency);
+    enum dmt_resp resp =
+        w.transact(tlm::TLM_WRITE_COMMAND, ref->addr, &data, w.clock.now, &exclusive, &latency);
 
     w.clock.write(latency);
     w.lost += resp == DMT_RESP_OKAY;
@@ -257,7 +276,8 @@ array::entry loose::key(unsigned stage, uint64_t va, unsigned level) const
     return e;
 }
 
-bool loose::start_cached(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table, uint8_t *rights)
+bool loose::start_cached(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table,
+                         uint8_t *rights)
 {
     loose &self = *static_cast<operation *>(user)->self;
     bool second = self.is_second(stage);
@@ -323,6 +343,7 @@ void loose::translate(const struct dmt_request &request, dmt_translation &to, sc
 
     while (draining)
         sc_core::wait(freed);
+    walk.begin();
     walking++;
     dmt_arch_translate(&shadow.state, &request, &port, &to.answer);
     walking--;
@@ -366,6 +387,7 @@ enum dmt_resp loose::write(unsigned offset, uint64_t data, unsigned strobes, sc_
     draining = shadow_drains(&shadow, offset, strobes);
     while (draining && walking)
         sc_core::wait(freed);
+    op.begin();
     resp = strobes == 0xff ? shadow_write_from(&shadow, offset, data, load_word, &op)
                            : shadow_write(&shadow, offset, data, strobes, nullptr, 0);
     writing = draining = false;
@@ -430,7 +452,8 @@ void loose::event_line()
 
 } // namespace
 
-std::unique_ptr<dmt_engine> loose_engine(dmt_tlm &top, const struct dut_ops &rtl, const sc_core::sc_time &period)
+std::unique_ptr<dmt_engine> loose_engine(dmt_tlm &top, const struct dut_ops &rtl,
+                                         const sc_core::sc_time &period)
 {
     return std::make_unique<loose>(top, rtl, period);
 }

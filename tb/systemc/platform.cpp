@@ -18,9 +18,11 @@ extern "C" {
 #include "replay.h"
 #include "space.h"
 #include "state.h"
+#include "tb/dut.h"
 }
 
-namespace {
+namespace
+{
 
 using sc_core::sc_time;
 using timing = dmt_tlm::timing;
@@ -33,19 +35,34 @@ struct options {
     uint64_t period = 1000, registers = UINT64_MAX;
 };
 
-enum { O_CAPTURE = 256, O_MODE, O_REQUESTS, O_CYCLE_REQUESTS, O_CONTEXTS, O_LATENCY, O_QUANTUM, O_PERIOD, O_REGISTERS, O_NO_DMI };
+enum {
+    O_CAPTURE = 256,
+    O_MODE,
+    O_REQUESTS,
+    O_CYCLE_REQUESTS,
+    O_CONTEXTS,
+    O_LATENCY,
+    O_QUANTUM,
+    O_PERIOD,
+    O_REGISTERS,
+    O_NO_DMI
+};
 
 const struct argp_option option_list[] = {
-    {"capture", O_CAPTURE, "DIR", 0, "Captured system (default: sim/captures/gups beside the build folder)", 0},
+    {"capture", O_CAPTURE, "DIR", 0, "Captured system (default: sim/captures/gups beside the build folder)",
+     0},
     {"config", 'c', "NAME", 0, "Configuration of the MMU (default: default)", 0},
     {"mode", O_MODE, "NAME", 0, "lt (loosely timed), ca (cycle-accurate) or both (default)", 0},
     {"requests", O_REQUESTS, "N", 0, "Translations, loosely timed (default 1000000)", 0},
-    {"cycle-requests", O_CYCLE_REQUESTS, "N", 0, "The first so many of them, cycle-accurate (default 20000)", 0},
+    {"cycle-requests", O_CYCLE_REQUESTS, "N", 0, "The first so many of them, cycle-accurate (default 20000)",
+     0},
     {"contexts", O_CONTEXTS, "N", 0, "Initiators that run beside each other (default 4)", 0},
     {"latency", O_LATENCY, "CLOCKS", 0, "Latency of the memory (default 20)", 0},
     {"period", O_PERIOD, "PS", 0, "Period of the clock (default 1000)", 0},
-    {"quantum", O_QUANTUM, "CLOCKS", 0, "Global quantum; 0: every translation synchronizes (default 1000)", 0},
-    {"registers", O_REGISTERS, "N", 0, "TEA registers of each set to lay out (default: all); 0: x86 walks alone", 0},
+    {"quantum", O_QUANTUM, "CLOCKS", 0, "Global quantum; 0: every translation synchronizes (default 1000)",
+     0},
+    {"registers", O_REGISTERS, "N", 0,
+     "TEA registers of each set to lay out (default: all); 0: x86 walks alone", 0},
     {"no-dmi", O_NO_DMI, nullptr, 0, "The memory grants no direct access", 0},
     {}};
 
@@ -99,7 +116,8 @@ error_t parse_option(int key, char *arg, struct argp_state *a)
         break;
     case ARGP_KEY_END:
         if (!o.requests || !o.cycle_requests || !o.contexts || !o.latency || o.period < 2)
-            argp_error(a, "--requests, --cycle-requests, --contexts, --latency: at least 1; --period: at least 2");
+            argp_error(
+                a, "--requests, --cycle-requests, --contexts, --latency: at least 1; --period: at least 2");
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -111,7 +129,8 @@ const struct argp parser = {
     option_list,
     parse_option,
     nullptr,
-    "Translate the requests of a captured system on a SystemC platform, loosely timed and cycle-accurate, and "
+    "Translate the requests of a captured system on a SystemC platform, loosely timed and cycle-accurate, "
+    "and "
     "compare.\vA captured system is a folder as dmt run reads it: state, memory.zst, oracle.csv, and of a "
     "process maps and trace.zst; without a trace, requests are made of the addresses in oracle.csv. Speeds "
     "are of processor time. Exit status: 0 success, 1 the modes disagree, 2 bad input.\n\n"
@@ -190,7 +209,8 @@ bool load(const options &o, const struct dmt_config &config, system_under_test &
         replay = replay_trace(trace.c_str(), &s.state, s.mem, true, 16 * most, &stats);
     } else {
         rows = oracle_read((o.capture + "/oracle.csv").c_str(), &rows_n);
-        replay = rows ? replay_rows(rows, rows_n, std::min<uint64_t>(most, 100000), 1, &s.state, s.mem) : nullptr;
+        replay =
+            rows ? replay_rows(rows, rows_n, std::min<uint64_t>(most, 100000), 1, &s.state, s.mem) : nullptr;
     }
     free(rows);
     if (!replay)
@@ -209,7 +229,7 @@ bool load(const options &o, const struct dmt_config &config, system_under_test &
 /* A clock that can stand still, so that a part of the platform that is not in use costs nothing. */
 class gated_clock : public sc_core::sc_module
 {
-public:
+  public:
     sc_core::sc_signal<bool> signal;
 
     gated_clock(const sc_core::sc_module_name &name, const sc_time &period)
@@ -224,7 +244,7 @@ public:
         changed.notify(sc_core::SC_ZERO_TIME);
     }
 
-private:
+  private:
     void run()
     {
         sc_time half = sc_time::from_value(period.value() / 2);
@@ -247,7 +267,7 @@ private:
 /* Traffic, MMU, memory. */
 class platform : public sc_core::sc_module
 {
-public:
+  public:
     gated_clock clock;
     dmt_tlm mmu;
     tlm_memory memory;
@@ -257,7 +277,8 @@ public:
     platform(const sc_core::sc_module_name &name, timing how, const options &o, struct dmt_mem *mem)
         : sc_module(name), clock("clock", sc_time(double(o.period), sc_core::SC_PS)),
           mmu("mmu", how, o.config, sc_time(double(o.period), sc_core::SC_PS)),
-          memory("memory", mem, sc_time(double(o.period * o.latency), sc_core::SC_PS)), cpu("cpu", mmu.config())
+          memory("memory", mem, sc_time(double(o.period * o.latency), sc_core::SC_PS)),
+          cpu("cpu", mmu.config())
     {
         cpu.requests.bind(mmu.requests);
         cpu.csr.bind(mmu.csr);

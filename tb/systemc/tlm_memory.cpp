@@ -3,14 +3,16 @@
 #include <algorithm>
 #include <cstring>
 
-namespace {
+namespace
+{
 
 constexpr uint64_t frame = 4096;
 constexpr unsigned word = 8;
 
 } // namespace
 
-tlm_memory::tlm_memory(const sc_core::sc_module_name &name, struct dmt_mem *mem, const sc_core::sc_time &latency)
+tlm_memory::tlm_memory(const sc_core::sc_module_name &name, struct dmt_mem *mem,
+                       const sc_core::sc_time &latency)
     : sc_module(name), socket("socket"), mem(mem), latency(latency)
 {
     socket.register_b_transport(this, &tlm_memory::transport);

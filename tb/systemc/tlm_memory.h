@@ -13,7 +13,7 @@ extern "C" {
 
 class tlm_memory : public sc_core::sc_module
 {
-public:
+  public:
     /** Any number of initiators. Accesses stay within a frame of 4 KiB; absent frames are address errors. */
     tlm_utils::multi_passthrough_target_socket<tlm_memory, 64> socket;
 
@@ -32,11 +32,11 @@ public:
     /** Take direct access to [start, end] back from everyone. */
     void withdraw(uint64_t start, uint64_t end);
 
-protected:
+  protected:
     /** What direct readers of a frame may keep; a platform that moves frames overrides it. */
     virtual unsigned char *direct(uint64_t pfn);
 
-private:
+  private:
     struct reservation {
         int initiator;
         unsigned id;

@@ -6,7 +6,8 @@ extern "C" {
 #include "tb/csr.h"
 }
 
-namespace {
+namespace
+{
 
 /* A payload of one word, and the extension that goes with a translation. */
 struct packet {
@@ -93,6 +94,7 @@ const char *traffic::program(const struct dmt_state &want)
 void traffic::forget()
 {
     const uint64_t unknown = ~uint64_t(0); /* nothing that is written reads so */
+    sc_core::sc_time delay;
 
     have.mode = have.maxpa = 0xff;
     for (unsigned k = 0; k < config.sets; k++) {
@@ -107,15 +109,14 @@ void traffic::forget()
         }
         /* Every value of these is one that a state can ask for. */
         l.pkru = l.pkrs = 0;
-        sc_core::sc_time delay;
         write(DMT_LEVEL_BASE(k) + DMT_LEVEL_PKRU, 0, delay);
         write(DMT_LEVEL_BASE(k) + DMT_LEVEL_PKRS, 0, delay);
-        sc_core::wait(delay);
     }
     for (struct dmt_s2 *t : {&have.s2[0], &have.s2[1], &have.shadow}) {
         t->root = unknown;
         t->format = 2;
     }
+    sc_core::wait(delay);
 }
 
 traffic_answer traffic::translate(const struct dmt_request &request, sc_core::sc_time &delay)
@@ -160,8 +161,9 @@ void traffic::run(const std::vector<struct dmt_request> &list, uint64_t n, unsig
     std::vector<sc_core::sc_process_handle> threads;
 
     for (unsigned c = 0; c < contexts; c++)
-        threads.push_back(sc_core::sc_spawn([this, &list, &kept, c, n, contexts] { context(list, c, n, contexts, kept); },
-                                            sc_core::sc_gen_unique_name("context")));
+        threads.push_back(
+            sc_core::sc_spawn([this, &list, &kept, c, n, contexts] { context(list, c, n, contexts, kept); },
+                              sc_core::sc_gen_unique_name("context")));
     for (auto &t : threads) {
         if (!t.terminated())
             sc_core::wait(t.terminated_event());

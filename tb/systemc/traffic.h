@@ -15,7 +15,7 @@ struct traffic_answer {
 
 class traffic : public sc_core::sc_module
 {
-public:
+  public:
     tlm_utils::simple_initiator_socket<traffic, 64> requests;
     tlm_utils::simple_initiator_socket<traffic, 64> csr;
 
@@ -26,7 +26,8 @@ public:
     /** One register access; delay is added to. */
     tlm::tlm_response_status write(unsigned offset, uint64_t value, sc_core::sc_time &delay);
     tlm::tlm_response_status read(unsigned offset, uint64_t *value, sc_core::sc_time &delay);
-    /** The register writes that lead from those in force to these. NULL, or what the instance does not have. */
+    /** The register writes that lead from those in force to these. NULL, or what the instance does not have.
+     */
     const char *program(const struct dmt_state &want);
     /** Others have written registers: program() writes every one next time. */
     void forget();
@@ -44,7 +45,7 @@ public:
     uint64_t clocks = 0; /**< sum over the translations of run() */
     uint64_t status[9] = {};
 
-private:
+  private:
     void context(const std::vector<struct dmt_request> &list, uint64_t first, uint64_t n, unsigned step,
                  std::vector<traffic_answer> &kept);
 
