@@ -6,6 +6,7 @@
 #include "tb/systemc/tlm_memory.h"
 #include "tb/systemc/traffic.h"
 #include <cinttypes>
+#include <cmath>
 #include <cstdarg>
 #include <cstring>
 #include <functional>
@@ -163,6 +164,19 @@ class world : public sc_core::sc_module
     void poke(uint64_t addr, uint64_t value)
     {
         debug(tlm::TLM_WRITE_COMMAND, addr, value);
+    }
+    /* A store as any processor makes it. */
+    void put(uint64_t addr, uint64_t value)
+    {
+        tlm::tlm_generic_payload trans;
+        sc_time delay;
+
+        trans.set_command(tlm::TLM_WRITE_COMMAND);
+        trans.set_address(addr);
+        trans.set_data_ptr(reinterpret_cast<unsigned char *>(&value));
+        trans.set_data_length(8);
+        trans.set_streaming_width(8);
+        store->b_transport(trans, delay);
     }
     uint64_t peek(uint64_t addr)
     {
@@ -698,6 +712,7 @@ struct random_run {
 /* DMT_TLM_SEEDS in the environment: so many times as many seeds, for a campaign. */
 bool run_random(pair &p, uint64_t seeds, uint64_t n)
 {
+    static const double latencies[] = {5, 1, 0, 2.5, 13}; /* clocks */
     const char *times = std::getenv("DMT_TLM_SEEDS");
 
     uint64_t translated = 0, requests = 0, refused = 0, writes = 0;
@@ -706,6 +721,11 @@ bool run_random(pair &p, uint64_t seeds, uint64_t n)
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         random_run r(p);
 
+        p.each([&](world &w) {
+            w.memory.latency = latencies[seed % 5] * period;
+            return true;
+        });
+
         if (!r.run(seed, seed % 4 != 1, n))
             return false;
         translated += r.ok_answers;
@@ -713,6 +733,10 @@ bool run_random(pair &p, uint64_t seeds, uint64_t n)
         refused += r.refused;
         writes += r.writes;
     }
+    p.each([&](world &w) {
+        w.memory.latency = latency * period;
+        return true;
+    });
     EXPECT(translated > requests / 20);
     if (writes < 20 * seeds || !refused)
         return wrong("only %" PRIu64 " register writes, %" PRIu64 " accesses refused", writes, refused);
@@ -839,7 +863,11 @@ bool race(world &w, bool waits)
         while (!stop) {
             uint64_t e = w.peek(leaf);
 
-            w.poke(leaf, (e & ~mask) | ((e + one) & mask));
+            e = (e & ~mask) | ((e + one) & mask);
+            if (waits)
+                w.poke(leaf, e); /* a transaction would let time pass between the two */
+            else
+                w.put(leaf, e);
             stores++;
             sc_core::wait(double(1 + rng_below(&rng, 40)) * 0.7, sc_core::SC_NS);
         }
@@ -1135,7 +1163,7 @@ bool live_change(world &w, bool waits)
     small s;
     std::vector<event> events;
     sc_time begin, end;
-    unsigned running = 8, early = 0, late = 0, bad = 0;
+    unsigned running = 8, early = 0, late = 0, bad = 0, straddle = 0;
     sc_core::sc_event ended;
 
     s.load(w);
@@ -1169,9 +1197,12 @@ bool live_change(world &w, bool waits)
         early += e.end <= begin;
         late += e.begin >= end;
         bad += (e.end <= begin && !e.old) || (e.begin >= end && e.old);
+        /* The write waits for what began before it, and lets nothing begin; an answer may be annotated. */
+        straddle += e.old && (e.end > end + (latency + 3) * period || e.begin > begin + 3 * period);
     }
     w.write(DMT_LEVEL_CR3, s.a.root << 12);
     EXPECT(bad == 0);
+    EXPECT(straddle == 0);
     EXPECT(early > 10 && late > 10);
     return true;
 }
@@ -1211,6 +1242,23 @@ bool catches_up(world &w)
     EXPECT(a.clocks == 4 * (latency + 1) + 1);
     EXPECT(sc_time_stamp() >= before + sc_time(500, sc_core::SC_NS) + a.clocks * period);
     EXPECT(sc_time_stamp() <= before + sc_time(500, sc_core::SC_NS) + (a.clocks + 3) * period);
+
+    /* Awake at the instant of an edge before the clock is: the request is in the cycle that begins there. A
+     * register access, too. */
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t value;
+
+        sc_core::wait(0.5, sc_core::SC_NS);
+        sc_core::wait(sc_time(std::ceil(sc_time_stamp() / period), sc_core::SC_NS) + 20 * i * period -
+                      sc_time_stamp());
+        before = sc_time_stamp();
+        a = w.cpu.translate(small::request(10 + i), delay);
+        EXPECT(sc_time_stamp() == before + (a.clocks + 1) * period);
+        sc_core::wait(5 * period);
+        before = sc_time_stamp();
+        w.cpu.read(DMT_LEVEL_CR3, &value, delay);
+        EXPECT(sc_time_stamp() == before + 2 * period);
+    }
     return true;
 }
 
@@ -1332,6 +1380,28 @@ bool outstanding(world &w)
     return true;
 }
 
+/* Updates in flight beside each other do not disturb each other. */
+bool updates_outstanding(world &w)
+{
+    small s(0);
+    std::vector<struct dmt_request> list;
+    std::vector<traffic_answer> kept(small::pages);
+    uint64_t lost, updated;
+
+    s.load(w);
+    for (unsigned i = 0; i < small::pages; i++)
+        list.push_back(small::request(i, DMT_ACCESS_WRITE));
+    w.translate(small::request(0)); /* A bits of the upper levels */
+    lost = w.read(DMT_HOST_BASE + DMT_HOST_CNT_LOST);
+    updated = w.read(DMT_HOST_BASE + DMT_HOST_CNT_UPDATE);
+    w.cpu.run(list, small::pages, 8, kept);
+    for (unsigned i = 0; i < small::pages; i++)
+        EXPECT(kept[i].result.dirty && (w.peek(s.leaf(i)) & DMT_PTE_D));
+    EXPECT(w.read(DMT_HOST_BASE + DMT_HOST_CNT_UPDATE) == updated + small::pages);
+    EXPECT(w.read(DMT_HOST_BASE + DMT_HOST_CNT_LOST) == lost);
+    return true;
+}
+
 /* ------------------------------------------------------------ all of them */
 
 void checks(pair &p, pair &rows, pair &smallest, pair &uncached, pair &largest)
@@ -1373,12 +1443,15 @@ void checks(pair &p, pair &rows, pair &smallest, pair &uncached, pair &largest)
     check("a register change under traffic, cycle-accurate", [&] { return live_change(p.cycle, false); });
     both_timings("a register change under traffic, memory that waits", p,
                  [](world &w) { return live_change(w, true); });
+    both_timings("a register change under traffic, without caches", uncached,
+                 [](world &w) { return live_change(w, true); });
     check("loosely timed calls annotate and do not wait",
           [&] { return annotates(p.loose) && annotates(uncached.loose); });
     check("cycle-accurate calls catch up first", [&] { return catches_up(p.cycle); });
     check("the same time in both", [&] { return same_time(p) && same_time(uncached); });
     check("quantum", [&] { return quantum(p.loose); });
     check("walks beside each other, cycle-accurate", [&] { return outstanding(p.cycle); });
+    check("updates beside each other, cycle-accurate", [&] { return updates_outstanding(p.cycle); });
     check("registers and counters at the end",
           [&] { return same_registers(smallest) && same_registers(largest); });
 }

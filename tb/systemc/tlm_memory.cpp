@@ -13,7 +13,7 @@ constexpr unsigned word = 8;
 
 tlm_memory::tlm_memory(const sc_core::sc_module_name &name, struct dmt_mem *mem,
                        const sc_core::sc_time &latency)
-    : sc_module(name), socket("socket"), mem(mem), latency(latency)
+    : sc_module(name), socket("socket"), latency(latency), mem(mem)
 {
     socket.register_b_transport(this, &tlm_memory::transport);
     socket.register_transport_dbg(this, &tlm_memory::debug);

@@ -17,6 +17,7 @@ class tlm_memory : public sc_core::sc_module
     /** Any number of initiators. Accesses stay within a frame of 4 KiB; absent frames are address errors. */
     tlm_utils::multi_passthrough_target_socket<tlm_memory, 64> socket;
 
+    sc_core::sc_time latency; /**< of every access; those with direct access keep what they were told */
     bool offer_dmi = true; /**< of whole frames, for reading: every store passes the monitor */
     bool monitor = true;   /**< false: dmt_exclusive is ignored */
     bool waits = false;    /**< the latency is waited for, not annotated */
@@ -24,7 +25,7 @@ class tlm_memory : public sc_core::sc_module
     /* What came, for platforms and tests. */
     uint64_t reads = 0, writes = 0, exclusive_reads = 0, exclusive_writes = 0, lost = 0, grants = 0;
 
-    /** latency: of every access. mem is not owned. */
+    /** mem is not owned. */
     tlm_memory(const sc_core::sc_module_name &name, struct dmt_mem *mem, const sc_core::sc_time &latency);
 
     /** Other content from now on; direct access is taken back. */
@@ -52,7 +53,6 @@ class tlm_memory : public sc_core::sc_module
     std::vector<reservation>::iterator held(int initiator, unsigned id);
 
     struct dmt_mem *mem;
-    sc_core::sc_time latency;
     std::vector<reservation> reservations;
 };
 
