@@ -1168,8 +1168,10 @@ bool live_change(world &w, bool waits)
 
     s.load(w);
     w.memory.waits = waits;
+    w.memory.offer_dmi = !waits; /* direct reads take no time */
     for (unsigned c = 0; c < 8; c++) {
         sc_core::sc_spawn([&, c] {
+            sc_core::wait(3 * c * period); /* so that some walk is always at its start */
             for (unsigned i = 0; i < 40; i++) {
                 unsigned page = (7 * i + c) % small::pages;
                 event e;
@@ -1193,6 +1195,7 @@ bool live_change(world &w, bool waits)
     if (running)
         sc_core::wait(ended);
     w.memory.waits = false;
+    w.memory.offer_dmi = true;
     for (const event &e : events) {
         early += e.end <= begin;
         late += e.begin >= end;
