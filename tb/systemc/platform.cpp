@@ -404,7 +404,7 @@ int sc_main(int argc, char **argv)
     loose.reset();
     cycle.reset();
     dmt_mem_free(copy);
-    if (std::fflush(stdout) != 0) {
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
         say("(standard output): cannot write");
         code = EXIT_BAD_INPUT;
     }
