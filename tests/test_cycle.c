@@ -3880,7 +3880,8 @@ Test(cycle, a_copy_goes_on_as_the_model_does)
                 cr_assert(copy && dmt_cycle_state(copy)->level[0].cr3 == ROOT << 12);
             }
             if (copy)
-                cr_assert_eq(memcmp(dmt_cycle_out(copy), t->o, sizeof *t->o), 0, "copied in %u: clock %u", at, clock);
+                cr_assert_eq(memcmp(dmt_cycle_out(copy), t->o, sizeof *t->o), 0, "copied in %u: clock %u", at,
+                             clock);
             answers += t->o->resp_valid;
             tick(t);
             if (copy)

@@ -18,9 +18,9 @@ class tlm_memory : public sc_core::sc_module
     tlm_utils::multi_passthrough_target_socket<tlm_memory, 64> socket;
 
     sc_core::sc_time latency; /**< of every access; those with direct access keep what they were told */
-    bool offer_dmi = true; /**< of whole frames, for reading: every store passes the monitor */
-    bool monitor = true;   /**< false: dmt_exclusive is ignored */
-    bool waits = false;    /**< the latency is waited for, not annotated */
+    bool offer_dmi = true;    /**< of whole frames, for reading: every store passes the monitor */
+    bool monitor = true;      /**< false: dmt_exclusive is ignored */
+    bool waits = false;       /**< the latency is waited for, not annotated */
 
     /* What came, for platforms and tests. */
     uint64_t reads = 0, writes = 0, exclusive_reads = 0, exclusive_writes = 0, lost = 0, grants = 0;

@@ -51,6 +51,36 @@ struct translation : packet {
 
 } // namespace
 
+const char *traffic_difference(const struct dmt_result &a, const struct dmt_result &b, unsigned first_path,
+                               uint64_t *of_a, uint64_t *of_b)
+{
+#define COMPARE(field)                                                                                       \
+    do {                                                                                                     \
+        *of_a = a.field;                                                                                     \
+        *of_b = b.field;                                                                                     \
+        if (*of_a != *of_b)                                                                                  \
+            return #field;                                                                                   \
+    } while (0)
+    COMPARE(status);
+    COMPARE(pa);
+    COMPARE(size);
+    COMPARE(rights);
+    COMPARE(global);
+    COMPARE(pkey);
+    COMPARE(memtype);
+    COMPARE(dirty);
+    COMPARE(ad_needed);
+    COMPARE(error);
+    COMPARE(addr);
+    COMPARE(stage);
+    for (unsigned k = first_path; k < DMT_SETS_MAX; k++) {
+        COMPARE(path[k]);
+        COMPARE(index[k]);
+    }
+#undef COMPARE
+    return nullptr;
+}
+
 traffic::traffic(const sc_core::sc_module_name &name, const struct dmt_config &config)
     : sc_module(name), requests("requests"), csr("csr"), config(config)
 {

@@ -13,6 +13,12 @@ struct traffic_answer {
     uint32_t clocks; /**< as dmt_translation has it */
 };
 
+/** The first field in which two answers differ, with the values, or NULL. The path and index of stages below
+ * first_path are not compared: of walks that may have started in a cache only the entering stage's are the
+ * same. */
+const char *traffic_difference(const struct dmt_result &a, const struct dmt_result &b, unsigned first_path,
+                               uint64_t *of_a, uint64_t *of_b);
+
 class traffic : public sc_core::sc_module
 {
   public:

@@ -88,8 +88,8 @@ struct dmt_result {
     uint32_t reads;              /**< reads on the port, exclusive ones included */
     uint32_t updates;            /**< A/D writes that took effect */
     uint8_t multi_hit;           /**< bit k: two registers of one size of set k matched */
-    uint32_t chains;             /**< registers of KIND PA of a set above 0 that were used, second pass included */
     bool refused;                /**< ended by a gTEA or the width of an address, not by an entry */
+    uint32_t chains;             /**< uses of registers of KIND PA of a set above 0, second pass included */
 };
 
 /** AXI answers of the memory port. */
