@@ -155,6 +155,27 @@ $(O)/dmt: $(O)/obj/sim/main.o $(LINK_O)
 	@echo "  link    $@"
 	@$(CXX) $(OPT) $^ $(LDLIBS) -o $@
 
+# ---------------------------------------------------------------- SystemC
+# tb/systemc/*.cpp: dmt_tlm and what a platform needs; platform.cpp has sc_main, and so has the test.
+SYSTEMC_O := $(call objects,$(filter-out %/platform.cpp,$(wildcard tb/systemc/*.cpp)))
+
+.PHONY: systemc
+systemc: $(BUILD)/setup/systemc $(O)/dmt-platform ## build/libdmt-tlm.a, the MMU as a TLM-2.0 module, and build/dmt-platform around it
+$(SYSTEMC_O) $(O)/obj/tb/systemc/platform.o $(O)/obj/tests/systemc.o: | $(BUILD)/setup/systemc
+# One library, so that a platform need not know what is in it.
+TLM_A := $(O)/libdmt.a $(patsubst %,$(V)/%/model.a,$(CONFIGS))
+$(O)/libdmt-tlm.a: $(SYSTEMC_O) $(TB_O) $(RUNTIME_O) $(TLM_A)
+	@rm -f $@
+	@printf '%s\n' 'create $@' $(patsubst %,'addlib %',$(TLM_A)) $(patsubst %,'addmod %',$(filter %.o,$^)) save end | ar -M
+$(O)/dmt-platform: $(O)/obj/tb/systemc/platform.o $(filter-out $(O)/obj/sim/main.o,$(SIM_O)) $(O)/libdmt-tlm.a
+	@echo "  link    $@"
+	@$(CXX) $(OPT) $^ $(LDLIBS) -lsystemc -o $@
+$(O)/tests/systemc: $(O)/obj/tests/systemc.o $(O)/obj/tests/perm_rows.o $(filter-out $(O)/obj/sim/main.o,$(SIM_O)) \
+    $(O)/libdmt-tlm.a
+	@mkdir -p $(@D)
+	@echo "  link    $@"
+	@$(CXX) $(OPT) $^ $(LDLIBS) -lsystemc -o $@
+
 # ---------------------------------------------------------------- tests
 # tests/test_*.c: one Criterion binary each; other tests/*.c go into all of them.
 HELPER_O := $(call objects,$(filter-out tests/test_%,$(wildcard tests/*.c)))

@@ -227,7 +227,7 @@ void cover_walk(uint64_t *cover, const struct dmt_state *state, const struct jud
     }
     cover_events(cover, &v);
     cover_starts(cover, &v);
-    cover[COVER_TEA_MULTI] += r->multi_hit;
+    cover[COVER_TEA_MULTI] += r->multi_hit != 0;
     switch (r->status) {
     case DMT_STATUS_OK:
         cover_ok(cover, &v);

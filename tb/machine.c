@@ -143,8 +143,8 @@ static bool model_csr(struct machine *m, unsigned thread, unsigned offset, uint6
            s->refused_by == REFUSED_NONE;
 }
 
-/* Of what the shadow leaves to the cycle model there are the events of levels here, but for MULTI_HIT: a
- * result does not say in which stage it was. */
+/* Of what the shadow leaves to the cycle model there are the events of levels here, but for MULTI_HIT,
+ * which no kernel here looks at. */
 static uint64_t model_csr_read(struct machine *m, unsigned thread, unsigned offset)
 {
     const struct shadow *s = &m->shadow[thread];

@@ -173,6 +173,8 @@ unsigned shadow_cached(const struct shadow *s, unsigned stage, uint64_t va, unsi
 
 static void flush(struct shadow *s, unsigned kinds, int pcid, int tag1, int tag0)
 {
+    if (s->flushed)
+        s->flushed(s->flushed_user, kinds, pcid, tag1, tag0);
     if (!s->fact_count)
         return;
     for (unsigned i = 0; i < s->fact_size; i++) {

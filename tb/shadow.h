@@ -57,6 +57,10 @@ struct fact {
 
 struct shadow {
     struct dmt_config config;
+    /** NULL unless set after shadow_reset. Told what every flush drops: kinds has bit k for virtual entries of
+     * stage k, bit 3 + k for physical ones, and of these those with PCID and tags where not negative. */
+    void (*flushed)(void *user, unsigned kinds, int pcid, int tag1, int tag0);
+    void *flushed_user;
     struct dmt_state state;
     uint64_t word[DMT_SETS_MAX][DMT_TEA_MAX][3]; /* as read back */
     uint8_t refusal[DMT_SETS_MAX][DMT_TEA_MAX];

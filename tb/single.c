@@ -38,6 +38,8 @@ static void judged(void *user, uint64_t n, const struct dmt_request *request, co
     if (s->result) {
         s->result->refs = result->refs;
         s->result->multi_hit = result->multi_hit;
+        s->result->chains = result->chains;
+        s->result->refused = result->refused;
     }
 }
 

@@ -3858,3 +3858,38 @@ Test(cycle, describe)
     cr_assert_gt(dmt_cycle_describe(t->m, 0, s, 4), 4);
     free_bench(t);
 }
+
+/* Copied in any clock of two walks, the second from what the first has cached, it goes on as the model does. */
+Test(cycle, a_copy_goes_on_as_the_model_does)
+{
+    struct dmt_request q[2] = { user_write(0x400000), user_write(0x401000) };
+
+    for (unsigned at = 0; at < 60; at++) {
+        struct bench *t = new_bench(&standard, 3);
+        struct dmt_cycle *copy = NULL;
+        unsigned answers = 0;
+
+        map(t, q[0].va, 4, 1, 0x1000 | (E_LEAF & ~E_D));
+        map(t, q[1].va, 4, 1, 0x2000 | (E_LEAF & ~E_D));
+        for (unsigned clock = 0; clock < 100; clock++) {
+            t->in.req_valid = 0;
+            if (clock == 0 || clock == 40)
+                drive_request(t, &q[clock / 40], clock);
+            if (clock == at) {
+                copy = dmt_cycle_clone(t->m);
+                cr_assert(copy && dmt_cycle_state(copy)->level[0].cr3 == ROOT << 12);
+            }
+            if (copy)
+                cr_assert_eq(memcmp(dmt_cycle_out(copy), t->o, sizeof *t->o), 0, "copied in %u: clock %u", at,
+                             clock);
+            answers += t->o->resp_valid;
+            tick(t);
+            if (copy)
+                dmt_cycle_edge(copy, &t->last_in, false);
+        }
+        cr_assert_eq(answers, 2);
+        cr_assert_eq(get(t, HOST(CNT_PWC2)), 1);
+        dmt_cycle_free(copy);
+        free_bench(t);
+    }
+}

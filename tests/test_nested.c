@@ -1269,7 +1269,7 @@ Test(tea, unusable_size_after_a_located_one)
             expect_shape(&b, S0 " t13 " S0);
         else
             expect_fault(&b, DMT_STATUS_GTEA, 1, b.w.request.va, 0xabc | 20 << 12 | 1 << 18);
-        cr_assert_eq(b.r.multi_hit, !decides);
+        cr_assert_eq(b.r.multi_hit != 0, !decides);
         cell_unbuild(&b.w);
     }
 }

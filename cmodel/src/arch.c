@@ -116,6 +116,7 @@ static enum next end_gtea(struct walk *w, unsigned k, uint64_t addr, unsigned in
     w->r->error = t->gtea | (uint64_t)index << 12 | (uint64_t)(t->resolution != DMT_RESOLUTION_OK) << 18;
     w->r->stage = (uint8_t)k;
     w->r->index[k] = (uint8_t)index;
+    w->r->refused = true;
     return ENDED;
 }
 
@@ -317,7 +318,7 @@ static unsigned match(struct walk *w, unsigned k, uint64_t a, unsigned sizes, un
     }
     use = any_located ? 1u << largest : found;
     for (unsigned sz = 0; sz < 3; sz++)
-        w->r->multi_hit |= multi[sz] && (use >> sz & 1);
+        w->r->multi_hit |= (uint8_t)((multi[sz] && (use >> sz & 1)) << k);
     *chain = any_located && set[index[largest]].kind == DMT_KIND_PA;
     return use;
 }
@@ -330,6 +331,7 @@ static enum next fetch_sizes(struct walk *w, struct slot *s, unsigned use, const
     struct dmt_ref ref[3];
     enum dmt_resp resp[3];
     uint64_t e[3];
+    bool first = true;
 
     for (unsigned sz = 3; sz-- > 0;) {
         if (!(use >> sz & 1))
@@ -338,6 +340,8 @@ static enum next fetch_sizes(struct walk *w, struct slot *s, unsigned use, const
         ref[sz].addr = s->by ? s->by->hpa : rule_tea_entry(&set[index[sz]], s->addr);
         ref[sz].level = (uint8_t)(sz + 1);
         ref[sz].index = (uint8_t)index[sz];
+        ref[sz].beside = !first;
+        first = false;
         resp[sz] = read_entry(w, &ref[sz], &e[sz]);
         if (resp[sz] == DMT_RESP_STOP)
             return ENDED;
@@ -382,6 +386,7 @@ static enum next fetch(struct walk *w, struct slot *s, struct location *by, stru
                 return end_gtea(w, k, s->addr, index[sz]);
         }
         s->by = NULL;
+        w->r->chains += chain;
         if (chain) {
             /* One bit of use is set: 1, 2, 4 for sizes 0, 1, 2. */
             next = locate(w, k - 1, rule_tea_entry(&set[index[use >> 1]], s->addr), true, by);
@@ -491,6 +496,7 @@ static enum next translate(struct walk *w, unsigned k, uint64_t a, enum rule_kin
 
     if (tables && rule_s2_wide(a, tables)) {
         took_path(w, k, DMT_PATH_RADIX);
+        w->r->refused = true;
         return end_s2(w, k, tables, a, kind, RULE_S2_ABSENT, 0);
     }
     next = fetch(w, &s, &by, &d);

@@ -1005,6 +1005,28 @@ void dmt_cycle_free(struct dmt_cycle *m)
     free(m);
 }
 
+struct dmt_cycle *dmt_cycle_clone(const struct dmt_cycle *m)
+{
+    struct dmt_cycle *c = malloc(sizeof(*c));
+
+    if (!c)
+        return NULL;
+    *c = *m;
+    /* The one pointer into itself. */
+    for (unsigned i = 0; i < PWC_CACHES; i++) {
+        if (m->fill.cache == &m->pwc[i])
+            c->fill.cache = &c->pwc[i];
+        else if (m->fill.cache == &m->npwc[i])
+            c->fill.cache = &c->npwc[i];
+    }
+    return c;
+}
+
+const struct dmt_state *dmt_cycle_state(const struct dmt_cycle *m)
+{
+    return &m->state;
+}
+
 const struct dmt_out *dmt_cycle_out(const struct dmt_cycle *m)
 {
     return &m->out;

@@ -90,7 +90,9 @@ struct dmt_result {
     uint32_t refs;               /**< references, as the specification counts them */
     uint32_t reads;              /**< reads on the port, exclusive ones included */
     uint32_t updates;            /**< A/D writes that took effect */
-    bool multi_hit;              /**< two registers of one size matched */
+    uint8_t multi_hit;           /**< bit k: two registers of one size of set k matched */
+    bool refused;                /**< ended by a gTEA or the width of an address, not by an entry */
+    uint32_t chains;             /**< uses of registers of KIND PA of a set above 0, second pass included */
 };
 
 /** AXI answers of the memory port. */
@@ -107,6 +109,7 @@ struct dmt_ref {
     bool tea;      /**< TEA fetch */
     uint8_t index; /**< TEA register of a TEA fetch, else 0 */
     bool exclusive;
+    bool beside; /**< not exclusive: read in parallel with the read before it (T1) */
 };
 
 /** The memory a translation reads, and optionally where an x86 walk may start. */

@@ -21,6 +21,10 @@ struct dmt_cycle;
 /** A model in reset state, or NULL when a parameter is out of range or memory is out. */
 struct dmt_cycle *dmt_cycle_new(const struct dmt_config *config);
 void dmt_cycle_free(struct dmt_cycle *m);
+/** An independent copy in the same cycle, or NULL when out of memory. */
+struct dmt_cycle *dmt_cycle_clone(const struct dmt_cycle *m);
+/** The registers as they are in the current cycle; valid until the next edge. */
+const struct dmt_state *dmt_cycle_state(const struct dmt_cycle *m);
 
 /** The outputs of the current cycle. Valid until the next edge. */
 const struct dmt_out *dmt_cycle_out(const struct dmt_cycle *m);

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * dmt_tlm, loosely timed: the architectural model over registers that follow the CSR bus alone (tb/shadow.h).
+ * Its paging-structure caches hold what the hardware's hold, as long as requests come one after another, so
+ * the clocks it annotates are those of the hardware, and so are its counters. */
+#include "tb/systemc/engine.h"
+#include <algorithm>
+
+extern "C" {
+#include "tb/shadow.h"
+}
+
+namespace
+{
+
+using sc_core::sc_time;
+
+/* What takes how long: docs/microarchitecture.md section 4, and nowhere else in this file. */
+struct walk_clock {
+    const sc_time &period;
+    uint64_t now = 0;   /* cycle of the last walk step; the request is taken and matched in cycle 0 */
+    uint64_t start = 0; /* first address of the current launch */
+    uint64_t longest = 0;
+    unsigned reads = 0; /* of the current launch */
+
+    explicit walk_clock(const sc_time &period) : period(period)
+    {
+    }
+
+    uint64_t whole(const sc_time &t) const
+    {
+        uint64_t n = (t.value() + period.value() - 1) / period.value();
+
+        return n ? n : 1; /* no answer comes in the cycle of its address */
+    }
+
+    /* Addresses leave one a cycle; answers are taken one a cycle, the first when the last address leaves. */
+    void read(const sc_time &latency, bool beside)
+    {
+        if (!beside) {
+            start = now + 1;
+            longest = reads = 0;
+        }
+        reads++;
+        longest = std::max(longest, whole(latency));
+        now = start + reads - 1 + std::max<uint64_t>(longest, reads - 1);
+    }
+
+    /* The step, address and data a cycle later, the answer, and the cycle in which it is stepped. */
+    void write(const sc_time &latency)
+    {
+        now += whole(latency) + 2;
+    }
+
+    /* Request taken to answer valid. */
+    uint64_t answer(const struct dmt_result &r) const
+    {
+        return now + r.chains + r.refused + 1;
+    }
+
+    /* The requester takes the answer at the end of the cycle in which it is valid. */
+    static constexpr unsigned taken = 1;
+    /* A register access, from the cycle in which it is offered to the end of that of its answer. */
+    static constexpr unsigned csr_write = 3, csr_read = 2;
+};
+
+/* Clocks of the loader: its reads come in groups (3 words of an image, 2 of a gTEA) that are answered as a
+ * whole. */
+struct loader_clock {
+    const walk_clock to_clocks;
+    uint64_t clocks = 0, last = 0;
+    unsigned in_group = 0;
+
+    void read(uint64_t addr, const sc_time &latency)
+    {
+        bool follows = (in_group == 1 && addr == last + 8) || (in_group == 2 && addr == last - 16);
+
+        in_group = follows ? in_group + 1 : 1;
+        clocks += follows ? 1 : to_clocks.whole(latency) + 1;
+        last = addr;
+    }
+};
+
+/* One array of a paging-structure cache (microarchitecture 3.9): fully associative, first in, first out. */
+struct array {
+    struct entry {
+        bool valid = false;
+        uint8_t stage, rights;
+        uint8_t tag1, tag0;
+        uint16_t pcid;
+        uint64_t prefix, table;
+
+        bool same(const entry &o) const
+        {
+            return prefix == o.prefix && stage == o.stage && pcid == o.pcid && tag1 == o.tag1 &&
+                   tag0 == o.tag0;
+        }
+    };
+    std::vector<entry> entries;
+    size_t next = 0;
+
+    entry *find(const entry &key)
+    {
+        for (entry &e : entries) {
+            if (e.valid && e.same(key))
+                return &e;
+        }
+        return nullptr;
+    }
+
+    void fill(const entry &with)
+    {
+        entry *e = find(with);
+
+        if (entries.empty())
+            return;
+        if (!e) {
+            e = &entries[next];
+            next = (next + 1) % entries.size();
+        }
+        *e = with;
+        e->valid = true;
+    }
+};
+
+constexpr unsigned deepest = 2, shallowest = 4; /* levels of cached entries */
+
+class loose : public dmt_engine
+{
+  public:
+    loose(dmt_tlm &top, const struct dut_ops &rtl, const sc_time &period);
+    ~loose() override;
+
+    void translate(const struct dmt_request &request, dmt_translation &to, sc_time &delay) override;
+    enum dmt_resp write(unsigned offset, uint64_t data, unsigned strobes, sc_time &delay) override;
+    enum dmt_resp read(unsigned offset, uint64_t *data, sc_time &delay) override;
+    bool write_dbg(unsigned offset, uint64_t data, enum dmt_resp *resp) override;
+    bool read_dbg(unsigned offset, uint64_t *data, enum dmt_resp *resp) override;
+    const struct dmt_state &state() const override;
+    bool event() const override;
+
+  private:
+    /* One translation or register write under way. Simulated time may pass in it, when the memory waits. */
+    struct operation {
+        loose *self;
+        sc_time base; /* when it began, as its initiator sees it */
+        walk_clock clock;
+        loader_clock loader;
+        unsigned lost = 0;
+
+        operation(loose *self, const sc_time &delay)
+            : self(self), base(sc_core::sc_time_stamp() + delay), clock(self->period), loader{clock}
+        {
+        }
+
+        /* It waited for others before it could begin. */
+        void begin()
+        {
+            base = std::max(base, sc_core::sc_time_stamp());
+        }
+
+        /* The delay that is left to annotate when n clocks have gone by. */
+        sc_time left(uint64_t n) const
+        {
+            sc_time then = base + self->clocks(n), now = sc_core::sc_time_stamp();
+
+            return then > now ? then - now : sc_core::SC_ZERO_TIME;
+        }
+
+        enum dmt_resp transact(tlm::tlm_command command, uint64_t addr, uint64_t *data, uint64_t after,
+                               dmt_exclusive *with, sc_time *latency)
+        {
+            sc_time delay = left(after), before = sc_core::sc_time_stamp() + delay;
+            enum dmt_resp resp = self->port.transact(command, addr, data, delay, with);
+
+            *latency = sc_core::sc_time_stamp() + delay - before;
+            return resp;
+        }
+    };
+
+    static enum dmt_resp read_entry(void *user, const struct dmt_ref *ref, uint64_t *data);
+    static enum dmt_resp write_entry(void *user, const struct dmt_ref *ref, uint64_t data);
+    static bool start_cached(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table,
+                             uint8_t *rights);
+    static void fill_cache(void *user, uint8_t stage, uint64_t va, uint8_t level, uint64_t table,
+                           uint8_t rights);
+    static void flushed(void *user, unsigned kinds, int pcid, int tag1, int tag0);
+    static enum dmt_resp load_word(void *user, uint64_t addr, uint64_t *data);
+    static enum dmt_resp peek_word(void *user, uint64_t addr, uint64_t *data);
+
+    sc_time clocks(uint64_t n) const
+    {
+        return sc_time::from_value(n * period.value());
+    }
+    bool is_second(unsigned stage) const
+    {
+        return stage + 1u != shadow.state.mode;
+    }
+    array::entry key(unsigned stage, uint64_t va, unsigned level) const;
+    void count(const struct dmt_result &r, uint64_t clocks, unsigned lost);
+    enum dmt_resp peek_register(unsigned offset, uint64_t *data) const;
+    void event_line();
+
+    const sc_time period;
+    struct shadow shadow = {};
+    array cache[2][shallowest + 1]; /* [virtual, physical][level] */
+    unsigned walking = 0;
+    bool writing = false, draining = false, line = false;
+    sc_core::sc_event freed{"freed"};
+};
+
+loose::loose(dmt_tlm &top, const struct dut_ops &rtl, const sc_time &period)
+    : dmt_engine(top, rtl), period(period)
+{
+    const struct dmt_config &c = rtl.config;
+    const unsigned sizes[2][3] = {{c.pwc2_n, c.pwc3_n, c.pwc4_n}, {c.npwc2_n, c.npwc3_n, c.npwc4_n}};
+
+    if (!shadow_reset(&shadow, &c))
+        SC_REPORT_FATAL("dmt_tlm", "out of memory");
+    shadow.flushed = flushed;
+    shadow.flushed_user = this;
+    for (unsigned kind = 0; kind < 2; kind++) {
+        for (unsigned level = deepest; level <= shallowest; level++)
+            cache[kind][level].entries.resize(sizes[kind][level - deepest]);
+    }
+}
+
+loose::~loose()
+{
+    shadow_free(&shadow);
+}
+
+/* ------------------------------------------------------------ a walk */
+
+enum dmt_resp loose::read_entry(void *user, const struct dmt_ref *ref, uint64_t *data)
+{
+    operation &w = *static_cast<operation *>(user);
+    enum dmt_resp resp = DMT_RESP_OKAY;
+    dmt_exclusive exclusive;
+    sc_time latency;
+
+    if (ref->exclusive || !w.self->port.direct(ref->addr, data, &latency))
+        resp = w.transact(tlm::TLM_READ_COMMAND, ref->addr, data, w.clock.now,
+                          ref->exclusive ? &exclusive : nullptr, &latency);
+    w.clock.read(latency, ref->beside && !ref->exclusive);
+    return resp;
+}
+
+enum dmt_resp loose::write_entry(void *user, const struct dmt_ref *ref, uint64_t data)
+{
+    operation &w = *static_cast<operation *>(user);
+    dmt_exclusive exclusive;
+    sc_time latency;
+    enum dmt_resp resp =
+        w.transact(tlm::TLM_WRITE_COMMAND, ref->addr, &data, w.clock.now, &exclusive, &latency);
+
+    w.clock.write(latency);
+    w.lost += resp == DMT_RESP_OKAY;
+    return resp;
+}
+
+array::entry loose::key(unsigned stage, uint64_t va, unsigned level) const
+{
+    const struct dmt_state &s = shadow.state;
+    const struct dmt_level &l = s.level[stage];
+    bool second = is_second(stage);
+    array::entry e = {};
+
+    e.prefix = (va & ((uint64_t(1) << 57) - 1)) >> (9 * level + 3);
+    e.stage = static_cast<uint8_t>(stage);
+    if (!second && (l.cr4 & DMT_LEVEL_CR4_PCIDE_MASK))
+        e.pcid = l.cr3 & DMT_LEVEL_CR3_PCID_MASK;
+    if (stage == 2 || (stage == 1 && second))
+        e.tag1 = s.s2[1].tag;
+    if (s.mode > DMT_MODE_NATIVE)
+        e.tag0 = s.s2[0].tag;
+    return e;
+}
+
+bool loose::start_cached(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table,
+                         uint8_t *rights)
+{
+    loose &self = *static_cast<operation *>(user)->self;
+    bool second = self.is_second(stage);
+
+    for (unsigned l = deepest; l <= shallowest; l++) {
+        array &a = self.cache[second][l];
+        const array::entry *e = a.entries.empty() ? nullptr : a.find(self.key(stage, va, l));
+
+        if (e) {
+            *level = static_cast<uint8_t>(l - 1);
+            *table = e->table;
+            *rights = e->rights;
+            self.shadow.counter[(second ? CNT_NPWC4 : CNT_PWC4) + shallowest - l]++;
+            return true;
+        }
+    }
+    return false;
+}
+
+void loose::fill_cache(void *user, uint8_t stage, uint64_t va, uint8_t level, uint64_t table, uint8_t rights)
+{
+    loose &self = *static_cast<operation *>(user)->self;
+    array::entry e = self.key(stage, va, level);
+
+    e.table = table;
+    e.rights = rights;
+    self.cache[self.is_second(stage)][level].fill(e);
+}
+
+/* PCIDs and tags that an entry does not depend on are zero in it and negative here. */
+void loose::flushed(void *user, unsigned kinds, int pcid, int tag1, int tag0)
+{
+    loose &self = *static_cast<loose *>(user);
+
+    for (unsigned kind = 0; kind < 2; kind++) {
+        for (unsigned level = deepest; level <= shallowest; level++) {
+            for (array::entry &e : self.cache[kind][level].entries) {
+                if ((kinds >> (3 * kind + e.stage) & 1) && (pcid < 0 || e.pcid == pcid) &&
+                    (tag1 < 0 || e.tag1 == tag1) && (tag0 < 0 || e.tag0 == tag0))
+                    e.valid = false;
+            }
+        }
+    }
+}
+
+void loose::count(const struct dmt_result &r, uint64_t clocks, unsigned lost)
+{
+    shadow.counter[CNT_REQUEST]++;
+    shadow.counter[CNT_READ] += r.reads;
+    shadow.counter[CNT_UPDATE] += r.updates;
+    shadow.counter[CNT_LOST] += lost;
+    shadow.counter[CNT_BUSY] += clocks - 1;
+    shadow_count_end(&shadow, &r);
+    shadow_end_events(&shadow, &r);
+    for (unsigned k = 0; r.multi_hit >> k; k++)
+        shadow.level_event[k] |= r.multi_hit >> k & 1 ? DMT_LEVEL_EVENT_MULTI_HIT_MASK : 0;
+}
+
+void loose::translate(const struct dmt_request &request, dmt_translation &to, sc_time &delay)
+{
+    operation walk(this, delay);
+    const struct dmt_port port = {&walk, read_entry, write_entry, start_cached, fill_cache};
+
+    while (draining)
+        sc_core::wait(freed);
+    walk.begin();
+    walking++;
+    dmt_arch_translate(&shadow.state, &request, &port, &to.answer);
+    walking--;
+    if (draining)
+        freed.notify();
+    to.clocks = static_cast<uint32_t>(walk.clock.answer(to.answer));
+    count(to.answer, to.clocks, walk.lost);
+    delay = walk.left(to.clocks + walk_clock::taken);
+    event_line();
+}
+
+/* ------------------------------------------------------------ registers */
+
+enum dmt_resp loose::load_word(void *user, uint64_t addr, uint64_t *data)
+{
+    operation &w = *static_cast<operation *>(user);
+    enum dmt_resp resp = DMT_RESP_OKAY;
+    sc_time latency;
+
+    if (!w.self->port.direct(addr, data, &latency))
+        resp = w.transact(tlm::TLM_READ_COMMAND, addr, data, w.loader.clocks, nullptr, &latency);
+    w.loader.read(addr, latency);
+    return resp;
+}
+
+enum dmt_resp loose::peek_word(void *user, uint64_t addr, uint64_t *data)
+{
+    return static_cast<loose *>(user)->port.read_dbg(addr, data);
+}
+
+/* One write after the other; a draining one when no walk is in flight, and no walk begins meanwhile
+ * (microarchitecture 5). Walks are in flight here only while the memory waits. */
+enum dmt_resp loose::write(unsigned offset, uint64_t data, unsigned strobes, sc_time &delay)
+{
+    operation op(this, delay);
+    enum dmt_resp resp;
+
+    while (writing)
+        sc_core::wait(freed);
+    writing = true;
+    draining = shadow_drains(&shadow, offset, strobes);
+    while (draining && walking)
+        sc_core::wait(freed);
+    op.begin();
+    resp = strobes == 0xff ? shadow_write_from(&shadow, offset, data, load_word, &op)
+                           : shadow_write(&shadow, offset, data, strobes, nullptr, 0);
+    writing = draining = false;
+    freed.notify();
+    delay = op.left(walk_clock::csr_write + op.loader.clocks);
+    event_line();
+    return resp;
+}
+
+enum dmt_resp loose::peek_register(unsigned offset, uint64_t *data) const
+{
+    enum dmt_resp resp;
+
+    /* Of what the shadow leaves to others, counters are counted in its own, and events noted there. */
+    if (!shadow_read(&shadow, offset, data, &resp) && offset < DMT_HOST_BASE)
+        *data = shadow.level_event[offset >> 12];
+    return resp;
+}
+
+enum dmt_resp loose::read(unsigned offset, uint64_t *data, sc_time &delay)
+{
+    delay += clocks(walk_clock::csr_read);
+    return peek_register(offset, data);
+}
+
+bool loose::write_dbg(unsigned offset, uint64_t data, enum dmt_resp *resp)
+{
+    if (writing || walking)
+        return false;
+    *resp = shadow_write_from(&shadow, offset, data, peek_word, this);
+    event_line();
+    return true;
+}
+
+bool loose::read_dbg(unsigned offset, uint64_t *data, enum dmt_resp *resp)
+{
+    *resp = peek_register(offset, data);
+    return true;
+}
+
+const struct dmt_state &loose::state() const
+{
+    return shadow.state;
+}
+
+bool loose::event() const
+{
+    uint64_t any = shadow.host_event & shadow.host_mask;
+
+    for (unsigned k = 0; k < DMT_SETS_MAX; k++)
+        any |= shadow.level_event[k] & shadow.level_mask[k];
+    return any != 0;
+}
+
+void loose::event_line()
+{
+    if (event() != line) {
+        line = !line;
+        top.event_changed();
+    }
+}
+
+} // namespace
+
+std::unique_ptr<dmt_engine> loose_engine(dmt_tlm &top, const struct dut_ops &rtl,
+                                         const sc_core::sc_time &period)
+{
+    return std::make_unique<loose>(top, rtl, period);
+}
