@@ -7,7 +7,7 @@
 // every cycle and never waits, so it can be loaded whenever open_o is high.
 // Or it holds a refusal until that becomes an answer (done_i), or, for one
 // cycle, a chain: a register whose entry address is computed here and goes
-// back to be matched; then load_i comes whatever open_o says.
+// back to be matched.
 // Latency: loaded in one cycle, first address in the next.
 `default_nettype none
 `include "dmt_regs.vh"
@@ -86,7 +86,7 @@ module dmt_launch #(
     assign refuse_gtea_o = gtea_q;
     assign chain_o       = valid_q && chain_q;
 
-    assign open_o = !(valid_q && (more || refuse_q || chain_q));
+    assign open_o = !(valid_q && (more || refuse_q));
 
     assign sel_set_o   = set_q;
     assign sel_index_o = sizes_q[2] ? index_1g_q : sizes_q[1] ? index_2m_q : index_4k_q;
