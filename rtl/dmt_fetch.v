@@ -12,7 +12,8 @@
 // PIPE = 1: a register between the two, and a queue for what launch cannot read, so
 // that launch never waits for a step: with both waiting for each other nothing
 // would move. An answer that is looked up while the step before it, of the same
-// context, changes what is found is looked up once more, a cycle later.
+// context, changes what is found is looked up once more, a cycle later; a beat of
+// the loader waits two cycles, in which dmt_tea_file checks it.
 // Handshake: a step happens when room_i is high (or the loader takes the beat);
 // m_rready_o is a function of registers.
 `default_nettype none
@@ -62,6 +63,7 @@ module dmt_fetch #(
     input  wire             result_room_i, // for an answer
     input  wire             accept_i,      // for what goes ahead
     input  wire             loading_i,     // beats are the loader's
+    output wire             go_o,          // it happens; step_* say what it is
     output wire             step_refuse_o,
     output wire             step_chain_o,
     output wire             step_b_o,
@@ -80,19 +82,20 @@ module dmt_fetch #(
             wire [ID_W-1:0]  lq_ctx;
             wire [L_W-1:0]   lq_data;
 
-            reg              valid_q, again_q, refuse_q, chain_q, b_q;
+            reg              valid_q, refuse_q, chain_q, b_q;
+            reg [1:0]        wait_q;
             reg [ID_W-1:0]   ctx_q;
             reg [63:0]       data_q;
             reg [1:0]        resp_q;
             reg [L_W-1:0]    l_q;
             reg [FOUND_W-1:0] found_q;
 
-            wire go    = valid_q && !again_q && ((result_room_i && accept_i) || loading_i);
+            wire again = valid_q && wait_q != 2'd0;
+            wire go    = valid_q && !again && ((result_room_i && accept_i) || loading_i);
             wire free  = !valid_q || go;
             wire use_l = free && lq_valid;
             wire use_b = free && !lq_valid && b_valid_i;
             wire use_r = m_rready_o && m_rvalid_i;
-            wire again = valid_q && again_q;
 
             // A context has at most one refusal or chain.
             dmt_fifo #(.W(1 + ID_W + L_W), .DEPTH(CTX_N)) u_lq (
@@ -117,10 +120,13 @@ module dmt_fetch #(
             always @(posedge clk_i) begin
                 if (rst_i) begin
                     valid_q <= 1'b0;
-                    again_q <= 1'b0;
+                    wait_q  <= 2'd0;
                 end else begin
                     valid_q <= use_l || use_b || use_r || !free;
-                    again_q <= use_r && valid_q && !loading_i && ctx_q == m_rid_i;
+                    wait_q  <= again                                        ? wait_q - 2'd1
+                             : (use_r && loading_i)                         ? 2'd2
+                             : (use_r && valid_q && ctx_q == m_rid_i)       ? 2'd1
+                             :                                                2'd0;
                 end
             end
             always @(posedge clk_i) begin
@@ -138,11 +144,12 @@ module dmt_fetch #(
                 end
             end
 
-            assign step_refuse_o = go && refuse_q;
-            assign step_chain_o  = go && chain_q;
-            assign step_b_o      = go && b_q;
+            assign go_o          = go;
+            assign step_refuse_o = refuse_q;
+            assign step_chain_o  = chain_q;
+            assign step_b_o      = b_q;
+            assign step_r_o      = !refuse_q && !chain_q && !b_q && !loading_i;
             assign beat_o        = go && !refuse_q && !chain_q && !b_q;
-            assign step_r_o      = beat_o && !loading_i;
             assign step_ctx_o    = ctx_q;
             assign step_data_o   = data_q;
             assign step_resp_o   = resp_q;
@@ -151,6 +158,7 @@ module dmt_fetch #(
             wire unused = &{1'b0, lq_full};
         end else begin : g_wires
             wire step_ok = result_room_i && accept_i && !l_chain_i;
+            assign go_o          = 1'b1;
             assign step_refuse_o = l_refuse_i && result_room_i;
             assign step_chain_o  = l_chain_i;
             assign step_b_o      = step_ok && b_valid_i;

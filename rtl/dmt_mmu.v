@@ -240,12 +240,15 @@ module dmt_mmu #(
     wire             front_smap_ok = front_ac && !front_implicit;
 
     // step
-    wire             step_b, step_r, step_refuse, step_chain, r_beat;
-    wire             step = step_b || step_r;
+    wire             go, is_b, is_r, is_refuse, is_chain, r_beat;
+    wire             step_b = go && is_b, step_r = go && is_r, step_chain = go && is_chain;
     wire [ID_W-1:0]  step_ctx;
     wire [1:0]       step_resp, step_stage;
     wire [63:0]      r_data;
-    wire             do_wait, do_read, do_again, do_match, do_update, do_result;
+    // what it comes to, and, when it happens, does
+    wire             is_wait, is_read, is_again, is_match, is_update, is_result;
+    wire             do_wait = go && is_wait, do_read = go && is_read, do_again = go && is_again;
+    wire             do_match = go && is_match, do_update = go && is_update, do_result = go && is_result;
     wire             stepping;             // res_* is pushed, not what the front says
     wire [`DMT_WALK_W-1:0] step_walk;
     wire [PA_W-1:3]  step_addr;
@@ -305,7 +308,7 @@ module dmt_mmu #(
     // match
     wire [2:0]       hit, multi, plain, unusable;
     wire [5:0]       hit_1g, hit_2m, hit_4k;
-    wire [29:0]      found, root1_hits, root2_hits;
+    wire [29:0]      root1_hits, root2_hits;
     wire [1:0]       roots_set;
     wire [51:0]      roots_vpn;
     wire [4:2]       pwc_hit, npwc_hit, cache_used;
@@ -367,7 +370,7 @@ module dmt_mmu #(
         .l_refuse_i    (refused),
         .l_chain_i     (chained),
         .l_ctx_i       (emit_ctx),
-        .l_data_i      ({refused_gtea, sel_gtea[12], sel_index, sel_gtea[11:0], sel_entry, sel_allow}),
+        .l_data_i      ({refused_gtea, sel_gtea[12], emit_index, sel_gtea[11:0], sel_entry, sel_allow}),
         .l_done_o      (l_done),
         .b_valid_i     (done_valid),
         .b_ctx_i       (done_ctx),
@@ -387,10 +390,11 @@ module dmt_mmu #(
         .result_room_i (!resp_full),
         .accept_i      (accept),
         .loading_i     (load_busy),
-        .step_refuse_o (step_refuse),
-        .step_chain_o  (step_chain),
-        .step_b_o      (step_b),
-        .step_r_o      (step_r),
+        .go_o          (go),
+        .step_refuse_o (is_refuse),
+        .step_chain_o  (is_chain),
+        .step_b_o      (is_b),
+        .step_r_o      (is_r),
         .beat_o        (r_beat),
         .step_ctx_o    (step_ctx),
         .step_data_o   (r_data),
@@ -401,9 +405,9 @@ module dmt_mmu #(
     );
 
     // With PIPE the step is known before what it comes to, and the front waits for it.
-    assign stepping    = (PIPE != 0) ? step || step_refuse || step_chain : do_result;
+    assign stepping    = (PIPE != 0) ? go : is_result;
     assign answer_room = !resp_full && !stepping;
-    assign walk_room   = ctx_free && accept && !step_chain && !do_read && !do_again && !do_match;
+    assign walk_room   = ctx_free && accept && !next_step;
 
     assign idle = front_empty && !ctx_busy && !resp_head && !pwc_pending && !npwc_pending && !load_busy;
 
@@ -428,28 +432,44 @@ module dmt_mmu #(
     end
 
     // what goes ahead: to be matched, or an entry
-    wire next_match = front_go || step_chain || do_match;
+    wire next_match = front_go || is_chain || is_match;
+    wire next_step  = step_chain || do_match || do_read || do_again;
 
-    dmt_ahead #(.PA_W(PA_W), .ID_W(ID_W), .PIPE(PIPE)) u_ahead (
+    // what is compared, and what registers and caches say
+    localparam MATCH_W = 30 + 2 * (3 + (PA_W - 12) + 4);
+    wire [1:0]       a_frame;
+    wire [63:12]     a_addr;
+    wire [29:0]      a_found;
+    wire [4:2]       a_pwc_hit, a_npwc_hit;
+    wire [PA_W-1:12] a_pwc_table, a_npwc_table;
+    wire [3:0]       a_pwc_rights, a_npwc_rights;
+    wire [2:0]       a_hit, a_multi, a_plain, a_unusable;
+    wire [5:0]       a_hit_1g, a_hit_2m, a_hit_4k;
+    assign a_found = {a_hit_1g, a_hit_2m, a_hit_4k, a_unusable, a_plain, a_multi, a_hit};
+
+    dmt_ahead #(.PA_W(PA_W), .ID_W(ID_W), .FOUND_W(MATCH_W), .PIPE(PIPE)) u_ahead (
         .clk_i         (clk_i),
         .rst_i         (rst_i),
-        .in_valid_i    (next_match || do_read || do_again),
+        .in_valid_i    (front_go || next_step),
         .in_match_i    (next_match),
         .in_ctx_i      (front_go ? alloc_ctx : step_ctx),
-        .in_excl_i     (do_again),
-        .in_walk_i     (front_go ? {`DMT_WALK_W{1'b0}} : step_chain ? chain_walk : step_walk),
-        .in_frame_i    (front_go ? V : step_chain ? chain_frame : match_frame),
+        .in_excl_i     (is_again),
+        .in_walk_i     (front_go ? {`DMT_WALK_W{1'b0}} : is_chain ? chain_walk : step_walk),
+        .in_frame_i    (front_go ? V : is_chain ? chain_frame : match_frame),
         .in_addr_i     (front_go ? front_va[63:12]
-                        : step_chain ? {{(64-PA_W){1'b0}}, l_entry[PA_W-1:12]}
+                        : is_chain ? {{(64-PA_W){1'b0}}, l_entry[PA_W-1:12]}
                         : match_addr),
-        .in_sizes_i    ((front_go || step_chain) ? 3'b111 : match_sizes),
-        .in_restart_i  (!front_go && !step_chain && match_restart),
+        .in_sizes_i    ((front_go || is_chain) ? 3'b111 : match_sizes),
+        .in_restart_i  (!front_go && !is_chain && match_restart),
         .in_read_i     (step_addr),
         .in_level_i    (step_level),
         .in_rights_i   (step_rights),
         .in_index_i    (step_index),
         .accept_o      (accept),
-        .open_i        (open || (PIPE != 0 && refused)),
+        .frame_o       (a_frame),
+        .addr_o        (a_addr),
+        .found_i       ({a_found, a_pwc_hit, a_pwc_table, a_pwc_rights, a_npwc_hit, a_npwc_table, a_npwc_rights}),
+        .open_i        (open),
         .out_valid_o   (load),
         .out_match_o   (matched),
         .out_ctx_o     (load_ctx),
@@ -462,18 +482,19 @@ module dmt_mmu #(
         .out_read_o    (load_read),
         .out_level_o   (load_level),
         .out_rights_o  (load_rights),
-        .out_index_o   (load_index_read)
+        .out_index_o   (load_index_read),
+        .out_found_o   ({hit_1g, hit_2m, hit_4k, unusable, plain, multi, hit, pwc_hit, pwc_table, pwc_rights,
+                         npwc_hit, npwc_table, npwc_rights})
     );
 
     // what is matched, with which registers
     wire        match   = load && matched;
-    wire [1:0]  m_set   = settling ? roots_set : (m_frame == V) ? enter : (m_frame == S1) ? 2'd1 : 2'd0;
-    wire [51:0] m_vpn   = settling ? roots_vpn : m_addr;
+    wire [1:0]  a_set   = settling ? roots_set : (a_frame == V) ? enter : (a_frame == S1) ? 2'd1 : 2'd0;
+    wire [51:0] a_vpn   = settling ? roots_vpn : a_addr;
     wire [2:0]  route_multi;
     wire [4:2]  use_pwc  = cache_used & {3{match && m_frame == V}};
     wire [4:2]  use_npwc = cache_used & {3{match && m_frame != V}};
 
-    assign found     = {hit_1g, hit_2m, hit_4k, unusable, plain, multi, hit};
     assign multi_hit = route_multi & {3{match}};
 
     // the emission of launch, or of the loader: no walk is in flight then
@@ -487,7 +508,7 @@ module dmt_mmu #(
         .PA_W(PA_W), .CTX_N(CTX_N), .TEA_N(TEA_N), .SETS(SETS),
         .PWC4_N(PWC4_N), .PWC3_N(PWC3_N), .PWC2_N(PWC2_N),
         .NPWC4_N(NPWC4_N), .NPWC3_N(NPWC3_N), .NPWC2_N(NPWC2_N), .CNT_W(CNT_W), .CNT_N(CNT_N),
-        .OWNER_W(OWNER_W), .NOWNER_W(NOWNER_W)
+        .OWNER_W(OWNER_W), .NOWNER_W(NOWNER_W), .PIPE(PIPE)
     ) u_csr (
         .clk_i           (clk_i),
         .rst_i           (rst_i),
@@ -584,14 +605,14 @@ module dmt_mmu #(
         .count_i         (count)
     );
 
-    dmt_tea_file #(.PA_W(PA_W), .TEA_N(TEA_N), .SETS(SETS)) u_tea (
+    dmt_tea_file #(.PA_W(PA_W), .TEA_N(TEA_N), .SETS(SETS), .PIPE(PIPE)) u_tea (
         .clk_i         (clk_i),
         .rst_i         (rst_i),
         .we_i          (tea_we || g_word_we),
-        .w_set_i       (g_word_we ? table_set : tea_w_set),
-        .w_index_i     (g_word_we ? g_index : tea_w_index),
-        .w_word_i      (g_word_we ? g_word : tea_w_word),
-        .w_data_i      (g_word_we ? r_data : tea_w_data),
+        .w_set_i       (load_busy ? table_set : tea_w_set),
+        .w_index_i     (load_busy ? g_index : tea_w_index),
+        .w_word_i      (load_busy ? g_word : tea_w_word),
+        .w_data_i      (load_busy ? r_data : tea_w_data),
         .refused_o     (tea_refused),
         .clear_i       (tea_clear),
         .clear_set_i   (load_image),
@@ -612,15 +633,15 @@ module dmt_mmu #(
         .revoke_all_i  (revoke_all),
         .revoke_set_i  (revoke_set),
         .revoke_id_i   (revoke_id),
-        .set_i         (m_set),
-        .vpn_i         (m_vpn),
-        .hit_o         (hit),
-        .multi_o       (multi),
-        .plain_o       (plain),
-        .unusable_o    (unusable),
-        .index_4k_o    (hit_4k),
-        .index_2m_o    (hit_2m),
-        .index_1g_o    (hit_1g),
+        .set_i         (a_set),
+        .vpn_i         (a_vpn),
+        .hit_o         (a_hit),
+        .multi_o       (a_multi),
+        .plain_o       (a_plain),
+        .unusable_o    (a_unusable),
+        .index_4k_o    (a_hit_4k),
+        .index_2m_o    (a_hit_2m),
+        .index_1g_o    (a_hit_1g),
         .sel_set_i     (sel_set),
         .sel_index_i   (sel_index),
         .sel_sz_i      (sel_sz),
@@ -677,7 +698,7 @@ module dmt_mmu #(
                 .root2_i      (root2),
                 .set_o        (roots_set),
                 .vpn_o        (roots_vpn),
-                .found_i      (found),
+                .found_i      (a_found),
                 .root1_hits_o (root1_hits),
                 .root2_hits_o (root2_hits)
             );
@@ -687,12 +708,12 @@ module dmt_mmu #(
             ) u_npwc (
                 .clk_i         (clk_i),
                 .rst_i         (rst_i),
-                .va_i          (m_addr[56:21]),
-                .owner_i       ((m_frame == S1) ? owner_s1 : owner_s0),
-                .hit_o         (npwc_hit),
-                .table_o       (npwc_table),
-                .rights_o      (npwc_rights),
-                .fill_i        (fill_s),
+                .va_i          (a_addr[56:21]),
+                .owner_i       ((a_frame == S1) ? owner_s1 : owner_s0),
+                .hit_o         (a_npwc_hit),
+                .table_o       (a_npwc_table),
+                .rights_o      (a_npwc_rights),
+                .fill_i        (fill_s && go),
                 .fill_level_i  (fill_level),
                 .fill_va_i     (fill_prefix),
                 .fill_owner_i  (fill_s1 ? owner_s1 : owner_s0),
@@ -723,12 +744,12 @@ module dmt_mmu #(
             assign roots_vpn    = 52'd0;
             assign root1_hits   = 30'd0;
             assign root2_hits   = 30'd0;
-            assign npwc_hit     = 3'd0;
-            assign npwc_table   = {(PA_W-12){1'b0}};
-            assign npwc_rights  = 4'd0;
+            assign a_npwc_hit     = 3'd0;
+            assign a_npwc_table   = {(PA_W-12){1'b0}};
+            assign a_npwc_rights  = 4'd0;
             assign npwc_pending = 1'b0;
             wire unused_stages = &{1'b0, r_beat, load_start, load_one, load_any, load_image, images, load_set, load_index, load_id,
-                                   gtea_table, gtea_entries, g_valid, g_id, changed, root1, root2, found,
+                                   gtea_table, gtea_entries, g_valid, g_id, changed, root1, root2, a_found,
                                    owner_s0, owner_s1, fill_s, fill_s1, flush_s, flush_s_owner, flush_s_mask};
         end
     endgenerate
@@ -780,12 +801,12 @@ module dmt_mmu #(
     ) u_pwc (
         .clk_i         (clk_i),
         .rst_i         (rst_i),
-        .va_i          (m_addr[56:21]),
+        .va_i          (a_addr[56:21]),
         .owner_i       (owner_v),
-        .hit_o         (pwc_hit),
-        .table_o       (pwc_table),
-        .rights_o      (pwc_rights),
-        .fill_i        (fill_v),
+        .hit_o         (a_pwc_hit),
+        .table_o       (a_pwc_table),
+        .rights_o      (a_pwc_rights),
+        .fill_i        (fill_v && go),
         .fill_level_i  (fill_level),
         .fill_va_i     (fill_prefix),
         .fill_owner_i  (owner_v),
@@ -899,7 +920,7 @@ module dmt_mmu #(
         .w_data_o         (w_data)
     );
 
-    dmt_launch #(.PA_W(PA_W), .ID_W(ID_W)) u_launch (
+    dmt_launch #(.PA_W(PA_W), .ID_W(ID_W), .PIPE(PIPE)) u_launch (
         .clk_i       (clk_i),
         .rst_i       (rst_i),
         .load_i      (load),
@@ -931,7 +952,7 @@ module dmt_mmu #(
         .sel_vpn_o   (sel_vpn),
         .sel_entry_i (sel_entry),
         .sel_allow_i (sel_allow),
-        .valid_o     (emit),
+        .emit_o      (emit),
         .ctx_o       (emit_ctx),
         .excl_o      (emit_excl),
         .slot_o      (emit_slot),
@@ -1023,10 +1044,10 @@ module dmt_mmu #(
     );
 
     dmt_walk_step #(.PA_W(PA_W)) u_step (
-        .valid_i         (step),
-        .b_i             (step_b),
+        .valid_i         (is_b || is_r),
+        .b_i             (is_b),
         .entry_i         (c_entry),
-        .refuse_i        (step_refuse),
+        .refuse_i        (is_refuse),
         .refuse_gtea_i   (l_gtea),
         .refuse_code_i   (l_code),
         .va_i            (c_va),
@@ -1048,12 +1069,12 @@ module dmt_mmu #(
         .s2ctl1_i        (s2ctl1),
         .shadow_ctl_i    (shadow_ctl),
         .ad_update_i     (ad_update),
-        .wait_o          (do_wait),
-        .read_o          (do_read),
-        .again_o         (do_again),
-        .match_o         (do_match),
-        .update_o        (do_update),
-        .result_o        (do_result),
+        .wait_o          (is_wait),
+        .read_o          (is_read),
+        .again_o         (is_again),
+        .match_o         (is_match),
+        .update_o        (is_update),
+        .result_o        (is_result),
         .walk_o          (step_walk),
         .addr_o          (step_addr),
         .level_o         (step_level),

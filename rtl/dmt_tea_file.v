@@ -21,12 +21,16 @@ module dmt_tea_file #(
     // registers a set, 4..64
     parameter TEA_N = 16,
     // sets, 1..3
-    parameter SETS = 3
+    parameter SETS = 3,
+    // 1: a write is checked in the two cycles before it, and an entry's address is
+    // there a cycle later
+    parameter PIPE = 0
 ) (
     input  wire             clk_i,
     input  wire             rst_i,
 
-    // words, from the CSR block; refused_o answers a write in its own cycle
+    // words, from the CSR block; refused_o answers a write in its own cycle. With
+    // PIPE = 1 set, index and data are there for two cycles before we_i, too.
     input  wire             we_i,
     input  wire [1:0]       w_set_i,
     input  wire [5:0]       w_index_i,
@@ -119,30 +123,54 @@ module dmt_tea_file #(
     wire [63:0] pages     = pages_q[wx] & {64{seen2_q[wx]}};
     wire [51:0] base_pfn  = base_pfn_q[wx] & {52{seen1_q[wx]}};
 
+    // Where its pages end, and where the entry of its last page is.
     wire [53:0] vpn_end   = {2'b00, new_base} + {1'b0, pages[52:0]};
     wire [52:0] pages_m1  = pages[52:0] - 53'd1;
     wire [52:0] last      = (new_sz == `DMT_SIZE_1G) ? {18'd0, pages_m1[52:18]}
                           : (new_sz == `DMT_SIZE_2M) ? {9'd0, pages_m1[52:9]}
                           :                            pages_m1;
-    wire [61:0] last_slot = {1'b0, base_pfn, 9'd0} + {9'd0, last};
+    wire [51:0] c_base_pfn;
+    wire [52:0] c_last;
+    wire        c_empty, c_wrap;
+    wire [61:0] last_slot = {1'b0, c_base_pfn, 9'd0} + {9'd0, c_last};
 
     wire bad_reserved = |w_data_i[`DMT_TEA_WORD0_RSVD_LSB +: 4];
     wire bad_sz       = new_sz == 2'd3;
     wire bad_kind     = new_kind[1] || (new_kind == `DMT_KIND_GTEA && w_set_i == 2'd0);
-    wire bad_empty    = pages == 64'd0;
-    wire bad_wrap     = (|pages[63:53]) || (vpn_end > 54'h10_0000_0000_0000);
+    wire bad_empty    = c_empty;
+    wire bad_wrap     = c_wrap;
     wire bad_width    = new_kind == `DMT_KIND_PA
                      && ((|last_slot[61:49]) || |(last_slot[48:9] & pa_reserved_i));
 
     wire unused_slot = &{1'b0, last_slot[8:0]};
 
-    wire [3:0] reason = bad_reserved ? `DMT_REFUSAL_RESERVED
+    wire [3:0] found  = bad_reserved ? `DMT_REFUSAL_RESERVED
                       : bad_sz       ? `DMT_REFUSAL_SZ
                       : bad_kind     ? `DMT_REFUSAL_KIND
                       : bad_empty    ? `DMT_REFUSAL_EMPTY
                       : bad_wrap     ? `DMT_REFUSAL_WRAP
                       : bad_width    ? `DMT_REFUSAL_WIDTH
                       :                `DMT_REFUSAL_NONE;
+    wire [3:0] reason;
+    wire       empty = pages == 64'd0;
+    wire       wrap  = (|pages[63:53]) || (vpn_end > 54'h10_0000_0000_0000);
+    generate
+        if (PIPE != 0) begin : g_check
+            reg [51:0] base_pfn_c_q;
+            reg [52:0] last_c_q;
+            reg        empty_c_q, wrap_c_q;
+            reg [3:0]  reason_c_q;
+            always @(posedge clk_i) begin
+                {base_pfn_c_q, last_c_q, empty_c_q, wrap_c_q} <= {base_pfn, last, empty, wrap};
+                reason_c_q <= found;
+            end
+            assign {c_base_pfn, c_last, c_empty, c_wrap} = {base_pfn_c_q, last_c_q, empty_c_q, wrap_c_q};
+            assign reason = reason_c_q;
+        end else begin : g_check_now
+            assign {c_base_pfn, c_last, c_empty, c_wrap} = {base_pfn, last, empty, wrap};
+            assign reason = found;
+        end
+    endgenerate
     wire refused = new_p && reason != `DMT_REFUSAL_NONE;
     assign refused_o = we_i && w_word_i == 2'd0 && refused;
 
@@ -264,13 +292,29 @@ module dmt_tea_file #(
 
     // ----------------------------------------------------------------- address
     wire [IDX_W-1:0] sx     = flat(sel_set_i, sel_index_i);
-    wire [51:0]      offset = sel_vpn_i - base_vpn_q[sx];
-    wire [51:0]      slot   = (sel_sz_i == `DMT_SIZE_1G) ? {18'd0, offset[51:18]}
-                            : (sel_sz_i == `DMT_SIZE_2M) ? {9'd0, offset[51:9]}
-                            :                              offset;
-    wire [51:0]      pfn    = sel_gtea ? sel_gbase : base_pfn_q[sx] & {52{seen1_q[sx]}};
+    // With PIPE = 1 a register stands between the two additions.
+    localparam A_W = 52 + 2 + 52 + 3 + 13;
+    wire [A_W-1:0]   now_a = {sel_vpn_i - base_vpn_q[sx], sel_sz_i,
+                              sel_gtea ? sel_gbase : base_pfn_q[sx] & {52{seen1_q[sx]}}, allow_q[sx], sel_code};
+    wire [A_W-1:0]   then_a;
+    generate
+        if (PIPE != 0) begin : g_address
+            reg [A_W-1:0] a_q;
+            always @(posedge clk_i)
+                a_q <= now_a;
+            assign then_a = a_q;
+        end else begin : g_address_now
+            assign then_a = now_a;
+        end
+    endgenerate
+    wire [51:0]      offset, pfn;
+    wire [1:0]       slot_sz;
+    wire [2:0]       wux;
+    assign {offset, slot_sz, pfn, wux, sel_gtea_o} = then_a;
+    wire [51:0]      slot   = (slot_sz == `DMT_SIZE_1G) ? {18'd0, offset[51:18]}
+                            : (slot_sz == `DMT_SIZE_2M) ? {9'd0, offset[51:9]}
+                            :                             offset;
     wire [PA_W-4:0]  entry  = {pfn[PA_W-13:0], 9'd0} + slot[PA_W-4:0];
-    wire [2:0]       wux    = allow_q[sx];
 
     assign entry_o = entry;
     assign allow_o = {wux[0], wux[1], wux[2]};
@@ -278,6 +322,7 @@ module dmt_tea_file #(
     // ------------------------------------------------------------------- gTEAs
     wire [2:0]  r_resolution;
     wire [51:0] sel_gbase;
+    wire [12:0] sel_code;
     wire        sel_gtea = sel_set_i != 2'd0 && kind_q[sx] == `DMT_KIND_GTEA;
     generate
         if (SETS > 1) begin : g_gtea
@@ -347,7 +392,7 @@ module dmt_tea_file #(
 
             assign r_resolution = resolution_q[3*rx +: 3];
             assign sel_gbase    = gbase_q[sx];
-            assign sel_gtea_o   = {resolution_q[3*sx +: 3] != `DMT_RESOLUTION_OK,
+            assign sel_code     = {resolution_q[3*sx +: 3] != `DMT_RESOLUTION_OK,
                                    gtea_q[sx] & {12{seen1_q[sx]}}};
         end else begin : g_no_gtea
             assign usable       = {TEA_N{1'b1}};
@@ -355,7 +400,7 @@ module dmt_tea_file #(
             assign g_id_o       = 12'd0;
             assign r_resolution = `DMT_RESOLUTION_NOT_TRIED;
             assign sel_gbase    = 52'd0;
-            assign sel_gtea_o   = 13'd0;
+            assign sel_code     = 13'd0;
             wire unused_gtea = &{1'b0, g_set_i, g_index_i, g_we_i, g_resolution_i, g_base_i, g_pages_i,
                                  revoke_i, revoke_all_i, revoke_set_i, revoke_id_i};
         end
