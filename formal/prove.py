@@ -56,14 +56,13 @@ DESIGNS = [
 # name, design, claim that must fail, file, text, bug
 MUTANTS = [
     ("no-bound", "tea", "ok_in_gtea", "dmt_tea_file.v",
-     "(resolution_q[3*at +: 3] == `DMT_RESOLUTION_OK && {1'b0, in_vma} < limit_q[at])",
-     "(resolution_q[3*at +: 3] == `DMT_RESOLUTION_OK)"),
+     "(ok[set_i] && {1'b0, g_compare[g].offset} < limit_q[set_i])", "ok[set_i]"),
     ("guest-base", "tea", "ok_exact", "dmt_tea_file.v",
      "sel_gtea ? sel_gbase : base_pfn_q", "sel_gtea ? base_pfn_q[sx] : base_pfn_q"),
     ("no-revoke", "tea", "invariant", "dmt_tea_file.v",
-     "resolution_q[3*i +: 3] <= `DMT_RESOLUTION_REVOKED", "resolution_q[3*i +: 3] <= resolution_q[3*i +: 3]"),
+     "resolution_q[3*AT +: 3] <= `DMT_RESOLUTION_REVOKED", "resolution_q[3*AT +: 3] <= resolution_q[3*AT +: 3]"),
     ("stays-resolved", "tea", "invariant", "dmt_tea_file.v",
-     "rst_i || clear_i || (we_i && w_word_i == 2'd0 && wx == i[IDX_W-1:0])", "rst_i || clear_i"),
+     "if (rst_i || clear_i || written)", "if (rst_i || clear_i)"),
     ("no-second-stage", "walk", "invariant", "dmt_walk_step.v",
      "assign read_o   = pass_on && direct;", "assign read_o   = pass_on && (direct || (is_v && !leaf));"),
     ("owner-mix-up", "walk", "invariant", "dmt_walk_step.v",

@@ -78,11 +78,30 @@
     wire [52:0] k_limit = (|k_reach[79:52] || k_left[51:43] != 9'd0) ? {1'b1, 52'd0} : k_reach[52:0];
     wire        k_res_ok = g_gtea.resolution_q[3*kx +: 3] == `DMT_RESOLUTION_OK;
 
-    (* keep *) reg ok_held0, ok_held1, ok_held2, ok_accepted, ok_resolved, ok_base, ok_limit;
+    // its other copy, beside its comparator
+    wire [56*TEA_N-1:0] n_word0;           // {base, KIND, SZ}
+    wire [53*TEA_N-1:0] n_size, n_limit;
+    wire [13*TEA_N-1:0] n_id;              // {KIND GTEA, ID}
+    genvar n_g;
+    generate
+        for (n_g = 0; n_g < TEA_N; n_g = n_g + 1) begin : g_copy
+            wire [3:0] is_gtea = {1'b0, g_gtea.g_within[n_g].g_set[2].g_has.gtea_kind_q,
+                                  g_gtea.g_within[n_g].g_set[1].g_has.gtea_kind_q,
+                                  g_gtea.g_within[n_g].g_set[0].g_has.gtea_kind_q};
+            assign n_word0[56*n_g +: 56] = {g_compare[n_g].base_q[k_set], g_compare[n_g].type_q[k_set]};
+            assign n_size[53*n_g +: 53]  = g_compare[n_g].size_q[k_set];
+            assign n_limit[53*n_g +: 53] = g_gtea.g_within[n_g].limit_q[k_set];
+            assign n_id[13*n_g +: 13]    = {is_gtea[k_set], g_gtea.g_within[n_g].id_q[k_set]};
+        end
+    endgenerate
+    wire [55:0] k_word0_copy = n_word0[56*k_index +: 56];
+    wire [12:0] k_id_copy    = n_id[13*k_index +: 13];
+
+    (* keep *) reg ok_held0, ok_held1, ok_held2, ok_copied, ok_accepted, ok_resolved, ok_base, ok_limit;
     wire [63:0] k_last  = (k_word2 - 64'd1) >> (9 * k_sz);             // last entry
     wire [63:0] k_ended = {3'd0, k_first, 9'd0} + k_last + 64'd1;      // its end, in entries
     always @* begin
-        {ok_held0, ok_held1, ok_held2, ok_accepted, ok_resolved, ok_base, ok_limit} = {7{1'b1}};
+        {ok_held0, ok_held1, ok_held2, ok_copied, ok_accepted, ok_resolved, ok_base, ok_limit} = {8{1'b1}};
         if (seen && !rst_i) begin
             if (seen0_q[kx])
                 ok_held0 = {base_vpn_q[kx], kind_q[kx], sz_q[kx]} == {k_vpn, k_word0[4:1]};
@@ -90,6 +109,9 @@
                 ok_held0 = !k_p && k_word0 == 64'd0;
             ok_held1 = seen1_q[kx] ? {base_pfn_q[kx], gtea_q[kx]} == k_word1 : k_word1 == 64'd0;
             ok_held2 = seen2_q[kx] ? pages_q[kx] == k_word2 : k_word2 == 64'd0;
+            ok_copied = (!seen0_q[kx] || (k_word0_copy == {k_vpn, k_word0[4:1]} && k_id_copy[12] == k_gtea))
+                     && (!seen1_q[kx] || k_id_copy[11:0] == k_word1[11:0])
+                     && (!seen2_q[kx] || n_size[53*k_index +: 53] == k_word2[52:0]);
             if (k_p)
                 ok_accepted = k_word2 != 64'd0 && k_word2[63:53] == 11'd0 && k_sz != 2'd3
                     && {2'd0, k_vpn} + k_word2[53:0] <= 54'h10_0000_0000_0000
@@ -100,11 +122,11 @@
             if (k_ok) begin
                 ok_base  = k_gtea && k_p && {2'd0, k_base} + {2'd0, k_pages} <= pa_end && k_pages != 52'd0
                         && (g_gtea.gbase_q[kx] == k_base + k_first);
-                ok_limit = g_gtea.limit_q[kx] == k_limit;
+                ok_limit = n_limit[53*k_index +: 53] == k_limit;
             end
         end
     end
-    (* keep *) wire invariant = &{ok_held0, ok_held1, ok_held2, ok_accepted, ok_resolved, ok_base, ok_limit};
+    (* keep *) wire invariant = &{ok_held0, ok_held1, ok_held2, ok_copied, ok_accepted, ok_resolved, ok_base, ok_limit};
 
     // -------------------------------------------------------------------- claims
     // The register is found, for any address, and its entry's address is computed; as

@@ -2,9 +2,12 @@
 // The files of the IP, for every tool that takes a file list (paths from the
 // root of the repository). Top: dmt_mmu.
 +incdir+rtl
+rtl/dmt_ahead.v
 rtl/dmt_contexts.v
 rtl/dmt_counters.v
 rtl/dmt_csr.v
+rtl/dmt_entry.v
+rtl/dmt_fetch.v
 rtl/dmt_fifo.v
 rtl/dmt_fmt_ept.v
 rtl/dmt_fmt_ia32e.v

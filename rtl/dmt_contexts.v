@@ -53,8 +53,8 @@ module dmt_contexts #(
     input  wire [3:0]       emit_rights_i,
     input  wire [5:0]       emit_index_i,
 
-    // the context being stepped
-    input  wire [ID_W-1:0]  ctx_i,
+    // the context looked up for a step
+    input  wire [ID_W-1:0]  find_ctx_i,
     output wire [31:0]      order_o,
     output wire [31:0]      stamp_o,
     output wire [TAG_W-1:0] tag_o,
@@ -78,7 +78,8 @@ module dmt_contexts #(
     output wire [5:0]       dec_index_o,
     output wire [63:0]      data_o,        // entry kept: decided, or written
 
-    // what the step does to it
+    // what the step does to its own
+    input  wire [ID_W-1:0]  ctx_i,
     input  wire             wait_i,
     input  wire             decide_i,
     input  wire             decide_bus_i,
@@ -157,7 +158,8 @@ module dmt_contexts #(
             data_q[ctx_i] <= data_i;
 
     // ------------------------------------------------------- answers of a launch
-    wire [1:0] got = got_q[2*ctx_i +: 2];
+    wire [1:0] got  = got_q[2*ctx_i +: 2];
+    wire [1:0] slot = got_q[2*find_ctx_i +: 2];
 
     always @(posedge clk_i) begin
         if (wait_i) begin
@@ -175,11 +177,11 @@ module dmt_contexts #(
         end
     end
 
-    // -------------------------------------------------------------------- step
+    // -------------------------------------------------------------------- look-up
     wire [READ_W-1:0] now, decided;
 
-    assign {order_o, stamp_o, tag_o, va_o, access_o, user_o, smap_ok_o, nonspec_o} = request_q[ctx_i];
-    wire [WALK_W-1:0] walk = walk_q[ctx_i];
+    assign {order_o, stamp_o, tag_o, va_o, access_o, user_o, smap_ok_o, nonspec_o} = request_q[find_ctx_i];
+    wire [WALK_W-1:0] walk = walk_q[find_ctx_i];
     generate
         if (SETS > 1) begin : g_nested
             assign walk_o = walk;
@@ -190,16 +192,16 @@ module dmt_contexts #(
     endgenerate
     wire [1:0] last_slot = walk[`DMT_WALK_LAST];
 
-    assign now     = read_q[{got, ctx_i}];
-    assign decided = read_q[{dec_slot_q[2*ctx_i +: 2], ctx_i}];
+    assign now     = read_q[{slot, find_ctx_i}];
+    assign decided = read_q[{dec_slot_q[2*find_ctx_i +: 2], find_ctx_i}];
     assign {addr_o, level_o, rights_o, index_o} = now;
     assign {dec_addr_o, dec_level_o, dec_rights_o, dec_index_o} = decided;
 
-    assign last_o      = got == last_slot;
-    assign dec_valid_o = dec_valid_q[ctx_i];
-    assign dec_bus_o   = dec_bus_q[ctx_i];
-    assign dec_resp_o  = dec_resp_q[2*ctx_i +: 2];
-    assign data_o      = data_q[ctx_i];
+    assign last_o      = slot == last_slot;
+    assign dec_valid_o = dec_valid_q[find_ctx_i];
+    assign dec_bus_o   = dec_bus_q[find_ctx_i];
+    assign dec_resp_o  = dec_resp_q[2*find_ctx_i +: 2];
+    assign data_o      = data_q[find_ctx_i];
 
     // --------------------------------------------------------------- PTE port
     wire [READ_W-1:0] ar_read = read_q[{ar_slot_i, ar_ctx_i}];

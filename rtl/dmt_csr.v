@@ -25,7 +25,9 @@ module dmt_csr #(
     parameter CNT_N  = 19,
     // bits that say whose a cache entry is
     parameter OWNER_W = 30,
-    parameter NOWNER_W = 17
+    parameter NOWNER_W = 17,
+    // 1: writes are executed in the third cycle in which they are held
+    parameter PIPE = 0
 ) (
     input  wire               clk_i,
     input  wire               rst_i,
@@ -241,7 +243,19 @@ module dmt_csr #(
     wire drains = legal && ((tea && off[4:3] != 2'd3) || at_cr0 || at_cr3 || at_cr4 || at_efer
                          || at_pkru || at_pkrs || at_inv || at_ctl || at_maxpa || at_s2ctl || at_s2root
                          || at_sctl || at_sroot || at_gtab1 || at_gtab2 || at_gent1 || at_gent2 || at_gcmd || at_load);
-    wire exec   = held && !b_valid_q && !load_busy_i && (!drains || idle_i);
+    // With PIPE = 1 the third cycle in which it is held: dmt_tea_file checks meanwhile.
+    wire ripe;
+    generate
+        if (PIPE != 0) begin : g_ripen
+            reg [1:0] held_for_q;
+            always @(posedge clk_i)
+                held_for_q <= (held && !exec && !rst_i) ? {held_for_q[0], 1'b1} : 2'b00;
+            assign ripe = held_for_q[1];
+        end else begin : g_ripe
+            assign ripe = 1'b1;
+        end
+    endgenerate
+    wire exec   = held && ripe && !b_valid_q && !load_busy_i && (!drains || idle_i);
     wire write  = exec && legal;
     assign drain_o = held && drains;
     assign changed_o = (write && drains && !load_start_o) || load_done_i;

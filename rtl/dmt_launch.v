@@ -7,8 +7,9 @@
 // every cycle and never waits, so it can be loaded whenever open_o is high.
 // Or it holds a refusal until that becomes an answer (done_i), or, for one
 // cycle, a chain: a register whose entry address is computed here and goes
-// back to be matched; then load_i comes whatever open_o says.
-// Latency: loaded in one cycle, first address in the next.
+// back to be matched.
+// Latency: loaded in one cycle, first address in the next; with PIPE = 1 in the one
+// after.
 `default_nettype none
 `include "dmt_regs.vh"
 
@@ -16,7 +17,9 @@ module dmt_launch #(
     // physical address width, 32..52
     parameter PA_W = 52,
     // width of a context number
-    parameter ID_W = 3
+    parameter ID_W = 3,
+    // 1: a register in the middle of computing an entry's address
+    parameter PIPE = 0
 ) (
     input  wire             clk_i,
     input  wire             rst_i,
@@ -48,7 +51,7 @@ module dmt_launch #(
     output wire             chain_o,
     input  wire             done_i,        // the refusal has become an answer
 
-    // TEA register file, address cycle
+    // TEA register file, address cycle; with PIPE = 1 the answer comes in the next
     output wire [1:0]       sel_set_o,
     output wire [5:0]       sel_index_o,
     output wire [1:0]       sel_sz_o,
@@ -57,7 +60,7 @@ module dmt_launch #(
     input  wire [2:0]       sel_allow_i,
 
     // emission
-    output wire             valid_o,
+    output wire             emit_o,
     output wire [ID_W-1:0]  ctx_o,
     output wire             excl_o,
     output wire [1:0]       slot_o,        // number of this read in its launch
@@ -82,32 +85,48 @@ module dmt_launch #(
     wire [2:0] left = sizes_q & ~now;
     wire       more = match_q && left != 3'd0;
 
-    assign refuse_o      = valid_q && refuse_q;
-    assign refuse_gtea_o = gtea_q;
-    assign chain_o       = valid_q && chain_q;
-
-    assign open_o = !(valid_q && (more || refuse_q || chain_q));
+    // With PIPE = 1 a refusal leaves at once: dmt_fetch has a place for it.
+    wire       stay   = (PIPE != 0) ? more && !refuse_q : more || refuse_q;
+    assign open_o = !(valid_q && stay);
 
     assign sel_set_o   = set_q;
     assign sel_index_o = sizes_q[2] ? index_1g_q : sizes_q[1] ? index_2m_q : index_4k_q;
     assign sel_sz_o    = sizes_q[2] ? `DMT_SIZE_1G : sizes_q[1] ? `DMT_SIZE_2M : `DMT_SIZE_4K;
     assign sel_vpn_o   = vpn_q;
 
-    assign valid_o     = valid_q && !refuse_q && !chain_q;
-    assign ctx_o       = ctx_q;
-    assign excl_o      = excl_q;
-    assign slot_o      = slot_q;
-    assign addr_o      = match_q ? sel_entry_i : addr_q;
-    assign level_o     = match_q ? {1'b0, sel_sz_o} + 3'd1 : level_q;
+    // ---------------------------------------------------------------- emission
+    // The registers' address cycle is this one, or with PIPE = 1 the next.
+    localparam E_W = 3 + 1 + ID_W + 1 + 2 + 1 + 1 + (PA_W - 3) + 3 + 4 + 6;
+    wire            held = valid_q && !refuse_q && !chain_q;
+    wire [2:0]      level = match_q ? {1'b0, sel_sz_o} + 3'd1 : level_q;
+    wire [5:0]      index = match_q ? sel_index_o : index_4k_q;
+    wire [E_W-1:0]  now_e = {held, valid_q && refuse_q, valid_q && chain_q, gtea_q, ctx_q, excl_q, slot_q, match_q,
+                             entering_q, addr_q, level, rights_q, index};
+    wire [E_W-1:0]  out_e;
+    generate
+        if (PIPE != 0) begin : g_register
+            reg [E_W-1:0] e_q;
+            always @(posedge clk_i)
+                e_q <= {now_e[E_W-1 -: 3] & {3{!rst_i}}, now_e[E_W-4:0]};
+            assign out_e = e_q;
+        end else begin : g_wires
+            assign out_e = now_e;
+        end
+    endgenerate
+    wire            match_e, entering_e;
+    wire [PA_W-1:3] addr_e;
+    wire [3:0]      rights_e;
+    assign {emit_o, refuse_o, chain_o, refuse_gtea_o, ctx_o, excl_o, slot_o, match_e,
+            entering_e, addr_e, level_o, rights_e, index_o} = out_e;
+    assign addr_o   = match_e ? sel_entry_i : addr_e;
     // allow bits as rights: {X, X, U, W} of a second stage, {0, X, U, W} else
-    assign rights_o    = match_q ? {sel_allow_i[2] && !entering_q, sel_allow_i} : rights_q;
-    assign index_o     = match_q ? sel_index_o : index_4k_q;
+    assign rights_o = match_e ? {sel_allow_i[2] && !entering_e, sel_allow_i} : rights_e;
 
     always @(posedge clk_i) begin
         if (rst_i)
             valid_q <= 1'b0;
         else
-            valid_q <= load_i || (valid_q && (refuse_q ? !done_i : more));
+            valid_q <= load_i || (valid_q && stay && !(refuse_q && done_i));
     end
 
     always @(posedge clk_i) begin

@@ -34,6 +34,8 @@ module dmt_mmu #(
     parameter TAG_W = 8,
     // counter width, 0..63; 0 leaves the counters out
     parameter CNT_W = 48,
+    // 1: registers before the walk step and before the match, for a faster clock
+    parameter PIPE = 0,
     // AXI ID width: derived, not to be set
     parameter ID_W = (CTX_N > 1) ? $clog2(CTX_N) : 1
 ) (
@@ -179,6 +181,7 @@ module dmt_mmu #(
             || SETS < 1 || SETS > 3 || PWC4_N < 0 || PWC4_N > 64 || PWC3_N < 0 || PWC3_N > 64
             || PWC2_N < 0 || PWC2_N > 64 || NPWC4_N < 0 || NPWC4_N > 64 || NPWC3_N < 0 || NPWC3_N > 64
             || NPWC2_N < 0 || NPWC2_N > 64 || TAG_W < 1 || TAG_W > 16 || CNT_W < 0 || CNT_W > 63
+            || PIPE < 0 || PIPE > 1
             || ID_W != ((CTX_N > 1) ? $clog2(CTX_N) : 1)) begin : g_check
             dmt_mmu_parameter_out_of_range u_stop ();
         end
@@ -237,12 +240,16 @@ module dmt_mmu #(
     wire             front_smap_ok = front_ac && !front_implicit;
 
     // step
-    wire             step, step_b, step_r, step_ok, step_refuse, step_chain;
+    wire             go, is_b, is_r, is_refuse, is_chain, r_beat;
+    wire             step_b = go && is_b, step_r = go && is_r, step_chain = go && is_chain;
     wire [ID_W-1:0]  step_ctx;
     wire [1:0]       step_resp, step_stage;
-    wire [63:0]      step_data;
-    wire             do_wait, do_read, do_again, do_match, do_update, do_result;
-    wire             decide, decide_bus;
+    wire [63:0]      r_data;
+    // what it comes to, and, when it happens, does
+    wire             is_wait, is_read, is_again, is_match, is_update, is_result;
+    wire             do_wait = go && is_wait, do_read = go && is_read, do_again = go && is_again;
+    wire             do_match = go && is_match, do_update = go && is_update, do_result = go && is_result;
+    wire             stepping;             // res_* is pushed, not what the front says
     wire [`DMT_WALK_W-1:0] step_walk;
     wire [PA_W-1:3]  step_addr;
     wire [2:0]       step_level;
@@ -270,22 +277,38 @@ module dmt_mmu #(
     // the stepped context
     wire             ctx_free, ctx_busy;
     wire [ID_W-1:0]  alloc_ctx;
-    wire [31:0]      c_order, c_stamp;
-    wire [TAG_W-1:0] c_tag;
-    wire [63:0]      c_va, c_data;
-    wire [1:0]       c_access, c_dec_resp;
-    wire             c_user, c_smap_ok, c_nonspec, c_last;
-    wire [`DMT_WALK_W-1:0] c_walk;
-    wire [PA_W-1:3]  c_addr, c_dec_addr;
-    wire [2:0]       c_level, c_dec_level;
-    wire [3:0]       c_rights, c_dec_rights;
-    wire [5:0]       c_index, c_dec_index;
-    wire             c_dec_valid, c_dec_bus;
+
+    // what is looked up for a step, f_, and what the step has, c_
+    localparam FOUND_W = 32 + 32 + TAG_W + 64 + 2 + 1 + 1 + 1 + `DMT_WALK_W + 1 + (PA_W - 3) + 3 + 6 + 64;
+    localparam L_W     = 1 + 19 + (PA_W - 3) + 3;
+    wire [ID_W-1:0]  f_ctx;
+    wire             f_b, b_pop, l_done;
+    wire [63:0]      f_r_data;
+    wire [1:0]       f_resp;
+    wire [31:0]      f_order, f_stamp, c_order, c_stamp;
+    wire [TAG_W-1:0] f_tag, c_tag;
+    wire [63:0]      f_va, c_va, f_kept, c_data;
+    wire [1:0]       f_access, c_access;
+    wire             f_user, f_smap_ok, f_nonspec, f_last, c_user, c_smap_ok, c_nonspec, c_last;
+    wire [`DMT_WALK_W-1:0] f_walk, c_walk;
+    wire [PA_W-1:3]  f_addr, c_addr, f_dec_addr;
+    wire [2:0]       f_level, c_level, f_dec_level;
+    wire [3:0]       f_rights, f_dec_rights;
+    wire [5:0]       f_index, c_index, f_dec_index;
+    wire             f_dec_valid, f_dec_bus;
+    wire [1:0]       f_dec_resp;
+    wire [63:0]      f_data = f_b ? f_kept : f_r_data;
+    wire [`DMT_ENTRY_W-1:0] f_entry, c_entry;
+    // of a refusal: whose, {unresolved, register, ID}; of a chain: entry, allow bits
+    wire             l_gtea;
+    wire [18:0]      l_code;
+    wire [PA_W-1:3]  l_entry;
+    wire [2:0]       l_allow;
 
     // match
     wire [2:0]       hit, multi, plain, unusable;
     wire [5:0]       hit_1g, hit_2m, hit_4k;
-    wire [29:0]      found, root1_hits, root2_hits;
+    wire [29:0]      root1_hits, root2_hits;
     wire [1:0]       roots_set;
     wire [51:0]      roots_vpn;
     wire [4:2]       pwc_hit, npwc_hit, cache_used;
@@ -303,9 +326,21 @@ module dmt_mmu #(
     wire [3:0]       to_rights;
     wire [`DMT_WALK_W-1:0] routed_walk;
 
+    // ahead of launch
+    wire             accept, load, matched;
+    wire [ID_W-1:0]  load_ctx;
+    wire             load_excl, m_restart;
+    wire [`DMT_WALK_W-1:0] m_walk;
+    wire [1:0]       m_frame;
+    wire [63:12]     m_addr;
+    wire [2:0]       m_sizes, load_level;
+    wire [PA_W-1:3]  load_read;
+    wire [3:0]       load_rights;
+    wire [5:0]       load_index_read;
+
     // launch
-    wire             open, load, emit, emit_excl, refused, refused_gtea, chained;
-    wire [ID_W-1:0]  load_ctx, emit_ctx;
+    wire             open, emit, emit_excl, refused, refused_gtea, chained;
+    wire [ID_W-1:0]  emit_ctx;
     wire [1:0]       emit_slot;
     wire [PA_W-1:3]  emit_addr, sel_entry;
     wire [2:0]       emit_level, sel_allow;
@@ -327,25 +362,52 @@ module dmt_mmu #(
     wire [RESP_W-1:0] resp_in, resp_out;
 
     // ---------------------------------------------------------------- arbitration
-    // One step a cycle: what launch holds back; a write answer, since it needs no
-    // ready; else R. Answers to the loader are no steps.
-    assign step_refuse = refused && !resp_full;
-    assign step_chain  = chained;
-    assign step_ok     = !resp_full && open;
-    assign m_rready_o  = (step_ok && !done_valid) || load_busy;
-    assign step_b      = step_ok && done_valid;
-    assign step_r      = m_rvalid_i && m_rready_o && !load_busy;
-    assign step        = step_b || step_r;
-    assign step_ctx    = (refused || chained) ? emit_ctx : done_valid ? done_ctx : m_rid_i;
-    assign step_resp   = done_valid ? done_resp : m_rresp_i;
-    assign step_data   = done_valid ? c_data : m_rdata_i;
+    dmt_fetch #(
+        .CTX_N(CTX_N), .ID_W(ID_W), .FOUND_W(FOUND_W + `DMT_ENTRY_W), .L_W(L_W), .PIPE(PIPE)
+    ) u_fetch (
+        .clk_i         (clk_i),
+        .rst_i         (rst_i),
+        .l_refuse_i    (refused),
+        .l_chain_i     (chained),
+        .l_ctx_i       (emit_ctx),
+        .l_data_i      ({refused_gtea, sel_gtea[12], emit_index, sel_gtea[11:0], sel_entry, sel_allow}),
+        .l_done_o      (l_done),
+        .b_valid_i     (done_valid),
+        .b_ctx_i       (done_ctx),
+        .b_resp_i      (done_resp),
+        .b_pop_o       (b_pop),
+        .m_rvalid_i    (m_rvalid_i),
+        .m_rready_o    (m_rready_o),
+        .m_rid_i       (m_rid_i),
+        .m_rdata_i     (m_rdata_i),
+        .m_rresp_i     (m_rresp_i),
+        .ctx_o         (f_ctx),
+        .b_o           (f_b),
+        .data_o        (f_r_data),
+        .resp_o        (f_resp),
+        .found_i       ({f_order, f_stamp, f_tag, f_va, f_access, f_user, f_smap_ok, f_nonspec, f_walk, f_last,
+                         f_addr, f_level, f_index, f_data, f_entry}),
+        .result_room_i (!resp_full),
+        .accept_i      (accept),
+        .loading_i     (load_busy),
+        .go_o          (go),
+        .step_refuse_o (is_refuse),
+        .step_chain_o  (is_chain),
+        .step_b_o      (is_b),
+        .step_r_o      (is_r),
+        .beat_o        (r_beat),
+        .step_ctx_o    (step_ctx),
+        .step_data_o   (r_data),
+        .step_resp_o   (step_resp),
+        .step_l_o      ({l_gtea, l_code, l_entry, l_allow}),
+        .step_found_o  ({c_order, c_stamp, c_tag, c_va, c_access, c_user, c_smap_ok, c_nonspec, c_walk, c_last,
+                         c_addr, c_level, c_index, c_data, c_entry})
+    );
 
-    assign answer_room = !resp_full && !do_result;
-    assign walk_room   = ctx_free && open && !do_read && !do_again && !do_match;
-
-    wire   match    = front_go || do_match || step_chain;
-    assign load     = match || do_read || do_again;
-    assign load_ctx = front_go ? alloc_ctx : step_ctx;
+    // With PIPE the step is known before what it comes to, and the front waits for it.
+    assign stepping    = (PIPE != 0) ? go : is_result;
+    assign answer_room = !resp_full && !stepping;
+    assign walk_room   = ctx_free && accept && !next_step;
 
     assign idle = front_empty && !ctx_busy && !resp_head && !pwc_pending && !npwc_pending && !load_busy;
 
@@ -357,32 +419,82 @@ module dmt_mmu #(
     always @* begin
         chain_walk = c_walk;
         if (c_frame == V)
-            chain_walk[`DMT_WALK_V_RIGHTS] = {1'b0, sel_allow};
+            chain_walk[`DMT_WALK_V_RIGHTS] = {1'b0, l_allow};
         else
-            chain_walk[`DMT_WALK_S1_RIGHTS] = {sel_allow[2], sel_allow};
+            chain_walk[`DMT_WALK_S1_RIGHTS] = {l_allow[2], l_allow};
         if (chain_frame == S1) begin
-            chain_walk[`DMT_WALK_A1]     = {{(52-PA_W){1'b0}}, sel_entry, 3'd0};
+            chain_walk[`DMT_WALK_A1]     = {{(52-PA_W){1'b0}}, l_entry, 3'd0};
             chain_walk[`DMT_WALK_OWNER1] = c_frame;
         end else begin
-            chain_walk[`DMT_WALK_A0]     = {{(52-PA_W){1'b0}}, sel_entry, 3'd0};
+            chain_walk[`DMT_WALK_A0]     = {{(52-PA_W){1'b0}}, l_entry, 3'd0};
             chain_walk[`DMT_WALK_OWNER0] = c_frame;
         end
     end
 
-    // what is matched: by whom, what, with which registers
-    wire [1:0]  m_frame = front_go ? V : step_chain ? chain_frame : match_frame;
-    wire [63:12] m_addr = front_go ? front_va[63:12]
-                        : step_chain ? {{(64-PA_W){1'b0}}, sel_entry[PA_W-1:12]}
-                        : match_addr;
-    wire [2:0]  m_sizes = (front_go || step_chain) ? 3'b111 : match_sizes;
-    wire [`DMT_WALK_W-1:0] m_walk = front_go ? {`DMT_WALK_W{1'b0}} : step_chain ? chain_walk : step_walk;
-    wire [1:0]  m_set   = settling ? roots_set : (m_frame == V) ? enter : (m_frame == S1) ? 2'd1 : 2'd0;
-    wire [51:0] m_vpn   = settling ? roots_vpn : m_addr;
+    // what goes ahead: to be matched, or an entry
+    wire next_match = front_go || is_chain || is_match;
+    wire next_step  = step_chain || do_match || do_read || do_again;
+
+    // what is compared, and what registers and caches say
+    localparam MATCH_W = 30 + 2 * (3 + (PA_W - 12) + 4);
+    wire [1:0]       a_frame;
+    wire [63:12]     a_addr;
+    wire [29:0]      a_found;
+    wire [4:2]       a_pwc_hit, a_npwc_hit;
+    wire [PA_W-1:12] a_pwc_table, a_npwc_table;
+    wire [3:0]       a_pwc_rights, a_npwc_rights;
+    wire [2:0]       a_hit, a_multi, a_plain, a_unusable;
+    wire [5:0]       a_hit_1g, a_hit_2m, a_hit_4k;
+    assign a_found = {a_hit_1g, a_hit_2m, a_hit_4k, a_unusable, a_plain, a_multi, a_hit};
+
+    dmt_ahead #(.PA_W(PA_W), .ID_W(ID_W), .FOUND_W(MATCH_W), .PIPE(PIPE)) u_ahead (
+        .clk_i         (clk_i),
+        .rst_i         (rst_i),
+        .in_valid_i    (front_go || next_step),
+        .in_match_i    (next_match),
+        .in_ctx_i      (front_go ? alloc_ctx : step_ctx),
+        .in_excl_i     (is_again),
+        .in_walk_i     (front_go ? {`DMT_WALK_W{1'b0}} : is_chain ? chain_walk : step_walk),
+        .in_frame_i    (front_go ? V : is_chain ? chain_frame : match_frame),
+        .in_addr_i     (front_go ? front_va[63:12]
+                        : is_chain ? {{(64-PA_W){1'b0}}, l_entry[PA_W-1:12]}
+                        : match_addr),
+        .in_sizes_i    ((front_go || is_chain) ? 3'b111 : match_sizes),
+        .in_restart_i  (!front_go && !is_chain && match_restart),
+        .in_read_i     (step_addr),
+        .in_level_i    (step_level),
+        .in_rights_i   (step_rights),
+        .in_index_i    (step_index),
+        .accept_o      (accept),
+        .frame_o       (a_frame),
+        .addr_o        (a_addr),
+        .found_i       ({a_found, a_pwc_hit, a_pwc_table, a_pwc_rights, a_npwc_hit, a_npwc_table, a_npwc_rights}),
+        .open_i        (open),
+        .out_valid_o   (load),
+        .out_match_o   (matched),
+        .out_ctx_o     (load_ctx),
+        .out_excl_o    (load_excl),
+        .out_walk_o    (m_walk),
+        .out_frame_o   (m_frame),
+        .out_addr_o    (m_addr),
+        .out_sizes_o   (m_sizes),
+        .out_restart_o (m_restart),
+        .out_read_o    (load_read),
+        .out_level_o   (load_level),
+        .out_rights_o  (load_rights),
+        .out_index_o   (load_index_read),
+        .out_found_o   ({hit_1g, hit_2m, hit_4k, unusable, plain, multi, hit, pwc_hit, pwc_table, pwc_rights,
+                         npwc_hit, npwc_table, npwc_rights})
+    );
+
+    // what is matched, with which registers
+    wire        match   = load && matched;
+    wire [1:0]  a_set   = settling ? roots_set : (a_frame == V) ? enter : (a_frame == S1) ? 2'd1 : 2'd0;
+    wire [51:0] a_vpn   = settling ? roots_vpn : a_addr;
     wire [2:0]  route_multi;
     wire [4:2]  use_pwc  = cache_used & {3{match && m_frame == V}};
     wire [4:2]  use_npwc = cache_used & {3{match && m_frame != V}};
 
-    assign found     = {hit_1g, hit_2m, hit_4k, unusable, plain, multi, hit};
     assign multi_hit = route_multi & {3{match}};
 
     // the emission of launch, or of the loader: no walk is in flight then
@@ -396,7 +508,7 @@ module dmt_mmu #(
         .PA_W(PA_W), .CTX_N(CTX_N), .TEA_N(TEA_N), .SETS(SETS),
         .PWC4_N(PWC4_N), .PWC3_N(PWC3_N), .PWC2_N(PWC2_N),
         .NPWC4_N(NPWC4_N), .NPWC3_N(NPWC3_N), .NPWC2_N(NPWC2_N), .CNT_W(CNT_W), .CNT_N(CNT_N),
-        .OWNER_W(OWNER_W), .NOWNER_W(NOWNER_W)
+        .OWNER_W(OWNER_W), .NOWNER_W(NOWNER_W), .PIPE(PIPE)
     ) u_csr (
         .clk_i           (clk_i),
         .rst_i           (rst_i),
@@ -493,14 +605,14 @@ module dmt_mmu #(
         .count_i         (count)
     );
 
-    dmt_tea_file #(.PA_W(PA_W), .TEA_N(TEA_N), .SETS(SETS)) u_tea (
+    dmt_tea_file #(.PA_W(PA_W), .TEA_N(TEA_N), .SETS(SETS), .PIPE(PIPE)) u_tea (
         .clk_i         (clk_i),
         .rst_i         (rst_i),
         .we_i          (tea_we || g_word_we),
-        .w_set_i       (g_word_we ? table_set : tea_w_set),
-        .w_index_i     (g_word_we ? g_index : tea_w_index),
-        .w_word_i      (g_word_we ? g_word : tea_w_word),
-        .w_data_i      (g_word_we ? m_rdata_i : tea_w_data),
+        .w_set_i       (load_busy ? table_set : tea_w_set),
+        .w_index_i     (load_busy ? g_index : tea_w_index),
+        .w_word_i      (load_busy ? g_word : tea_w_word),
+        .w_data_i      (load_busy ? r_data : tea_w_data),
         .refused_o     (tea_refused),
         .clear_i       (tea_clear),
         .clear_set_i   (load_image),
@@ -521,15 +633,15 @@ module dmt_mmu #(
         .revoke_all_i  (revoke_all),
         .revoke_set_i  (revoke_set),
         .revoke_id_i   (revoke_id),
-        .set_i         (m_set),
-        .vpn_i         (m_vpn),
-        .hit_o         (hit),
-        .multi_o       (multi),
-        .plain_o       (plain),
-        .unusable_o    (unusable),
-        .index_4k_o    (hit_4k),
-        .index_2m_o    (hit_2m),
-        .index_1g_o    (hit_1g),
+        .set_i         (a_set),
+        .vpn_i         (a_vpn),
+        .hit_o         (a_hit),
+        .multi_o       (a_multi),
+        .plain_o       (a_plain),
+        .unusable_o    (a_unusable),
+        .index_4k_o    (a_hit_4k),
+        .index_2m_o    (a_hit_2m),
+        .index_1g_o    (a_hit_1g),
         .sel_set_i     (sel_set),
         .sel_index_i   (sel_index),
         .sel_sz_i      (sel_sz),
@@ -572,9 +684,9 @@ module dmt_mmu #(
                 .emit_o        (g_emit),
                 .slot_o        (g_slot),
                 .addr_o        (g_addr),
-                .beat_i        (m_rvalid_i && m_rready_o),
-                .data_i        (m_rdata_i),
-                .resp_i        (m_rresp_i)
+                .beat_i        (r_beat),
+                .data_i        (r_data),
+                .resp_i        (step_resp)
             );
 
             dmt_roots #(.PA_W(PA_W)) u_roots (
@@ -586,7 +698,7 @@ module dmt_mmu #(
                 .root2_i      (root2),
                 .set_o        (roots_set),
                 .vpn_o        (roots_vpn),
-                .found_i      (found),
+                .found_i      (a_found),
                 .root1_hits_o (root1_hits),
                 .root2_hits_o (root2_hits)
             );
@@ -596,12 +708,12 @@ module dmt_mmu #(
             ) u_npwc (
                 .clk_i         (clk_i),
                 .rst_i         (rst_i),
-                .va_i          (m_addr[56:21]),
-                .owner_i       ((m_frame == S1) ? owner_s1 : owner_s0),
-                .hit_o         (npwc_hit),
-                .table_o       (npwc_table),
-                .rights_o      (npwc_rights),
-                .fill_i        (fill_s),
+                .va_i          (a_addr[56:21]),
+                .owner_i       ((a_frame == S1) ? owner_s1 : owner_s0),
+                .hit_o         (a_npwc_hit),
+                .table_o       (a_npwc_table),
+                .rights_o      (a_npwc_rights),
+                .fill_i        (fill_s && go),
                 .fill_level_i  (fill_level),
                 .fill_va_i     (fill_prefix),
                 .fill_owner_i  (fill_s1 ? owner_s1 : owner_s0),
@@ -632,12 +744,12 @@ module dmt_mmu #(
             assign roots_vpn    = 52'd0;
             assign root1_hits   = 30'd0;
             assign root2_hits   = 30'd0;
-            assign npwc_hit     = 3'd0;
-            assign npwc_table   = {(PA_W-12){1'b0}};
-            assign npwc_rights  = 4'd0;
+            assign a_npwc_hit     = 3'd0;
+            assign a_npwc_table   = {(PA_W-12){1'b0}};
+            assign a_npwc_rights  = 4'd0;
             assign npwc_pending = 1'b0;
-            wire unused_stages = &{1'b0, load_start, load_one, load_any, load_image, images, load_set, load_index, load_id,
-                                   gtea_table, gtea_entries, g_valid, g_id, changed, root1, root2, found,
+            wire unused_stages = &{1'b0, r_beat, load_start, load_one, load_any, load_image, images, load_set, load_index, load_id,
+                                   gtea_table, gtea_entries, g_valid, g_id, changed, root1, root2, a_found,
                                    owner_s0, owner_s1, fill_s, fill_s1, flush_s, flush_s_owner, flush_s_mask};
         end
     endgenerate
@@ -646,7 +758,7 @@ module dmt_mmu #(
         .frame_i        (m_frame),
         .addr_i         (m_addr),
         .sizes_i        (m_sizes),
-        .restart_i      (!front_go && !step_chain && match_restart),
+        .restart_i      (m_restart),
         .walk_i         (m_walk),
         .hit_i          (hit),
         .multi_i        (multi),
@@ -689,12 +801,12 @@ module dmt_mmu #(
     ) u_pwc (
         .clk_i         (clk_i),
         .rst_i         (rst_i),
-        .va_i          (m_addr[56:21]),
+        .va_i          (a_addr[56:21]),
         .owner_i       (owner_v),
-        .hit_o         (pwc_hit),
-        .table_o       (pwc_table),
-        .rights_o      (pwc_rights),
-        .fill_i        (fill_v),
+        .hit_o         (a_pwc_hit),
+        .table_o       (a_pwc_table),
+        .rights_o      (a_pwc_rights),
+        .fill_i        (fill_v && go),
         .fill_level_i  (fill_level),
         .fill_va_i     (fill_prefix),
         .fill_owner_i  (owner_v),
@@ -761,7 +873,7 @@ module dmt_mmu #(
         .nonspec_i        (front_nonspec),
         .load_i           (load),
         .load_ctx_i       (load_ctx),
-        .load_walk_i      (match ? routed_walk : step_walk),
+        .load_walk_i      (matched ? routed_walk : m_walk),
         .emit_i           (ar_emit),
         .emit_ctx_i       (ar_emit_ctx),
         .emit_slot_i      (ar_emit_slot),
@@ -769,35 +881,36 @@ module dmt_mmu #(
         .emit_level_i     (emit_level),
         .emit_rights_i    (emit_rights),
         .emit_index_i     (emit_index),
+        .find_ctx_i       (f_ctx),
+        .order_o          (f_order),
+        .stamp_o          (f_stamp),
+        .tag_o            (f_tag),
+        .va_o             (f_va),
+        .access_o         (f_access),
+        .user_o           (f_user),
+        .smap_ok_o        (f_smap_ok),
+        .nonspec_o        (f_nonspec),
+        .walk_o           (f_walk),
+        .last_o           (f_last),
+        .addr_o           (f_addr),
+        .level_o          (f_level),
+        .rights_o         (f_rights),
+        .index_o          (f_index),
+        .dec_valid_o      (f_dec_valid),
+        .dec_bus_o        (f_dec_bus),
+        .dec_resp_o       (f_dec_resp),
+        .dec_addr_o       (f_dec_addr),
+        .dec_level_o      (f_dec_level),
+        .dec_rights_o     (f_dec_rights),
+        .dec_index_o      (f_dec_index),
+        .data_o           (f_kept),
         .ctx_i            (step_ctx),
-        .order_o          (c_order),
-        .stamp_o          (c_stamp),
-        .tag_o            (c_tag),
-        .va_o             (c_va),
-        .access_o         (c_access),
-        .user_o           (c_user),
-        .smap_ok_o        (c_smap_ok),
-        .nonspec_o        (c_nonspec),
-        .walk_o           (c_walk),
-        .last_o           (c_last),
-        .addr_o           (c_addr),
-        .level_o          (c_level),
-        .rights_o         (c_rights),
-        .index_o          (c_index),
-        .dec_valid_o      (c_dec_valid),
-        .dec_bus_o        (c_dec_bus),
-        .dec_resp_o       (c_dec_resp),
-        .dec_addr_o       (c_dec_addr),
-        .dec_level_o      (c_dec_level),
-        .dec_rights_o     (c_dec_rights),
-        .dec_index_o      (c_dec_index),
-        .data_o           (c_data),
         .wait_i           (do_wait),
-        .decide_i         (decide),
-        .decide_bus_i     (decide_bus),
+        .decide_i         (c_entry[`DMT_ENTRY_DECIDE]),
+        .decide_bus_i     (c_entry[`DMT_ENTRY_DECIDE_BUS]),
         .decide_resp_i    (step_resp),
-        .keep_i           ((do_wait && decide) || do_update),
-        .data_i           (do_update ? update_value : step_data),
+        .keep_i           ((do_wait && c_entry[`DMT_ENTRY_DECIDE]) || do_update),
+        .data_i           (do_update ? update_value : c_data),
         .release_i        (do_result),
         .ar_ctx_i         (ar_ctx),
         .ar_slot_i        (ar_slot),
@@ -807,15 +920,15 @@ module dmt_mmu #(
         .w_data_o         (w_data)
     );
 
-    dmt_launch #(.PA_W(PA_W), .ID_W(ID_W)) u_launch (
+    dmt_launch #(.PA_W(PA_W), .ID_W(ID_W), .PIPE(PIPE)) u_launch (
         .clk_i       (clk_i),
         .rst_i       (rst_i),
         .load_i      (load),
         .ctx_i       (load_ctx),
-        .excl_i      (do_again),
-        .match_i     (match && to_tea),
-        .chain_i     (match && to_chain),
-        .refuse_i    (match && to_refuse),
+        .excl_i      (!matched && load_excl),
+        .match_i     (matched && to_tea),
+        .chain_i     (matched && to_chain),
+        .refuse_i    (matched && to_refuse),
         .refuse_gtea_i (to_refuse_gtea),
         .entering_i  (to_set == enter),
         .set_i       (to_set),
@@ -824,22 +937,22 @@ module dmt_mmu #(
         .index_2m_i  (to_index[11:6]),
         .index_4k_i  (to_index[5:0]),
         .vpn_i       (to_vpn),
-        .addr_i      (match ? to_read : step_addr),
-        .level_i     (match ? to_level : step_level),
-        .rights_i    (match ? to_rights : step_rights),
-        .index_i     (match ? 6'd0 : step_index),
+        .addr_i      (matched ? to_read : load_read),
+        .level_i     (matched ? to_level : load_level),
+        .rights_i    (matched ? to_rights : load_rights),
+        .index_i     (matched ? 6'd0 : load_index_read),
         .open_o      (open),
         .refuse_o    (refused),
         .refuse_gtea_o (refused_gtea),
         .chain_o     (chained),
-        .done_i      (step_refuse),
+        .done_i      (l_done),
         .sel_set_o   (sel_set),
         .sel_index_o (sel_index),
         .sel_sz_o    (sel_sz),
         .sel_vpn_o   (sel_vpn),
         .sel_entry_i (sel_entry),
         .sel_allow_i (sel_allow),
-        .valid_o     (emit),
+        .emit_o      (emit),
         .ctx_o       (emit_ctx),
         .excl_o      (emit_excl),
         .slot_o      (emit_slot),
@@ -868,7 +981,7 @@ module dmt_mmu #(
         .done_valid_o (done_valid),
         .done_ctx_o   (done_ctx),
         .done_resp_o  (done_resp),
-        .done_pop_i   (step_b),
+        .done_pop_i   (b_pop),
         .m_arvalid_o  (m_arvalid_o),
         .m_arready_i  (m_arready_i),
         .m_arid_o     (m_arid_o),
@@ -900,14 +1013,43 @@ module dmt_mmu #(
         .m_bresp_i    (m_bresp_i)
     );
 
+    dmt_entry #(.PA_W(PA_W)) u_entry (
+        .b_i           (f_b),
+        .data_i        (f_data),
+        .resp_i        (f_resp),
+        .frame_i       (f_walk[`DMT_WALK_FRAME]),
+        .tea_i         (f_walk[`DMT_WALK_TEA]),
+        .excl_i        (f_walk[`DMT_WALK_EXCL]),
+        .shadow_i      (f_walk[`DMT_WALK_SHADOW]),
+        .level_i       (f_level),
+        .above_i       (f_rights),
+        .index_i       (f_index),
+        .addr_i        (f_addr),
+        .dec_valid_i   (f_dec_valid),
+        .dec_bus_i     (f_dec_bus),
+        .dec_resp_i    (f_dec_resp),
+        .dec_data_i    (f_kept),
+        .dec_level_i   (f_dec_level),
+        .dec_above_i   (f_dec_rights),
+        .dec_index_i   (f_dec_index),
+        .dec_addr_i    (f_dec_addr),
+        .nxe_i         (nxe),
+        .pkru_i        (pkru),
+        .pkrs_i        (pkrs),
+        .s2ctl0_i      (s2ctl0),
+        .s2ctl1_i      (s2ctl1),
+        .shadow_ctl_i  (shadow_ctl),
+        .pa_reserved_i (pa_reserved),
+        .entry_o       (f_entry)
+    );
+
     dmt_walk_step #(.PA_W(PA_W)) u_step (
-        .valid_i         (step),
-        .b_i             (step_b),
-        .data_i          (step_data),
-        .resp_i          (step_resp),
-        .refuse_i        (step_refuse),
-        .refuse_gtea_i   (refused_gtea),
-        .refuse_code_i   ({sel_gtea[12], sel_index, sel_gtea[11:0]}),
+        .valid_i         (is_b || is_r),
+        .b_i             (is_b),
+        .entry_i         (c_entry),
+        .refuse_i        (is_refuse),
+        .refuse_gtea_i   (l_gtea),
+        .refuse_code_i   (l_code),
         .va_i            (c_va),
         .access_i        (c_access),
         .user_i          (c_user),
@@ -915,18 +1057,6 @@ module dmt_mmu #(
         .nonspec_i       (c_nonspec),
         .walk_i          (c_walk),
         .last_i          (c_last),
-        .level_i         (c_level),
-        .above_i         (c_rights),
-        .index_i         (c_index),
-        .addr_i          (c_addr),
-        .dec_valid_i     (c_dec_valid),
-        .dec_bus_i       (c_dec_bus),
-        .dec_resp_i      (c_dec_resp),
-        .dec_data_i      (c_data),
-        .dec_level_i     (c_dec_level),
-        .dec_above_i     (c_dec_rights),
-        .dec_index_i     (c_dec_index),
-        .dec_addr_i      (c_dec_addr),
         .enter_i         (enter),
         .wp_i            (wp),
         .smep_i          (smep),
@@ -935,21 +1065,16 @@ module dmt_mmu #(
         .pks_i           (pks),
         .pge_i           (pge),
         .nxe_i           (nxe),
-        .pkru_i          (pkru),
-        .pkrs_i          (pkrs),
         .s2ctl0_i        (s2ctl0),
         .s2ctl1_i        (s2ctl1),
         .shadow_ctl_i    (shadow_ctl),
         .ad_update_i     (ad_update),
-        .pa_reserved_i   (pa_reserved),
-        .wait_o          (do_wait),
-        .read_o          (do_read),
-        .again_o         (do_again),
-        .match_o         (do_match),
-        .update_o        (do_update),
-        .result_o        (do_result),
-        .decide_o        (decide),
-        .decide_bus_o    (decide_bus),
+        .wait_o          (is_wait),
+        .read_o          (is_read),
+        .again_o         (is_again),
+        .match_o         (is_match),
+        .update_o        (is_update),
+        .result_o        (is_result),
         .walk_o          (step_walk),
         .addr_o          (step_addr),
         .level_o         (step_level),
@@ -985,19 +1110,19 @@ module dmt_mmu #(
 
     // ------------------------------------------------------------------ responses
     assign resp_push = do_result || front_now;
-    wire [TAG_W-1:0] end_tag    = do_result ? c_tag : front_tag;
-    wire [3:0]       end_status = do_result ? res_status : front_status;
-    wire [PA_W-1:0]  end_pa     = do_result ? res_pa : front_pa;
-    wire [3:0]       end_rights = do_result ? res_rights : front_rights;
-    wire             end_dirty  = do_result ? res_dirty : front_dirty;
-    wire [63:0]      end_addr   = do_result ? res_addr : front_fault_addr;
-    wire [1:0]       end_size   = res_size & {2{do_result}};
-    wire             end_global = res_global && do_result;
-    wire [3:0]       end_pkey   = res_pkey & {4{do_result}};
-    wire [6:0]       end_memtype = res_memtype & {7{do_result}};
-    wire             end_ad_needed = res_ad_needed && do_result;
-    wire [33:0]      end_error  = res_error & {34{do_result}};
-    wire [1:0]       end_stage  = res_stage & {2{do_result}};
+    wire [TAG_W-1:0] end_tag    = stepping ? c_tag : front_tag;
+    wire [3:0]       end_status = stepping ? res_status : front_status;
+    wire [PA_W-1:0]  end_pa     = stepping ? res_pa : front_pa;
+    wire [3:0]       end_rights = stepping ? res_rights : front_rights;
+    wire             end_dirty  = stepping ? res_dirty : front_dirty;
+    wire [63:0]      end_addr   = stepping ? res_addr : front_fault_addr;
+    wire [1:0]       end_size   = res_size & {2{stepping}};
+    wire             end_global = res_global && stepping;
+    wire [3:0]       end_pkey   = res_pkey & {4{stepping}};
+    wire [6:0]       end_memtype = res_memtype & {7{stepping}};
+    wire             end_ad_needed = res_ad_needed && stepping;
+    wire [33:0]      end_error  = res_error & {34{stepping}};
+    wire [1:0]       end_stage  = res_stage & {2{stepping}};
 
     assign resp_in = {end_tag, end_status, end_pa, end_size, end_rights, end_global, end_pkey,
                       end_memtype, end_dirty, end_ad_needed, end_error, end_addr, end_stage};
@@ -1074,10 +1199,10 @@ module dmt_mmu #(
         .step_index_i       (c_index),
         .step_lock_i        (c_walk[`DMT_WALK_EXCL]),
         .step_addr_i        (c_addr),
-        .step_data_i        (step_data),
+        .step_data_i        (c_data),
         .step_resp_i        (step_resp),
         .end_valid_i        (resp_push),
-        .end_order_i        (do_result ? c_order : front_order),
+        .end_order_i        (stepping ? c_order : front_order),
         .end_tag_i          (end_tag),
         .end_status_i       (end_status),
         .end_pa_i           (end_pa),
@@ -1091,9 +1216,9 @@ module dmt_mmu #(
         .end_error_i        (end_error),
         .end_addr_i         (end_addr),
         .end_stage_i        (end_stage),
-        .end_path_i         (path & {6{do_result}}),
-        .end_index_i        (end_index & {18{do_result}}),
-        .end_stamp_i        (do_result ? c_stamp : front_stamp),
+        .end_path_i         (path & {6{stepping}}),
+        .end_index_i        (end_index & {18{stepping}}),
+        .end_stamp_i        (stepping ? c_stamp : front_stamp),
         .cycle_i            (cycle),
         .wt_req_valid_o     (wt_req_valid_o),
         .wt_req_order_o     (wt_req_order_o),

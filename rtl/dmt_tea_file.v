@@ -21,12 +21,16 @@ module dmt_tea_file #(
     // registers a set, 4..64
     parameter TEA_N = 16,
     // sets, 1..3
-    parameter SETS = 3
+    parameter SETS = 3,
+    // 1: a write is checked in the two cycles before it, and an entry's address is
+    // there a cycle later
+    parameter PIPE = 0
 ) (
     input  wire             clk_i,
     input  wire             rst_i,
 
-    // words, from the CSR block; refused_o answers a write in its own cycle
+    // words, from the CSR block; refused_o answers a write in its own cycle. With
+    // PIPE = 1 set, index and data are there for two cycles before we_i, too.
     input  wire             we_i,
     input  wire [1:0]       w_set_i,
     input  wire [5:0]       w_index_i,
@@ -79,6 +83,8 @@ module dmt_tea_file #(
     localparam N     = SETS * TEA_N;
     localparam IDX_W = $clog2(N);
 
+    // Kept twice: here for reading one register at a time, so that the arrays
+    // map to LUT RAM, and once more beside its comparator (g_compare).
     reg [51:0] base_vpn_q [0:N-1];
     reg [63:0] pages_q    [0:N-1];
     reg [51:0] base_pfn_q [0:N-1];
@@ -117,30 +123,54 @@ module dmt_tea_file #(
     wire [63:0] pages     = pages_q[wx] & {64{seen2_q[wx]}};
     wire [51:0] base_pfn  = base_pfn_q[wx] & {52{seen1_q[wx]}};
 
+    // Where its pages end, and where the entry of its last page is.
     wire [53:0] vpn_end   = {2'b00, new_base} + {1'b0, pages[52:0]};
     wire [52:0] pages_m1  = pages[52:0] - 53'd1;
     wire [52:0] last      = (new_sz == `DMT_SIZE_1G) ? {18'd0, pages_m1[52:18]}
                           : (new_sz == `DMT_SIZE_2M) ? {9'd0, pages_m1[52:9]}
                           :                            pages_m1;
-    wire [61:0] last_slot = {1'b0, base_pfn, 9'd0} + {9'd0, last};
+    wire [51:0] c_base_pfn;
+    wire [52:0] c_last;
+    wire        c_empty, c_wrap;
+    wire [61:0] last_slot = {1'b0, c_base_pfn, 9'd0} + {9'd0, c_last};
 
     wire bad_reserved = |w_data_i[`DMT_TEA_WORD0_RSVD_LSB +: 4];
     wire bad_sz       = new_sz == 2'd3;
     wire bad_kind     = new_kind[1] || (new_kind == `DMT_KIND_GTEA && w_set_i == 2'd0);
-    wire bad_empty    = pages == 64'd0;
-    wire bad_wrap     = (|pages[63:53]) || (vpn_end > 54'h10_0000_0000_0000);
+    wire bad_empty    = c_empty;
+    wire bad_wrap     = c_wrap;
     wire bad_width    = new_kind == `DMT_KIND_PA
                      && ((|last_slot[61:49]) || |(last_slot[48:9] & pa_reserved_i));
 
     wire unused_slot = &{1'b0, last_slot[8:0]};
 
-    wire [3:0] reason = bad_reserved ? `DMT_REFUSAL_RESERVED
+    wire [3:0] found  = bad_reserved ? `DMT_REFUSAL_RESERVED
                       : bad_sz       ? `DMT_REFUSAL_SZ
                       : bad_kind     ? `DMT_REFUSAL_KIND
                       : bad_empty    ? `DMT_REFUSAL_EMPTY
                       : bad_wrap     ? `DMT_REFUSAL_WRAP
                       : bad_width    ? `DMT_REFUSAL_WIDTH
                       :                `DMT_REFUSAL_NONE;
+    wire [3:0] reason;
+    wire       empty = pages == 64'd0;
+    wire       wrap  = (|pages[63:53]) || (vpn_end > 54'h10_0000_0000_0000);
+    generate
+        if (PIPE != 0) begin : g_check
+            reg [51:0] base_pfn_c_q;
+            reg [52:0] last_c_q;
+            reg        empty_c_q, wrap_c_q;
+            reg [3:0]  reason_c_q;
+            always @(posedge clk_i) begin
+                {base_pfn_c_q, last_c_q, empty_c_q, wrap_c_q} <= {base_pfn, last, empty, wrap};
+                reason_c_q <= found;
+            end
+            assign {c_base_pfn, c_last, c_empty, c_wrap} = {base_pfn_c_q, last_c_q, empty_c_q, wrap_c_q};
+            assign reason = reason_c_q;
+        end else begin : g_check_now
+            assign {c_base_pfn, c_last, c_empty, c_wrap} = {base_pfn, last, empty, wrap};
+            assign reason = found;
+        end
+    endgenerate
     wire refused = new_p && reason != `DMT_REFUSAL_NONE;
     assign refused_o = we_i && w_word_i == 2'd0 && refused;
 
@@ -196,19 +226,39 @@ module dmt_tea_file #(
                     :                      r_word3 & {64{seen0_q[rx]}};
 
     // ----------------------------------------------------------------- compare
-    // VPN - base < pages is base <= VPN < base + pages, as ranges never wrap.
+    // VPN - base < pages is base <= VPN < base + pages, as ranges never wrap. A
+    // comparator serves the registers of one index, of the set asked for.
+    localparam SET_W = (SETS > 1) ? 2 : 1;
+    wire [SET_W-1:0] at   = (SETS > 1) ? set_i[SET_W-1:0]   : {SET_W{1'b0}};
+    wire [SET_W-1:0] w_at = (SETS > 1) ? w_set_i[SET_W-1:0] : {SET_W{1'b0}};
     wire [TEA_N-1:0] cover_4k, cover_2m, cover_1g, plain, usable;
-    genvar g;
+    genvar g, n;
     generate
         for (g = 0; g < TEA_N; g = g + 1) begin : g_compare
-            wire [IDX_W-1:0] at = flat(set_i, g);
-            wire [51:0] offset  = vpn_i - base_vpn_q[at];
-            wire        covers  = p_q[at] && {1'b0, offset} < pages_q[at][52:0];
-            wire [1:0]  sz      = sz_q[at];
-            assign plain[g]     = set_i != 2'd0 && kind_q[at] == `DMT_KIND_PA;
-            assign cover_4k[g] = covers && sz == `DMT_SIZE_4K;
-            assign cover_2m[g] = covers && sz == `DMT_SIZE_2M;
-            assign cover_1g[g] = covers && sz == `DMT_SIZE_1G;
+            reg [51:0] base_q [0:(1<<SET_W)-1];
+            reg [52:0] size_q [0:(1<<SET_W)-1];
+            reg [3:0]  type_q [0:(1<<SET_W)-1];  // {KIND, SZ}
+            always @(posedge clk_i)
+                if (we_i && w_index_i == g) begin
+                    if (w_word_i == 2'd0) begin
+                        base_q[w_at] <= new_base;
+                        type_q[w_at] <= {new_kind, new_sz};
+                    end
+                    if (w_word_i == 2'd2)
+                        size_q[w_at] <= w_data_i[52:0];
+                end
+
+            wire [SETS-1:0] p;
+            for (n = 0; n < SETS; n = n + 1) begin : g_p
+                assign p[n] = p_q[n*TEA_N + g] && (SETS == 1 || set_i == n);
+            end
+            wire [51:0] offset  = vpn_i - base_q[at];
+            wire [3:0]  kind_sz = type_q[at];
+            wire        covers  = |p && {1'b0, offset} < size_q[at];
+            assign plain[g]    = set_i != 2'd0 && kind_sz[3:2] == `DMT_KIND_PA;
+            assign cover_4k[g] = covers && kind_sz[1:0] == `DMT_SIZE_4K;
+            assign cover_2m[g] = covers && kind_sz[1:0] == `DMT_SIZE_2M;
+            assign cover_1g[g] = covers && kind_sz[1:0] == `DMT_SIZE_1G;
         end
     endgenerate
 
@@ -242,13 +292,29 @@ module dmt_tea_file #(
 
     // ----------------------------------------------------------------- address
     wire [IDX_W-1:0] sx     = flat(sel_set_i, sel_index_i);
-    wire [51:0]      offset = sel_vpn_i - base_vpn_q[sx];
-    wire [51:0]      slot   = (sel_sz_i == `DMT_SIZE_1G) ? {18'd0, offset[51:18]}
-                            : (sel_sz_i == `DMT_SIZE_2M) ? {9'd0, offset[51:9]}
-                            :                              offset;
-    wire [51:0]      pfn    = sel_gtea ? sel_gbase : base_pfn_q[sx] & {52{seen1_q[sx]}};
+    // With PIPE = 1 a register stands between the two additions.
+    localparam A_W = 52 + 2 + 52 + 3 + 13;
+    wire [A_W-1:0]   now_a = {sel_vpn_i - base_vpn_q[sx], sel_sz_i,
+                              sel_gtea ? sel_gbase : base_pfn_q[sx] & {52{seen1_q[sx]}}, allow_q[sx], sel_code};
+    wire [A_W-1:0]   then_a;
+    generate
+        if (PIPE != 0) begin : g_address
+            reg [A_W-1:0] a_q;
+            always @(posedge clk_i)
+                a_q <= now_a;
+            assign then_a = a_q;
+        end else begin : g_address_now
+            assign then_a = now_a;
+        end
+    endgenerate
+    wire [51:0]      offset, pfn;
+    wire [1:0]       slot_sz;
+    wire [2:0]       wux;
+    assign {offset, slot_sz, pfn, wux, sel_gtea_o} = then_a;
+    wire [51:0]      slot   = (slot_sz == `DMT_SIZE_1G) ? {18'd0, offset[51:18]}
+                            : (slot_sz == `DMT_SIZE_2M) ? {9'd0, offset[51:9]}
+                            :                             offset;
     wire [PA_W-4:0]  entry  = {pfn[PA_W-13:0], 9'd0} + slot[PA_W-4:0];
-    wire [2:0]       wux    = allow_q[sx];
 
     assign entry_o = entry;
     assign allow_o = {wux[0], wux[1], wux[2]};
@@ -256,12 +322,12 @@ module dmt_tea_file #(
     // ------------------------------------------------------------------- gTEAs
     wire [2:0]  r_resolution;
     wire [51:0] sel_gbase;
+    wire [12:0] sel_code;
     wire        sel_gtea = sel_set_i != 2'd0 && kind_q[sx] == `DMT_KIND_GTEA;
     generate
         if (SETS > 1) begin : g_gtea
             // of sets 1 and up; the limit is in pages from BASE_VPN, at most 2^52
             reg [51:0]  gbase_q [0:N-1];
-            reg [52:0]  limit_q [0:N-1];
             reg [3*N-1:0] resolution_q;
 
             wire [IDX_W-1:0] gx   = flat(g_set_i, g_index_i);
@@ -274,37 +340,59 @@ module dmt_tea_file #(
             wire [52:0] reach     = (gsz == `DMT_SIZE_1G) ? {1'b0, left[24:0], 27'd0}
                                   : (gsz == `DMT_SIZE_2M) ? {1'b0, left[33:0], 18'd0}
                                   :                         {1'b0, left[42:0], 9'd0};
+            wire [52:0] limit     = far ? {1'b1, 52'd0} : reach;
             assign g_valid_o = p_q[gx] && kind_q[gx] == `DMT_KIND_GTEA;
             assign g_id_o    = gtea_q[gx] & {12{seen1_q[gx]}};
 
             always @(posedge clk_i)
-                if (g_we_i) begin
+                if (g_we_i)
                     gbase_q[gx] <= g_base_i + first;
-                    limit_q[gx] <= far ? {1'b1, 52'd0} : reach;
-                end
-
-            integer i;
-            always @(posedge clk_i)
-                for (i = 0; i < N; i = i + 1)
-                    if (rst_i || clear_i || (we_i && w_word_i == 2'd0 && wx == i[IDX_W-1:0]))
-                        resolution_q[3*i +: 3] <= `DMT_RESOLUTION_NOT_TRIED;
-                    else if (g_we_i && gx == i[IDX_W-1:0])
-                        resolution_q[3*i +: 3] <= g_resolution_i;
-                    else if (revoke_i && p_q[i] && kind_q[i] == `DMT_KIND_GTEA
-                             && i / TEA_N == {30'd0, revoke_set_i}
-                             && (revoke_all_i || (gtea_q[i] & {12{seen1_q[i]}}) == revoke_id_i))
-                        resolution_q[3*i +: 3] <= `DMT_RESOLUTION_REVOKED;
 
             for (g = 0; g < TEA_N; g = g + 1) begin : g_within
-                wire [IDX_W-1:0] at = flat(set_i, g);
-                wire [51:0] in_vma  = vpn_i - base_vpn_q[at];
-                assign usable[g] = set_i == 2'd0 || kind_q[at] == `DMT_KIND_PA
-                                || (resolution_q[3*at +: 3] == `DMT_RESOLUTION_OK && {1'b0, in_vma} < limit_q[at]);
+                reg [52:0] limit_q [0:3];
+                reg [11:0] id_q    [0:3];
+                always @(posedge clk_i) begin
+                    if (g_we_i && g_index_i == g)
+                        limit_q[g_set_i] <= limit;
+                    if (we_i && w_index_i == g && w_word_i == 2'd1)
+                        id_q[w_set_i] <= w_data_i[`DMT_TEA_WORD1_GTEA_ID_LSB +: 12];
+                end
+
+                wire [3:0] ok, id_seen;
+                wire       named = (id_q[revoke_set_i] & {12{id_seen[revoke_set_i]}}) == revoke_id_i;
+                for (n = 0; n < 4; n = n + 1) begin : g_set
+                    if (n < SETS) begin : g_has
+                        localparam AT = n * TEA_N + g;
+                        reg  gtea_kind_q;
+                        wire written = we_i && w_word_i == 2'd0 && w_set_i == n && w_index_i == g;
+                        wire loaded  = g_we_i && g_set_i == n && g_index_i == g;
+                        wire revoked = revoke_i && revoke_set_i == n && p_q[AT] && gtea_kind_q
+                                    && (revoke_all_i || named);
+                        always @(posedge clk_i) begin
+                            if (written)
+                                gtea_kind_q <= new_kind == `DMT_KIND_GTEA;
+                            if (rst_i || clear_i || written)
+                                resolution_q[3*AT +: 3] <= `DMT_RESOLUTION_NOT_TRIED;
+                            else if (loaded)
+                                resolution_q[3*AT +: 3] <= g_resolution_i;
+                            else if (revoked)
+                                resolution_q[3*AT +: 3] <= `DMT_RESOLUTION_REVOKED;
+                        end
+                        assign ok[n]      = resolution_q[3*AT +: 3] == `DMT_RESOLUTION_OK;
+                        assign id_seen[n] = seen1_q[AT];
+                    end else begin : g_not
+                        assign ok[n]      = 1'b0;
+                        assign id_seen[n] = 1'b0;
+                    end
+                end
+
+                assign usable[g] = set_i == 2'd0 || g_compare[g].kind_sz[3:2] == `DMT_KIND_PA
+                                || (ok[set_i] && {1'b0, g_compare[g].offset} < limit_q[set_i]);
             end
 
             assign r_resolution = resolution_q[3*rx +: 3];
             assign sel_gbase    = gbase_q[sx];
-            assign sel_gtea_o   = {resolution_q[3*sx +: 3] != `DMT_RESOLUTION_OK,
+            assign sel_code     = {resolution_q[3*sx +: 3] != `DMT_RESOLUTION_OK,
                                    gtea_q[sx] & {12{seen1_q[sx]}}};
         end else begin : g_no_gtea
             assign usable       = {TEA_N{1'b1}};
@@ -312,7 +400,7 @@ module dmt_tea_file #(
             assign g_id_o       = 12'd0;
             assign r_resolution = `DMT_RESOLUTION_NOT_TRIED;
             assign sel_gbase    = 52'd0;
-            assign sel_gtea_o   = 13'd0;
+            assign sel_code     = 13'd0;
             wire unused_gtea = &{1'b0, g_set_i, g_index_i, g_we_i, g_resolution_i, g_base_i, g_pages_i,
                                  revoke_i, revoke_all_i, revoke_set_i, revoke_id_i};
         end

@@ -2,7 +2,7 @@
 // dmt_walk_step: one step of one walk.
 //
 // Combinational and stateless: what a context knows and what memory answered
-// in; exactly one of six outcomes out (docs/microarchitecture.md 3.2):
+// (dmt_entry) in; exactly one of six outcomes out (docs/microarchitecture.md 3.2):
 //   wait    a TEA fetch has more answers to come; remember what decided
 //   read    the address of the next entry is known
 //   again   the same entry once more, exclusively
@@ -20,11 +20,10 @@ module dmt_walk_step #(
     // physical address width, 32..52
     parameter PA_W = 52
 ) (
-    // what came from memory
+    // what answered
     input  wire             valid_i,       // a step on an entry happens
     input  wire             b_i,           // answer to an exclusive write (else to a read)
-    input  wire [63:0]      data_i,        // entry read, or value written
-    input  wire [1:0]       resp_i,        // AXI response
+    input  wire [`DMT_ENTRY_W-1:0] entry_i,
 
     // or a refusal
     input  wire             refuse_i,
@@ -41,20 +40,6 @@ module dmt_walk_step #(
     // the walk
     input  wire [`DMT_WALK_W-1:0] walk_i,
     input  wire             last_i,        // no further answers of this launch to come
-    input  wire [2:0]       level_i,       // of the entry that answered
-    input  wire [3:0]       above_i,       // rights of levels above, or allow bits
-    input  wire [5:0]       index_i,
-    input  wire [PA_W-1:3]  addr_i,
-
-    // an earlier answer of this TEA fetch has decided
-    input  wire             dec_valid_i,
-    input  wire             dec_bus_i,
-    input  wire [1:0]       dec_resp_i,
-    input  wire [63:0]      dec_data_i,
-    input  wire [2:0]       dec_level_i,
-    input  wire [3:0]       dec_above_i,
-    input  wire [5:0]       dec_index_i,
-    input  wire [PA_W-1:3]  dec_addr_i,
 
     // control
     input  wire [1:0]       enter_i,       // entering stage
@@ -65,13 +50,10 @@ module dmt_walk_step #(
     input  wire             pks_i,
     input  wire             pge_i,
     input  wire             nxe_i,
-    input  wire [31:0]      pkru_i,
-    input  wire [31:0]      pkrs_i,
     input  wire [3:0]       s2ctl0_i,      // as in S2CTL
     input  wire [3:0]       s2ctl1_i,
     input  wire [3:0]       shadow_ctl_i,
     input  wire             ad_update_i,
-    input  wire [51:12]     pa_reserved_i,
 
     // outcome, one of
     output wire             wait_o,
@@ -81,9 +63,6 @@ module dmt_walk_step #(
     output wire             update_o,
     output wire             result_o,
 
-    // wait: this answer decides, as a bus error or as a leaf
-    output wire             decide_o,
-    output wire             decide_bus_o,
     // read, again, match: the walk from now on
     output wire [`DMT_WALK_W-1:0] walk_o,
     // read, again: the entry
@@ -123,7 +102,6 @@ module dmt_walk_step #(
     output wire [1:0]       stage_o        // of the entry
 );
 
-    localparam [1:0] AXI_OKAY = 2'b00;
     localparam [1:0] FINAL = `DMT_OWNER_FINAL;
     localparam [1:0] V = `DMT_FRAME_V, S0 = `DMT_FRAME_S0, S1 = `DMT_FRAME_S1;
 
@@ -160,81 +138,31 @@ module dmt_walk_step #(
     wire [2:0]  s2ctl1 = {ctl1[`DMT_S2_MBEC], ctl1[`DMT_S2_AD], ctl1[`DMT_S2_FORMAT]};
     wire        mbec, s2_ad, npt;
     assign {mbec, s2_ad, npt} = is_s0 ? s2ctl0 : s2ctl1;
-    wire        ept    = !is_v && !npt;
     assign stage_o = stage;
 
     // ---------------------------------------------------------- what answered
-    // A bus error, or an exclusive read that was not exclusive, beats any
-    // decode of the data. A lost exclusive write is no error.
-    wire lost    = b_i && resp_i == AXI_OKAY;
-    wire bus_now = resp_i[1] || (!b_i && excl && resp_i == AXI_OKAY);
-
-    // The entry under judgement: what decided earlier, or what answered now.
-    wire [63:0]     entry = dec_valid_i ? dec_data_i : data_i;
-    wire [2:0]      level = dec_valid_i ? dec_level_i : level_i;
-    wire [3:0]      above = dec_valid_i ? dec_above_i : above_i;
-    wire [5:0]      index = dec_valid_i ? dec_index_i : index_i;
-    wire [PA_W-1:3] addr  = dec_valid_i ? dec_addr_i : addr_i;
-    wire            bus   = dec_valid_i ? dec_bus_i : bus_now;
-    wire [1:0]      resp  = dec_valid_i ? dec_resp_i : resp_i;
-
-    // Does this answer of a TEA fetch decide? A PS bit is asked for above 4K.
-    wire present_now = ept ? (|data_i[2:0]) || (mbec && data_i[10]) : data_i[0];
-    wire leaf_now    = present_now && (level_i == 3'd1 || data_i[7]);
-    wire undecided   = tea && !dec_valid_i && !bus_now && !leaf_now;
-    assign decide_bus_o = bus_now;
-    assign decide_o     = !dec_valid_i && (bus_now || leaf_now);
-
-    // ---------------------------------------------------------- what it says
-    // NPT entries are IA-32e entries with NXE.
-    wire             x_present, x_leaf, x_reserved, x_accessed, x_dirty, glob;
-    wire [PA_W-1:12] x_frame;
-    wire [2:0]       x_own, x_memtype;
-    wire [3:0]       pkey;
-    dmt_fmt_ia32e #(.PA_W(PA_W)) u_ia32e (
-        .entry_i       (entry),
-        .level_i       (level),
-        .nxe_i         (nxe_i || !is_v),
-        .pa_reserved_i (pa_reserved_i),
-        .present_o     (x_present),
-        .leaf_o        (x_leaf),
-        .reserved_o    (x_reserved),
-        .frame_o       (x_frame),
-        .rights_o      (x_own),
-        .accessed_o    (x_accessed),
-        .dirty_o       (x_dirty),
-        .global_o      (glob),
-        .pkey_o        (pkey),
-        .memtype_o     (x_memtype)
-    );
-
-    wire             e_present, e_leaf, e_reserved, e_accessed, e_dirty;
-    wire [PA_W-1:12] e_frame;
-    wire [3:0]       e_own, e_memtype;
-    dmt_fmt_ept #(.PA_W(PA_W)) u_ept (
-        .entry_i       (entry),
-        .level_i       (level),
-        .ad_i          (s2_ad),
-        .mbec_i        (mbec),
-        .pa_reserved_i (pa_reserved_i),
-        .present_o     (e_present),
-        .leaf_o        (e_leaf),
-        .reserved_o    (e_reserved),
-        .frame_o       (e_frame),
-        .rights_o      (e_own),
-        .accessed_o    (e_accessed),
-        .dirty_o       (e_dirty),
-        .memtype_o     (e_memtype)
-    );
-
-    wire             present  = ept ? e_present  : x_present;
-    wire             leaf     = ept ? e_leaf     : x_leaf;
-    wire             reserved = ept ? e_reserved : x_reserved;
-    wire             accessed = ept ? e_accessed : x_accessed;
-    wire             dirty    = ept ? e_dirty    : x_dirty;
-    wire [PA_W-1:12] pfn      = ept ? e_frame    : x_frame;
-    // second stages: {XU, X, R or U, W}
-    wire [3:0]       own      = ept ? e_own : {x_own[2] && !is_v, x_own};
+    wire            lost      = entry_i[`DMT_ENTRY_LOST];
+    wire            bus       = entry_i[`DMT_ENTRY_BUS];
+    wire            undecided = entry_i[`DMT_ENTRY_UNDECIDED];
+    wire            ept       = entry_i[`DMT_ENTRY_EPT];
+    wire [1:0]      resp      = entry_i[`DMT_ENTRY_RESP];
+    wire            present   = entry_i[`DMT_ENTRY_PRESENT];
+    wire            leaf      = entry_i[`DMT_ENTRY_LEAF];
+    wire            reserved  = entry_i[`DMT_ENTRY_RESERVED];
+    wire            accessed  = entry_i[`DMT_ENTRY_ACCESSED];
+    wire            dirty     = entry_i[`DMT_ENTRY_DIRTY];
+    wire            glob      = entry_i[`DMT_ENTRY_GLOBAL];
+    wire [3:0]      pkey      = entry_i[`DMT_ENTRY_PKEY];
+    wire [2:0]      x_memtype = entry_i[`DMT_ENTRY_X_MEMTYPE];
+    wire [3:0]      e_memtype = entry_i[`DMT_ENTRY_E_MEMTYPE];
+    wire [3:0]      own       = entry_i[`DMT_ENTRY_OWN];
+    wire [3:0]      above     = entry_i[`DMT_ENTRY_ABOVE];
+    wire [2:0]      level     = entry_i[`DMT_ENTRY_LEVEL];
+    wire [5:0]      index     = entry_i[`DMT_ENTRY_INDEX];
+    wire [39:0]     pfn       = entry_i[`DMT_ENTRY_PFN];
+    wire [48:0]     addr_52   = entry_i[`DMT_ENTRY_ADDR];
+    wire [PA_W-1:3] addr      = addr_52[PA_W-4:0];
+    wire [63:0]     entry     = entry_i[`DMT_ENTRY_WORD];
 
     // ---------------------------------------------------------- may the access
     wire [3:0] rights = above & own;
@@ -243,8 +171,8 @@ module dmt_walk_step #(
     wire       x = rights[2];
 
     // the entering stage
-    wire key_ad = u ? pkru_i[{pkey, 1'b0}] : pkrs_i[{pkey, 1'b0}];
-    wire key_wd = u ? pkru_i[{pkey, 1'b1}] : pkrs_i[{pkey, 1'b1}];
+    wire key_ad, key_wd;
+    assign {key_wd, key_ad} = u ? entry_i[`DMT_ENTRY_KEY_USER] : entry_i[`DMT_ENTRY_KEY_SUPER];
     wire key_on = u ? pke_i : pks_i;
     wire key_denied = key_on && !is_execute
                    && (key_ad || (key_wd && is_write && (user_i || wp_i)));
@@ -307,7 +235,7 @@ module dmt_walk_step #(
                      : (level == 3'd4) ? here[38:30]
                      : (level == 3'd3) ? here[29:21]
                      :                   here[20:12];
-    wire [51:0] base  = {{(52-PA_W){1'b0}}, pfn, 12'd0};
+    wire [51:0] base  = {pfn, 12'd0};
     wire [51:0] yield = leaf ? base | in_page : base | {40'd0, slot, 3'd0};
 
     wire [2:0]  left = is_v ? walk_i[`DMT_WALK_V_LEFT] : is_s1 ? walk_i[`DMT_WALK_S1_LEFT] : 3'd0;
@@ -501,8 +429,9 @@ module dmt_walk_step #(
 
     assign path_index_o = {next[`DMT_WALK_INDEX2], next[`DMT_WALK_INDEX1], next[`DMT_WALK_INDEX0]};
 
-    // FIVE matters where walks start
-    wire unused = &{1'b0, s2ctl0_i[`DMT_S2_FIVE], ctl1[`DMT_S2_FIVE]};
+    // FIVE matters where walks start, DECIDE where answers are kept
+    wire unused = &{1'b0, s2ctl0_i[`DMT_S2_FIVE], ctl1[`DMT_S2_FIVE], addr_52, entry_i[`DMT_ENTRY_DECIDE],
+                    entry_i[`DMT_ENTRY_DECIDE_BUS]};
 
 endmodule
 
