@@ -448,9 +448,9 @@ static void take_image(struct dmt_cycle *m, uint64_t data)
     }
 }
 
-void cycle_loader_edge(struct dmt_cycle *m, const struct dmt_in *in)
+void cycle_loader_edge(struct dmt_cycle *m, const struct thing *r)
 {
-    bool beat = m->loader.got < m->loader.sent && (in->m_rvalid & 1);
+    bool beat = m->loader.got < m->loader.sent && r;
 
     if (!m->loader.words) {
         if (m->loader.phase == LOADER_BAD_ID)
@@ -466,11 +466,11 @@ void cycle_loader_edge(struct dmt_cycle *m, const struct dmt_in *in)
     }
     if (!beat)
         return;
-    m->loader.error |= (in->m_rresp & 3) >= DMT_RESP_SLVERR;
+    m->loader.error |= r->resp >= DMT_RESP_SLVERR;
     if (m->loader.phase == LOADER_IMAGE)
-        take_image(m, in->m_rdata);
+        take_image(m, r->data);
     else
-        take_entry(m, in->m_rdata);
+        take_entry(m, r->data);
 }
 
 /* ------------------------------------------------------------ writes */
