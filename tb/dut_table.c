@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The verilated configurations. configs.h is generated from rtl/configs.json:
  * one DMT_CONFIG(name, pa_w, ctx_n, tea_n, sets, pwc4_n, pwc3_n, pwc2_n, npwc4_n,
- * npwc3_n, npwc2_n, tag_w, cnt_w) a line. */
+ * npwc3_n, npwc2_n, tag_w, cnt_w, pipe) a line. */
 #include "tb/dut.h"
 #include <string.h>
 

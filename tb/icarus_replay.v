@@ -18,6 +18,7 @@ module bench;
     parameter NPWC2_N = 32;
     parameter TAG_W = 8;
     parameter CNT_W = 48;
+    parameter PIPE = 0;
     localparam ID_W = CTX_N > 1 ? $clog2(CTX_N) : 1;
 
     reg clk = 1'b1;
@@ -27,7 +28,8 @@ module bench;
 
     dmt_mmu #(
         .PA_W(PA_W), .CTX_N(CTX_N), .TEA_N(TEA_N), .SETS(SETS), .PWC4_N(PWC4_N), .PWC3_N(PWC3_N),
-        .PWC2_N(PWC2_N), .NPWC4_N(NPWC4_N), .NPWC3_N(NPWC3_N), .NPWC2_N(NPWC2_N), .TAG_W(TAG_W), .CNT_W(CNT_W)
+        .PWC2_N(PWC2_N), .NPWC4_N(NPWC4_N), .NPWC3_N(NPWC3_N), .NPWC2_N(NPWC2_N), .TAG_W(TAG_W), .CNT_W(CNT_W),
+        .PIPE(PIPE)
     ) dut (
 `define PINS_CONNECT
 `include `PINS

@@ -3785,6 +3785,7 @@ Test(cycle, parameters)
         { offsetof(struct dmt_config, pwc2_n), 0, 64 },  { offsetof(struct dmt_config, tag_w), 1, 16 },
         { offsetof(struct dmt_config, cnt_w), 0, 63 },   { offsetof(struct dmt_config, npwc4_n), 0, 64 },
         { offsetof(struct dmt_config, npwc3_n), 0, 64 }, { offsetof(struct dmt_config, npwc2_n), 0, 64 },
+        { offsetof(struct dmt_config, pipe), 0, 1 },
     };
 
     for (unsigned i = 0; i < sizeof p / sizeof *p; i++)

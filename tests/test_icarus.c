@@ -35,9 +35,10 @@ static bool play(const struct dmt_config *c, const char *record, struct replayed
              "-Pbench.PA_W=%u -Pbench.CTX_N=%u -Pbench.TEA_N=%u -Pbench.SETS=%u "
              "-Pbench.PWC4_N=%u -Pbench.PWC3_N=%u -Pbench.PWC2_N=%u "
              "-Pbench.NPWC4_N=%u -Pbench.NPWC3_N=%u -Pbench.NPWC2_N=%u -Pbench.TAG_W=%u -Pbench.CNT_W=%u "
+             "-Pbench.PIPE=%u "
              "-o %s.vvp tb/icarus_replay.v rtl/*.v 2>&1 && vvp -n %s.vvp +record=%s 2>&1",
              record, c->pa_w, c->ctx_n, c->tea_n, c->sets, c->pwc4_n, c->pwc3_n, c->pwc2_n, c->npwc4_n,
-             c->npwc3_n, c->npwc2_n, c->tag_w, c->cnt_w, record, record, record);
+             c->npwc3_n, c->npwc2_n, c->tag_w, c->cnt_w, c->pipe, record, record, record);
     f = popen(command, "r");
     cr_assert_not_null(f);
     while (fgets(line, sizeof(line), f)) {

@@ -24,14 +24,40 @@ enum { ALL_RIGHTS = 7, ALL_S2_RIGHTS = 15 };
 /* What a walk step comes to (microarchitecture 3.2). */
 enum outcome { NO_STEP, WAIT, READ, AGAIN, MATCH, UPDATE, RESULT };
 
+/* What the rules ask of the start of a cycle, before the queues move on. */
+struct start {
+    bool room, open, accept;
+    uint64_t free_ctx; /* a bit each */
+};
+
 /* Zero the outputs from one pin up to, not including, another. */
 #define CLEAR(o, first, end) \
     memset((char *)(o) + offsetof(struct dmt_out, first), 0, \
            offsetof(struct dmt_out, end) - offsetof(struct dmt_out, first))
 
+static bool has_room(const struct dmt_cycle *m)
+{
+    return m->resp_n < 2;
+}
+
+/* Can launch be loaded in this cycle? With PIPE = 1 it gives up refusals and chains by itself. */
 static bool open_launch(const struct dmt_cycle *m)
 {
-    return m->launch.kind == LAUNCH_READS && m->launch.n - m->launch.pos <= 1;
+    return (m->cfg.pipe || m->launch.kind == NOTHING) && m->launch.n - m->launch.pos <= 1;
+}
+
+/* Is there a place for what a step or the front sends towards launch? */
+static bool accepts(const struct dmt_cycle *m)
+{
+    return open_launch(m)
+           || (m->cfg.pipe && (m->first.kind == AHEAD_EMPTY || m->second.kind == AHEAD_EMPTY));
+}
+
+/* PIPE = 1: is what has been looked up executed in this cycle? */
+static bool executes(const struct dmt_cycle *m)
+{
+    return m->step.kind != NOTHING && !m->step.wait
+           && (m->loader.phase != LOADER_IDLE || (has_room(m) && accepts(m)));
 }
 
 /* Control registers of the level of software that requests enter at. */
@@ -110,32 +136,33 @@ static void fill(struct dmt_cycle *m, const struct walk *w, unsigned k, unsigned
 
 /* ------------------------------------------------------------ match and launch */
 
-/* Launch `reads` addresses of w->fetch, for an entry of stage k. */
-static void launch(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned reads, bool excl)
+/* The walk reads `reads` addresses of its fetch, for an entry of stage k. */
+static void fetch(struct walk *w, unsigned k, unsigned reads, bool excl)
 {
-    struct walk *w = &m->walk[ctx];
-
     w->stage = (uint8_t)k;
     w->reads = (uint8_t)reads;
     w->got = w->slot = 0;
     w->decided = false;
     w->excl = excl;
-    m->launch.ctx = (uint8_t)ctx;
-    m->launch.pos = 0;
-    m->launch.n = (uint8_t)reads;
 }
 
-static void launch_one(struct dmt_cycle *m, unsigned ctx, unsigned k, uint64_t addr, unsigned index)
+static void fetch_one(struct walk *w, unsigned k, uint64_t addr, unsigned index)
 {
-    struct walk *w = &m->walk[ctx];
-
     w->fetch[0].addr = addr;
     w->fetch[0].level = w->frame[k].level;
     w->fetch[0].index = (uint8_t)index;
-    launch(m, ctx, k, 1, false);
+    fetch(w, k, 1, false);
 }
 
-static void launch_other(struct dmt_cycle *m, unsigned ctx, unsigned k, enum launch_kind kind)
+/* The addresses of the walk's fetch into launch. */
+static void launch(struct dmt_cycle *m, unsigned ctx)
+{
+    m->launch.ctx = (uint8_t)ctx;
+    m->launch.pos = 0;
+    m->launch.n = m->walk[ctx].reads;
+}
+
+static void launch_other(struct dmt_cycle *m, unsigned ctx, unsigned k, enum thing_kind kind)
 {
     m->walk[ctx].stage = (uint8_t)k;
     m->launch.kind = (uint8_t)kind;
@@ -173,7 +200,7 @@ static bool refuse_gtea(struct dmt_cycle *m, unsigned ctx, unsigned k, const str
         .stage = (uint8_t)k,
         .error = t->gtea | (uint64_t)index << 12 | (uint64_t)unresolved << 18,
     };
-    launch_other(m, ctx, k, LAUNCH_REFUSAL);
+    launch_other(m, ctx, k, REFUSAL);
     return true;
 }
 
@@ -211,7 +238,7 @@ static bool match_tea(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned si
     f->level = (uint8_t)(t[0]->sz + 1);
     f->index = index[0];
     if (k > 0 && t[0]->kind == DMT_KIND_PA) {
-        launch_other(m, ctx, k, LAUNCH_CHAIN);
+        launch_other(m, ctx, k, CHAIN);
         return true;
     }
     for (unsigned i = 0; i < n; i++) {
@@ -221,38 +248,46 @@ static bool match_tea(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned si
         w->fetch[i].level = (uint8_t)(t[i]->sz + 1);
         w->fetch[i].index = index[i];
     }
-    launch(m, ctx, k, n, false);
+    fetch(w, k, n, false);
+    launch(m, ctx);
     return true;
 }
 
-/* Start the walk of frame k from a paging-structure cache. */
-static bool match_cache(struct dmt_cycle *m, unsigned ctx, unsigned k)
+/* The deepest cached entry for frame k's address. */
+static struct cached ask_cache(const struct dmt_cycle *m, unsigned ctx, unsigned k)
 {
-    static const uint8_t counter[2][PWC_CACHES] = { { CNT_NPWC2, CNT_NPWC3, CNT_NPWC4 },
-                                                    { CNT_PWC2, CNT_PWC3, CNT_PWC4 } };
-    struct frame *f = &m->walk[ctx].frame[k];
-    bool entering = k == m->entering;
-    const struct pwc *cache = entering ? m->pwc : m->npwc;
+    const struct pwc *cache = k == m->entering ? m->pwc : m->npwc;
+    uint64_t addr = m->walk[ctx].frame[k].addr;
 
     for (unsigned c = 0; c < PWC_CACHES; c++) {
         const struct pwc *p = &cache[c];
-        int i = p->valid ? pwc_find(p, cache_key(m, k, c, f->addr)) : -1;
+        int i = p->valid ? pwc_find(p, cache_key(m, k, c, addr)) : -1;
 
-        if (i < 0)
-            continue;
-        f->level = (uint8_t)(c + 1);
-        f->rights = p->rights[i];
-        m->count[counter[entering][c]]++;
-        launch_one(m, ctx, k, rule_entry_addr(p->table[i], c + 1, f->addr), 0);
-        return true;
+        if (i >= 0)
+            return (struct cached){ true, (uint8_t)c, p->rights[i], p->table[i] };
     }
-    return false;
+    return (struct cached){ .hit = false };
+}
+
+/* Start the walk of frame k from a paging-structure cache. */
+static void use_cache(struct dmt_cycle *m, unsigned ctx, unsigned k, const struct cached *e)
+{
+    static const uint8_t counter[2][PWC_CACHES] = { { CNT_NPWC2, CNT_NPWC3, CNT_NPWC4 },
+                                                    { CNT_PWC2, CNT_PWC3, CNT_PWC4 } };
+    struct walk *w = &m->walk[ctx];
+    struct frame *f = &w->frame[k];
+
+    f->level = (uint8_t)(e->cache + 1);
+    f->rights = e->rights;
+    m->count[counter[k == m->entering][e->cache]]++;
+    fetch_one(w, k, rule_entry_addr(e->table, f->level, f->addr), 0);
+    launch(m, ctx);
 }
 
 /* Match of frame k (microarchitecture 3.4), and of the roots below it. What a
  * match of a root yields is looked up here when it is used: settle and drained
  * writes see to it that `roots` holds the same. */
-static void match(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned sizes)
+static void match(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned sizes, const struct cached *cached)
 {
     struct walk *w = &m->walk[ctx];
     bool root = false;
@@ -267,7 +302,7 @@ static void match(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned sizes)
             note_path(w, k, DMT_PATH_RADIX);
             w->r = (struct dmt_result){ .addr = f->addr, .stage = (uint8_t)k };
             w->r.status = rule_s2_fault(s2, kind_of(f), RULE_S2_ABSENT, &w->a.rq, 0, &w->r.error);
-            launch_other(m, ctx, k, LAUNCH_REFUSAL);
+            launch_other(m, ctx, k, REFUSAL);
             return;
         }
         if (sizes && match_tea(m, ctx, k, sizes))
@@ -276,8 +311,10 @@ static void match(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned sizes)
         f->tea = f->by_size = false;
         f->shadow = shadow;
         f->located = 0;
-        if (!root && match_cache(m, ctx, k))
+        if (!root && cached->hit) {
+            use_cache(m, ctx, k, cached);
             return;
+        }
         if (entering) {
             f->rights = ALL_RIGHTS;
             table = entering_level(m)->cr3 & DMT_LEVEL_CR3_ROOT_MASK;
@@ -290,7 +327,8 @@ static void match(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned sizes)
         f->level = five ? 5 : 4;
         table = rule_entry_addr(table, f->level, f->addr);
         if (is_direct(f, k)) {
-            launch_one(m, ctx, k, table, 0);
+            fetch_one(w, k, table, 0);
+            launch(m, ctx);
             return;
         }
         open_frame(w, k - 1, table, k);
@@ -300,10 +338,77 @@ static void match(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned sizes)
     }
 }
 
-/* What emits an address in this cycle: launch or, active since before it, the loader. */
+/* The walk's one address, or its frame k to be matched with these sizes, is to go to launch. */
+static enum outcome go_read(struct dmt_cycle *m, unsigned ctx, enum outcome outcome)
+{
+    m->ahead.kind = AHEAD_ADDRESS;
+    m->ahead.ctx = (uint8_t)ctx;
+    return outcome;
+}
+
+static enum outcome go_match(struct dmt_cycle *m, unsigned ctx, unsigned k, unsigned sizes)
+{
+    m->ahead.kind = AHEAD_MATCH;
+    m->ahead.ctx = (uint8_t)ctx;
+    m->ahead.k = (uint8_t)k;
+    m->ahead.sizes = (uint8_t)sizes;
+    return MATCH;
+}
+
+static void compare(const struct dmt_cycle *m, struct ahead *a)
+{
+    if (a->kind == AHEAD_MATCH)
+        a->cached = ask_cache(m, a->ctx, a->k);
+}
+
+static void route(struct dmt_cycle *m, struct ahead *a)
+{
+    if (a->kind == AHEAD_ADDRESS)
+        launch(m, a->ctx);
+    else
+        match(m, a->ctx, a->k, a->sizes, &a->cached);
+    a->kind = AHEAD_EMPTY;
+}
+
+/* PIPE = 1: what waits moves on. */
+static void move_ahead(struct dmt_cycle *m, bool open)
+{
+    if (m->second.kind != AHEAD_EMPTY && open)
+        route(m, &m->second);
+    if (m->first.kind != AHEAD_EMPTY && m->second.kind == AHEAD_EMPTY) {
+        compare(m, &m->first);
+        m->second = m->first;
+        m->first.kind = AHEAD_EMPTY;
+    }
+}
+
+/* What this cycle's step or front sends goes to launch, or with PIPE = 1 to one of the places before it. */
+static void send_ahead(struct dmt_cycle *m, bool past_first)
+{
+    if (m->ahead.kind == AHEAD_EMPTY)
+        return;
+    if (!m->cfg.pipe) {
+        compare(m, &m->ahead);
+        route(m, &m->ahead);
+    } else if (m->ahead.kind == AHEAD_ADDRESS && past_first) {
+        m->second = m->ahead;
+    } else {
+        m->first = m->ahead;
+    }
+    m->ahead.kind = AHEAD_EMPTY;
+}
+
+/* What emits an address in this cycle: launch, with PIPE = 1 a cycle later, or, active since before it, the
+ * loader. */
 static bool emission(const struct dmt_cycle *m, bool loading, uint64_t *addr, uint8_t *id, bool *lock)
 {
-    if (m->launch.n) {
+    if (m->emitted.full) {
+        *addr = m->emitted.addr;
+        *id = m->emitted.ctx;
+        *lock = m->emitted.lock;
+        return true;
+    }
+    if (m->launch.n && !m->cfg.pipe) {
         const struct walk *w = &m->walk[m->launch.ctx];
 
         *addr = w->fetch[m->launch.pos].addr;
@@ -315,6 +420,23 @@ static bool emission(const struct dmt_cycle *m, bool loading, uint64_t *addr, ui
     *id = 0;
     *lock = false;
     return loading && m->loader.sent < m->loader.words;
+}
+
+/* PIPE = 1: what launch holds passes a register; a refusal or a chain goes on to lq. */
+static void emit_later(struct dmt_cycle *m)
+{
+    if (m->emitted.kind != NOTHING)
+        m->lq[(m->lq_head + m->lq_n++) % CTX_MAX] = (struct thing){ .kind = m->emitted.kind, .ctx = m->emitted.ctx };
+    m->emitted.kind = m->launch.kind;
+    m->emitted.ctx = m->launch.ctx;
+    m->emitted.full = m->launch.n != 0;
+    if (m->emitted.full) {
+        const struct walk *w = &m->walk[m->launch.ctx];
+
+        m->emitted.addr = w->fetch[m->launch.pos].addr;
+        m->emitted.lock = w->excl;
+    }
+    m->launch.kind = NOTHING;
 }
 
 /* The launch emits an address, and the bus may take one (microarchitecture 3.5). */
@@ -332,9 +454,11 @@ static void emit(struct dmt_cycle *m, bool loading, bool taken)
             m->arq[i].id = id;
             m->arq[i].lock = lock;
         }
-        if (m->launch.n && ++m->launch.pos == m->launch.n)
-            m->launch.n = m->launch.pos = 0;
     }
+    if (m->cfg.pipe)
+        emit_later(m);
+    if (m->launch.n && ++m->launch.pos == m->launch.n)
+        m->launch.n = m->launch.pos = 0;
     if (queued && taken) {
         m->arq_head = (m->arq_head + 1) % ARQ_RING;
         m->arq_n--;
@@ -504,8 +628,8 @@ static enum outcome update(struct dmt_cycle *m, unsigned ctx, uint64_t bits)
         if (located >> k & 1 && !(w->frame[k].rights & RIGHT_W))
             return s2_fault(m, ctx, k, RULE_TABLE_WRITE, RULE_S2_RIGHTS, w->frame[k].rights);
     w->fetch[0] = w->fetch[w->slot];
-    launch(m, ctx, w->stage, 1, true);
-    return AGAIN;
+    fetch(w, w->stage, 1, true);
+    return go_read(m, ctx, AGAIN);
 }
 
 /* What the final second-stage leaves make of the entering stage's yield (specification 2). */
@@ -537,8 +661,8 @@ static enum outcome read_located(struct dmt_cycle *m, unsigned ctx, unsigned k, 
         writable &= w->frame[j].rights;
     if (!o->tea && writable)
         fill(m, w, owner, o->level + 1u, pa & ~0xfffull);
-    launch_one(m, ctx, owner, pa, o->tea ? o->index : 0);
-    return READ;
+    fetch_one(w, owner, pa, o->tea ? o->index : 0);
+    return go_read(m, ctx, READ);
 }
 
 /* A leaf of the current stage whose checks have passed and whose bits are settled. */
@@ -560,8 +684,7 @@ static enum outcome yield(struct dmt_cycle *m, unsigned ctx, const struct rule_e
     }
     if (!is_direct(f, k)) {
         open_frame(w, k - 1, pa, owner);
-        match(m, ctx, k - 1, ALL_SIZES);
-        return MATCH;
+        return go_match(m, ctx, k - 1, ALL_SIZES);
     }
     if (owner != FINAL)
         return read_located(m, ctx, k, owner, pa);
@@ -595,8 +718,7 @@ static enum outcome leaf(struct dmt_cycle *m, unsigned ctx, const struct rule_en
         return update(m, ctx, bits);
     w->second = true;
     w->need = false;
-    match(m, ctx, m->entering, ALL_SIZES);
-    return MATCH;
+    return go_match(m, ctx, m->entering, ALL_SIZES);
 }
 
 /* A table entry whose A bit needs no write: to the next table. */
@@ -612,12 +734,11 @@ static enum outcome descend(struct dmt_cycle *m, unsigned ctx, const struct rule
     addr = rule_entry_addr(e->frame, f->level, f->addr);
     if (!is_direct(f, k)) {
         open_frame(w, k - 1, addr, k);
-        match(m, ctx, k - 1, ALL_SIZES);
-        return MATCH;
+        return go_match(m, ctx, k - 1, ALL_SIZES);
     }
     fill(m, w, k, f->level + 1u, e->frame);
-    launch_one(m, ctx, k, addr, 0);
-    return READ;
+    fetch_one(w, k, addr, 0);
+    return go_read(m, ctx, READ);
 }
 
 /* Does the answer of a read alone end the walk? */
@@ -694,16 +815,14 @@ static enum outcome read_tea(struct dmt_cycle *m, unsigned ctx, uint64_t data, u
     } else if (f->by_size && !w->excl) {
         smaller = (1u << (t->level - 1)) - 1;
     }
-    match(m, ctx, k, smaller);
-    return MATCH;
+    return go_match(m, ctx, k, smaller);
 }
 
-static enum outcome step_read(struct dmt_cycle *m, const struct dmt_in *in, unsigned ctx)
+static enum outcome step_read(struct dmt_cycle *m, unsigned ctx, uint64_t data, unsigned resp)
 {
     struct walk *w = &m->walk[ctx];
     const struct fetch *f = &w->fetch[w->got];
     struct dmt_out *o = &m->out;
-    unsigned resp = in->m_rresp & 3;
     bool tea = w->frame[w->stage].tea;
 
     m->count[CNT_READ]++;
@@ -715,9 +834,9 @@ static enum outcome step_read(struct dmt_cycle *m, const struct dmt_in *in, unsi
     o->wt_ref_index = f->index;
     o->wt_ref_lock = w->excl;
     o->wt_ref_addr = f->addr;
-    o->wt_ref_data = in->m_rdata;
+    o->wt_ref_data = data;
     o->wt_ref_resp = resp;
-    return tea ? read_tea(m, ctx, in->m_rdata, resp) : read_table(m, ctx, in->m_rdata, resp);
+    return tea ? read_tea(m, ctx, data, resp) : read_table(m, ctx, data, resp);
 }
 
 static enum outcome step_write(struct dmt_cycle *m, unsigned ctx, unsigned resp)
@@ -741,31 +860,22 @@ static enum outcome step_write(struct dmt_cycle *m, unsigned ctx, unsigned resp)
         return e.leaf ? yield(m, ctx, &e, false) : descend(m, ctx, &e);
     case DMT_RESP_OKAY:
         m->count[CNT_LOST]++;
-        launch(m, ctx, w->stage, 1, true);
-        return AGAIN;
+        fetch(w, w->stage, 1, true);
+        return go_read(m, ctx, AGAIN);
     default:
         return bus_error(m, ctx, f->addr,
                          resp == DMT_RESP_SLVERR ? DMT_BUS_ERROR_WRITE_SLVERR : DMT_BUS_ERROR_WRITE_DECERR);
     }
 }
 
-/* The refusal or the chain in launch (an L step). */
-static enum outcome step_launch(struct dmt_cycle *m, bool room)
+/* The walk's entry in a KIND PA register above set 0 is at an address of the stage below. */
+static enum outcome step_chain(struct dmt_cycle *m, unsigned ctx)
 {
-    unsigned ctx = m->launch.ctx;
     struct walk *w = &m->walk[ctx];
     unsigned k = w->stage;
 
-    if (m->launch.kind == LAUNCH_REFUSAL && !room)
-        return NO_STEP;
-    if (m->launch.kind == LAUNCH_REFUSAL) {
-        m->launch.kind = LAUNCH_READS;
-        return finish(m, ctx, &w->r);
-    }
-    m->launch.kind = LAUNCH_READS;
     open_frame(w, k - 1, rule_tea_entry(&m->state.tea[k][w->frame[k].index], w->frame[k].addr), k);
-    match(m, ctx, k - 1, ALL_SIZES);
-    return MATCH;
+    return go_match(m, ctx, k - 1, ALL_SIZES);
 }
 
 /* Can this context use such a beat? Others break the contract of the bus and
@@ -775,26 +885,72 @@ static bool expects(const struct dmt_cycle *m, unsigned ctx, bool writing)
     return m->busy >> ctx & 1 && m->walk[ctx].writing == writing;
 }
 
-static enum outcome step(struct dmt_cycle *m, const struct dmt_in *in, bool room, bool open)
+static enum outcome step(struct dmt_cycle *m, const struct thing *s)
 {
-    unsigned ctx;
+    switch (s->kind) {
+    case REFUSAL: return finish(m, s->ctx, &m->walk[s->ctx].r);
+    case CHAIN: return step_chain(m, s->ctx);
+    case WRITTEN: return expects(m, s->ctx, true) ? step_write(m, s->ctx, s->resp) : NO_STEP;
+    case BEAT: return expects(m, s->ctx, false) ? step_read(m, s->ctx, s->data, s->resp) : NO_STEP;
+    default: return NO_STEP;
+    }
+}
 
-    if (m->launch.kind != LAUNCH_READS)
-        return step_launch(m, room);
-    if (!room || !open)
-        return NO_STEP;
+/* The refusal or chain that launch holds, or nothing; it leaves launch. */
+static struct thing leave_launch(struct dmt_cycle *m)
+{
+    struct thing s = { .kind = m->launch.kind, .ctx = m->launch.ctx };
+
+    m->launch.kind = NOTHING;
+    return s;
+}
+
+/* A write answer, else the R beat on the pins, else nothing. */
+static struct thing take_answer(struct dmt_cycle *m, const struct dmt_in *in)
+{
+    struct thing s = { .kind = NOTHING };
+
     if (m->bq_n) {
-        unsigned resp = m->bq[m->bq_head].resp;
-
-        ctx = m->bq[m->bq_head].id;
+        s.kind = WRITTEN;
+        s.ctx = m->bq[m->bq_head].id;
+        s.resp = m->bq[m->bq_head].resp;
         m->bq_head = (m->bq_head + 1) % CTX_MAX;
         m->bq_n--;
-        return expects(m, ctx, true) ? step_write(m, ctx, resp) : NO_STEP;
+    } else if (in->m_rvalid & 1) {
+        s.kind = BEAT;
+        s.ctx = (uint8_t)(in->m_rid & ((1u << m->id_w) - 1));
+        s.resp = in->m_rresp & 3;
+        s.data = in->m_rdata;
     }
-    if (!(in->m_rvalid & 1))
-        return NO_STEP;
-    ctx = in->m_rid & ((1u << m->id_w) - 1);
-    return expects(m, ctx, false) ? step_read(m, in, ctx) : NO_STEP;
+    return s;
+}
+
+/* PIPE = 0: what this cycle's step is about. */
+static struct thing steps_now(struct dmt_cycle *m, const struct dmt_in *in, bool room, bool open)
+{
+    if (m->launch.kind != NOTHING)
+        return room || m->launch.kind == CHAIN ? leave_launch(m) : (struct thing){ .kind = NOTHING };
+    return room && open ? take_answer(m, in) : (struct thing){ .kind = NOTHING };
+}
+
+/* PIPE = 1: what this cycle's step is about, looked up before; and what is
+ * looked up in this cycle. */
+static struct thing steps_late(struct dmt_cycle *m, const struct dmt_in *in, bool executed, bool loading)
+{
+    struct thing s = executed ? m->step : (struct thing){ .kind = NOTHING };
+
+    if (m->step.kind != NOTHING && !executed) {
+        m->step.wait -= m->step.wait != 0;
+    } else if (m->lq_n) {
+        m->step = m->lq[m->lq_head];
+        m->lq_head = (m->lq_head + 1) % CTX_MAX;
+        m->lq_n--;
+    } else {
+        m->step = take_answer(m, in);
+        if (m->step.kind == BEAT)
+            m->step.wait = loading ? 2 : executed && s.ctx == m->step.ctx;
+    }
+    return s;
 }
 
 /* ------------------------------------------------------------ front */
@@ -849,22 +1005,23 @@ static bool at_once(const struct dmt_cycle *m, struct dmt_result *r)
 }
 
 /* The request in the skid, or that came in this cycle, leaves if it can. */
-static void front(struct dmt_cycle *m, enum outcome outcome, bool room, bool open, uint64_t free_ctx)
+static void front(struct dmt_cycle *m, const struct start *start, bool stepped, enum outcome outcome)
 {
     struct dmt_result r;
     struct walk *w;
     unsigned ctx;
 
     if (at_once(m, &r)) {
-        if (room && outcome != RESULT) {
+        /* What a step comes to is late with PIPE = 1, so that any step is in the way. */
+        if (start->room && (m->cfg.pipe ? !stepped : outcome != RESULT)) {
             push_answer(m, &m->skid, &r);
             leave(m);
         }
         return;
     }
-    if (!free_ctx || !open || outcome == READ || outcome == AGAIN || outcome == MATCH)
+    if (!start->free_ctx || !start->accept || outcome == READ || outcome == AGAIN || outcome == MATCH)
         return;
-    ctx = (unsigned)__builtin_ctzll(free_ctx);
+    ctx = (unsigned)__builtin_ctzll(start->free_ctx);
     w = &m->walk[ctx];
     w->a = m->skid;
     w->second = w->need = w->writing = false;
@@ -872,7 +1029,7 @@ static void front(struct dmt_cycle *m, enum outcome outcome, bool room, bool ope
     memset(w->index, 0, sizeof w->index);
     m->busy |= 1ull << ctx;
     open_frame(w, m->entering, w->a.rq.va, FINAL);
-    match(m, ctx, m->entering, ALL_SIZES);
+    go_match(m, ctx, m->entering, ALL_SIZES);
     leave(m);
 }
 
@@ -945,7 +1102,10 @@ static void show(struct dmt_cycle *m)
 
     o->req_ready = !m->skid_valid && !m->drains && !m->loader.phase && !m->settle;
     /* The loader begins with nothing under way, so this is high for it, too. */
-    o->m_rready = m->resp_n < 2 && open_launch(m) && !m->bq_n;
+    if (m->cfg.pipe)
+        o->m_rready = (m->step.kind == NOTHING || executes(m)) && !m->lq_n && !m->bq_n;
+    else
+        o->m_rready = has_room(m) && open_launch(m) && !m->bq_n;
     show_ar(m);
     if (m->wq_n || o->m_awvalid || o->m_wvalid)
         show_write(m);
@@ -990,7 +1150,8 @@ struct dmt_cycle *dmt_cycle_new(const struct dmt_config *c)
     if (c->pa_w < 32 || c->pa_w > 52 || c->ctx_n < 1 || c->ctx_n > CTX_MAX || c->tea_n < 4
         || c->tea_n > DMT_TEA_MAX || c->sets < 1 || c->sets > DMT_SETS_MAX || c->pwc4_n > PWC_MAX
         || c->pwc3_n > PWC_MAX || c->pwc2_n > PWC_MAX || c->npwc4_n > PWC_MAX || c->npwc3_n > PWC_MAX
-        || c->npwc2_n > PWC_MAX || c->tag_w < 1 || c->tag_w > 16 || c->cnt_w > 63)
+        || c->npwc2_n > PWC_MAX || c->tag_w < 1 || c->tag_w > 16 || c->cnt_w > 63
+        || c->pipe > 1)
         return NULL;
     m = malloc(sizeof *m);
     if (!m)
@@ -1051,19 +1212,23 @@ static void advance(struct dmt_cycle *m, const struct dmt_in *in, bool loading)
     }
 }
 
-/* Step and front of one cycle. room, open and the free contexts are those of
- * its start, before the queues moved on. */
-static void work(struct dmt_cycle *m, const struct dmt_in *in, bool room, bool open, uint64_t free_ctx)
+/* Step, front and match of one cycle. */
+static void work(struct dmt_cycle *m, const struct dmt_in *in, const struct start *start,
+                 const struct thing *s)
 {
     const struct fill pending = m->fill;
+    bool past_first = m->first.kind == AHEAD_EMPTY && (m->second.kind == AHEAD_EMPTY || start->open);
     enum outcome outcome;
 
     m->fill.cache = NULL;
-    outcome = step(m, in, room, open);
+    move_ahead(m, start->open);
+    outcome = step(m, s);
+    send_ahead(m, past_first);
     if ((in->req_valid & 1) && m->out.req_ready)
         accept(m, in);
     if (m->skid_valid)
-        front(m, outcome, room, open, free_ctx);
+        front(m, start, s->kind != NOTHING, outcome);
+    send_ahead(m, past_first);
     /* After the matches: they see the caches as they were. */
     if (pending.cache)
         pwc_write(&pending);
@@ -1079,8 +1244,15 @@ static void work(struct dmt_cycle *m, const struct dmt_in *in, bool room, bool o
 static void edge(struct dmt_cycle *m, const struct dmt_in *in)
 {
     struct dmt_out *o = &m->out;
-    bool room = m->resp_n < 2, open = open_launch(m);
-    uint64_t busy = m->busy, free_ctx = ~busy & (~0ull >> (CTX_MAX - m->cfg.ctx_n));
+    uint64_t busy = m->busy;
+    const struct start start = {
+        .room = has_room(m),
+        .open = open_launch(m),
+        .accept = accepts(m),
+        .free_ctx = ~busy & (~0ull >> (CTX_MAX - m->cfg.ctx_n)),
+    };
+    bool executed = executes(m);
+    struct thing s;
     bool req_shown = o->wt_req_valid, ref_shown = o->wt_ref_valid;
     bool upd_shown = o->wt_upd_valid, end_shown = o->wt_end_valid;
     bool popped = o->resp_valid && (in->resp_ready & 1);
@@ -1090,11 +1262,12 @@ static void edge(struct dmt_cycle *m, const struct dmt_in *in)
     if (m->settle)
         m->settle--;
     cycle_csr_edge(m, in);
+    s = m->cfg.pipe ? steps_late(m, in, executed, loading) : steps_now(m, in, start.room, start.open);
     advance(m, in, loading);
     if (loading)
-        cycle_loader_edge(m, in);
+        cycle_loader_edge(m, s.kind == BEAT ? &s : NULL);
     else
-        work(m, in, room, open, free_ctx);
+        work(m, in, &start, &s);
     m->count[CNT_BUSY] += busy != 0;
     if (m->count_clear) {
         memset(m->count, 0, sizeof m->count);
@@ -1114,7 +1287,7 @@ static void edge(struct dmt_cycle *m, const struct dmt_in *in)
     if (end_shown && !o->wt_end_valid)
         memset(&o->wt_end_valid, 0, sizeof *o - offsetof(struct dmt_out, wt_end_valid));
     m->quiet = !m->busy && !m->resp_n && !m->skid_valid && !(m->aw_held && m->w_held) && !m->settle
-               && !m->loader.phase
+               && !m->loader.phase && m->step.kind == NOTHING
                && !(o->s_bvalid | o->s_rvalid | o->wt_req_valid | o->wt_ref_valid | o->wt_upd_valid
                     | o->wt_end_valid);
 }
@@ -1132,12 +1305,25 @@ void dmt_cycle_edge(struct dmt_cycle *m, const struct dmt_in *in, bool rst)
 /* What the walk in context i waits for. */
 static const char *waits_for(const struct dmt_cycle *m, unsigned i)
 {
-    if (m->launch.kind == LAUNCH_REFUSAL && m->launch.ctx == i)
-        return "room for its refusal";
-    if (m->launch.kind == LAUNCH_CHAIN && m->launch.ctx == i)
-        return "chain";
-    if (m->launch.n && m->launch.ctx == i)
+    static const char *const step[] = {
+        [REFUSAL] = "room for its refusal", [CHAIN] = "chain", [WRITTEN] = "step, B", [BEAT] = "step, R"
+    };
+
+    if (m->launch.kind != NOTHING && m->launch.ctx == i)
+        return step[m->launch.kind];
+    for (unsigned k = 0; k < m->lq_n; k++)
+        if (m->lq[(m->lq_head + k) % CTX_MAX].ctx == i)
+            return step[m->lq[(m->lq_head + k) % CTX_MAX].kind];
+    if (m->step.kind != NOTHING && m->step.ctx == i)
+        return step[m->step.kind];
+    if (m->first.kind != AHEAD_EMPTY && m->first.ctx == i)
+        return m->first.kind == AHEAD_MATCH ? "match" : "launch";
+    if (m->second.kind != AHEAD_EMPTY && m->second.ctx == i)
+        return m->second.kind == AHEAD_MATCH ? "match" : "launch";
+    if ((m->launch.n && m->launch.ctx == i) || (m->emitted.full && m->emitted.ctx == i))
         return "launch";
+    if (m->emitted.kind != NOTHING && m->emitted.ctx == i)
+        return step[m->emitted.kind];
     for (unsigned k = 0; k < m->arq_n; k++)
         if (m->arq[(m->arq_head + k) % ARQ_RING].id == i)
             return "AR";

@@ -72,7 +72,7 @@ struct walk {
     bool excl;       /* the current launch is an exclusive read */
     bool decided;    /* rule T2 found an entry */
     bool writing;    /* exclusive write in the write queue or on the bus */
-    struct dmt_result r; /* what the leaves yielded so far, or the refusal in launch */
+    struct dmt_result r; /* what the leaves yielded so far, or the refusal on its way to an answer */
 };
 
 struct answer {
@@ -110,8 +110,31 @@ struct fill {
     uint64_t key, table;
 };
 
-/* What launch holds. */
-enum launch_kind { LAUNCH_READS, LAUNCH_REFUSAL, LAUNCH_CHAIN };
+/* What a walk step is about. */
+enum thing_kind { NOTHING, REFUSAL, CHAIN, WRITTEN /* a write answer */, BEAT /* an R beat */ };
+
+struct thing {
+    uint8_t kind, ctx;
+    uint8_t resp;  /* WRITTEN, BEAT */
+    uint8_t wait;  /* PIPE = 1: cycles in which it must not be executed yet */
+    uint64_t data; /* BEAT */
+};
+
+/* What goes to launch: the walk's entry address, or its frame k to be matched, and
+ * what the paging-structure cache of its kind said when it was compared. */
+enum ahead_kind { AHEAD_EMPTY, AHEAD_ADDRESS, AHEAD_MATCH };
+
+struct cached {
+    bool hit;
+    uint8_t cache; /* number in struct dmt_cycle's pwc or npwc */
+    uint8_t rights;
+    uint64_t table;
+};
+
+struct ahead {
+    uint8_t kind, ctx, k, sizes;
+    struct cached cached;
+};
 
 /* What the loader does in this cycle (microarchitecture 5). */
 enum loader_phase {
@@ -135,8 +158,20 @@ struct dmt_cycle {
     uint64_t busy; /* bit i: context i holds a walk */
     struct walk walk[CTX_MAX];
     struct {
-        uint8_t kind, ctx, pos, n; /* LAUNCH_READS with n = 0: empty */
+        uint8_t kind, ctx; /* NOTHING (addresses, or empty with n = 0), REFUSAL or CHAIN */
+        uint8_t pos, n;
     } launch;
+    struct ahead ahead;         /* what this cycle sends; empty between cycles */
+    struct ahead first, second; /* PIPE = 1: waits to be compared, to be routed */
+    /* PIPE = 1: what launch held in the cycle before. */
+    struct {
+        uint8_t kind, ctx; /* NOTHING (an address, or empty), REFUSAL or CHAIN */
+        bool full, lock;
+        uint64_t addr;
+    } emitted;
+    struct thing lq[CTX_MAX]; /* PIPE = 1 */
+    unsigned lq_head, lq_n;
+    struct thing step; /* PIPE = 1: looked up, waits to be executed */
     struct {
         uint64_t addr;
         uint8_t id;
@@ -157,6 +192,7 @@ struct dmt_cycle {
 
     /* CSR port and registers */
     bool aw_held, w_held;
+    uint8_t held_for; /* PIPE = 1: cycles in which both were held */
     bool legal, drains; /* of the write held, once both halves are */
     uint16_t awaddr;
     uint8_t wstrb;
@@ -199,7 +235,8 @@ void cycle_csr_reset(struct dmt_cycle *m);
  * Sets the s_* outputs; the caller sets the others. */
 void cycle_csr_edge(struct dmt_cycle *m, const struct dmt_in *in);
 
-/* One clock of the loader, active since before this cycle. */
-void cycle_loader_edge(struct dmt_cycle *m, const struct dmt_in *in);
+/* One clock of the loader, active since before this cycle, with the beat that
+ * it uses in this cycle, or NULL. */
+void cycle_loader_edge(struct dmt_cycle *m, const struct thing *r);
 
 #endif

@@ -448,9 +448,9 @@ static void take_image(struct dmt_cycle *m, uint64_t data)
     }
 }
 
-void cycle_loader_edge(struct dmt_cycle *m, const struct dmt_in *in)
+void cycle_loader_edge(struct dmt_cycle *m, const struct thing *r)
 {
-    bool beat = m->loader.got < m->loader.sent && (in->m_rvalid & 1);
+    bool beat = m->loader.got < m->loader.sent && r;
 
     if (!m->loader.words) {
         if (m->loader.phase == LOADER_BAD_ID)
@@ -466,11 +466,11 @@ void cycle_loader_edge(struct dmt_cycle *m, const struct dmt_in *in)
     }
     if (!beat)
         return;
-    m->loader.error |= (in->m_rresp & 3) >= DMT_RESP_SLVERR;
+    m->loader.error |= r->resp >= DMT_RESP_SLVERR;
     if (m->loader.phase == LOADER_IMAGE)
-        take_image(m, in->m_rdata);
+        take_image(m, r->data);
     else
-        take_entry(m, in->m_rdata);
+        take_entry(m, r->data);
 }
 
 /* ------------------------------------------------------------ writes */
@@ -750,6 +750,7 @@ static void execute(struct dmt_cycle *m)
     if (m->drains)
         derive(m);
     m->aw_held = m->w_held = false;
+    m->held_for = 0;
     if (m->loader.phase == LOADER_IDLE) {
         if (m->drains && m->cfg.sets > 1)
             m->settle = SETTLE;
@@ -772,7 +773,8 @@ static void write_port(struct dmt_cycle *m, const struct dmt_in *in)
     if (waiting && (in->s_bready & 1))
         o->s_bvalid = o->s_bresp = 0;
     if (both) {
-        if (!waiting && !m->loader.phase && (idle || !m->drains))
+        m->held_for += m->held_for < 3;
+        if (!waiting && !m->loader.phase && (idle || !m->drains) && (!m->cfg.pipe || m->held_for >= 3))
             execute(m);
     } else {
         if (!m->aw_held && (in->s_awvalid & 1)) {
