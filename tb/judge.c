@@ -541,25 +541,26 @@ static bool trace_ref(struct judge *j, const struct dmt_out *out)
     struct judge_event *e;
 
     j->order = (uint32_t)out->wt_ref_order;
-    if (!j->beat.valid)
-        return fail(j, "wt_ref_valid", 0, 1, "no R beat was taken in the cycle before");
-    if (out->wt_ref_addr != j->beat.addr)
-        return fail(j, "wt_ref_addr", j->beat.addr, out->wt_ref_addr, "not the address read on the bus");
-    if (out->wt_ref_data != j->beat.data)
-        return fail(j, "wt_ref_data", j->beat.data, out->wt_ref_data, "not the beat on the bus");
-    if (out->wt_ref_resp != j->beat.resp)
-        return fail(j, "wt_ref_resp", j->beat.resp, out->wt_ref_resp, "not the beat on the bus");
-    if (out->wt_ref_lock != j->beat.lock)
-        return fail(j, "wt_ref_lock", j->beat.lock, out->wt_ref_lock, "not the read on the bus");
+    if (j->beats == 0)
+        return fail(j, "wt_ref_valid", 0, 1, "no R beat was taken before");
+    if (out->wt_ref_addr != j->beat[0].addr)
+        return fail(j, "wt_ref_addr", j->beat[0].addr, out->wt_ref_addr, "not the address read on the bus");
+    if (out->wt_ref_data != j->beat[0].data)
+        return fail(j, "wt_ref_data", j->beat[0].data, out->wt_ref_data, "not the beat on the bus");
+    if (out->wt_ref_resp != j->beat[0].resp)
+        return fail(j, "wt_ref_resp", j->beat[0].resp, out->wt_ref_resp, "not the beat on the bus");
+    if (out->wt_ref_lock != j->beat[0].lock)
+        return fail(j, "wt_ref_lock", j->beat[0].lock, out->wt_ref_lock, "not the read on the bus");
     w = event_walk(j, out->wt_ref_order, "wt_ref_order");
     if (!w)
         return false;
-    if (w->id < 0 && j->owner[j->beat.id] < 0) {
-        w->id = j->beat.id;
+    if (w->id < 0 && j->owner[j->beat[0].id] < 0) {
+        w->id = j->beat[0].id;
         j->owner[w->id] = (int16_t)(w - j->walk);
     }
-    if (w->id != j->beat.id)
-        return fail(j, "m_rid", (uint64_t)w->id, j->beat.id, "a walk uses the ID of another");
+    if (w->id != j->beat[0].id)
+        return fail(j, "m_rid", (uint64_t)w->id, j->beat[0].id, "a walk uses the ID of another");
+    j->beat[0] = j->beat[--j->beats];
     e = &w->event[w->n++];
     *e = (struct judge_event){ .addr = out->wt_ref_addr,
                                .data = out->wt_ref_data,
@@ -869,20 +870,19 @@ static bool last_locked(const struct judge *j, const struct dmt_out *out)
 
 static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const struct dmt_in *in)
 {
-    j->beat.valid = in->m_rvalid && out->m_rready;
-    if (j->beat.valid) {
+    if (in->m_rvalid && out->m_rready) {
         unsigned id = in->m_rid & (JUDGE_IDS - 1);
 
         if (j->read[id][j->read_head[id]].load) { /* no step of a walk */
             j->load[j->load_done].data = in->m_rdata;
             j->load[j->load_done++].resp = (uint8_t)in->m_rresp;
-            j->beat.valid = false;
+        } else {
+            j->beat[j->beats].id = (uint8_t)id;
+            j->beat[j->beats].data = in->m_rdata;
+            j->beat[j->beats].resp = (uint8_t)in->m_rresp;
+            j->beat[j->beats].addr = j->read[id][j->read_head[id]].addr;
+            j->beat[j->beats++].lock = j->read[id][j->read_head[id]].lock;
         }
-        j->beat.id = (uint8_t)id;
-        j->beat.data = in->m_rdata;
-        j->beat.resp = (uint8_t)in->m_rresp;
-        j->beat.addr = j->read[id][j->read_head[id]].addr;
-        j->beat.lock = j->read[id][j->read_head[id]].lock;
         j->read_head[id] = (j->read_head[id] + 1) % 4;
         j->read_n[id]--;
     }
@@ -1008,8 +1008,10 @@ bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in
      * a clear in that cycle wins over a count, but not over an event. */
     if (out->wt_req_valid && !trace_request(j, out))
         return false;
-    if (out->wt_ref_valid ? !trace_ref(j, out) : j->beat.valid)
-        return !out->wt_ref_valid && fail(j, "wt_ref_valid", 1, 0, "an R beat was taken, not traced");
+    if (out->wt_ref_valid && !trace_ref(j, out))
+        return false;
+    if (j->beats > j->shadow.config.pipe)
+        return fail(j, "wt_ref_valid", 1, out->wt_ref_valid, "an R beat was taken, not traced");
     if (out->wt_upd_valid && !trace_update(j, out))
         return false;
     if (out->wt_end_valid && !trace_end(j, out))

@@ -81,7 +81,9 @@ struct judge {
     struct { uint64_t addr; bool lock, load; } read[JUDGE_IDS][4];
     uint8_t read_head[JUDGE_IDS], read_n[JUDGE_IDS];
     int16_t owner[JUDGE_IDS];    /* slot of the walk that uses the ID */
-    struct { bool valid, lock; uint8_t id, resp; uint64_t addr, data; } beat; /* R step of the last cycle */
+    /* R beats that were taken and not traced: of the last cycle, with PIPE one more. */
+    struct { bool lock; uint8_t id, resp; uint64_t addr, data; } beat[2];
+    unsigned beats;
 
     struct { uint64_t addr; uint8_t id; } aw[JUDGE_IDS];
     uint64_t w[JUDGE_IDS];
