@@ -243,13 +243,14 @@ module dmt_csr #(
     wire drains = legal && ((tea && off[4:3] != 2'd3) || at_cr0 || at_cr3 || at_cr4 || at_efer
                          || at_pkru || at_pkrs || at_inv || at_ctl || at_maxpa || at_s2ctl || at_s2root
                          || at_sctl || at_sroot || at_gtab1 || at_gtab2 || at_gent1 || at_gent2 || at_gcmd || at_load);
-    // With PIPE = 1 the third cycle in which it is held: dmt_tea_file checks meanwhile.
+    // With PIPE = 1 the third cycle in which it is held and the loader idle: dmt_tea_file
+    // checks meanwhile.
     wire ripe;
     generate
         if (PIPE != 0) begin : g_ripen
             reg [1:0] held_for_q;
             always @(posedge clk_i)
-                held_for_q <= (held && !exec && !rst_i) ? {held_for_q[0], 1'b1} : 2'b00;
+                held_for_q <= (held && !load_busy_i && !exec && !rst_i) ? {held_for_q[0], 1'b1} : 2'b00;
             assign ripe = held_for_q[1];
         end else begin : g_ripe
             assign ripe = 1'b1;

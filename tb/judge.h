@@ -29,12 +29,13 @@ struct judge_event {
 struct judge_start {
     uint64_t table;
     uint8_t stage, level;  /* of the first entry read; level 0: at the root */
-    uint8_t rights, other; /* cached; the same unless a fill came at the very clock */
+    uint8_t rights;
+    uint16_t may; /* rights that were cached, a bit each: one, unless a fill came meanwhile */
 };
 
 /** What caches held when a stage's walk may have begun, before it shows where it did. */
 struct judge_match {
-    uint64_t va;
+    uint64_t va, at;
     uint8_t stage, n[3]; /* level of the table: 1, 2, 3 */
     struct fact_version version[3][FACT_VERSIONS];
 };

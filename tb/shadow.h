@@ -43,7 +43,7 @@ struct shadow_grant {
 enum shadow_set_load { SET_LOAD_NONE, SET_LOAD_DONE, SET_LOAD_BUS };
 
 /** What was last cached for a prefix: the table that its entry of `level` leads to. */
-#define FACT_VERSIONS 3
+#define FACT_VERSIONS 16
 struct fact {
     uint64_t prefix;
     uint32_t where; /* level, stage, PCID and tags, see shadow.c */

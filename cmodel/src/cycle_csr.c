@@ -773,7 +773,7 @@ static void write_port(struct dmt_cycle *m, const struct dmt_in *in)
     if (waiting && (in->s_bready & 1))
         o->s_bvalid = o->s_bresp = 0;
     if (both) {
-        m->held_for += m->held_for < 3;
+        m->held_for = m->loader.phase ? 0 : m->held_for + (m->held_for < 3);
         if (!waiting && !m->loader.phase && (idle || !m->drains) && (!m->cfg.pipe || m->held_for >= 3))
             execute(m);
     } else {
