@@ -17,7 +17,8 @@ module dmt_mmu_tb #(
     parameter NPWC3_N = 4,
     parameter NPWC2_N = 32,
     parameter TAG_W = 8,
-    parameter CNT_W = 48
+    parameter CNT_W = 48,
+    parameter PIPE = 0
 );
     localparam ID_W = (CTX_N > 1) ? $clog2(CTX_N) : 1;
 
@@ -56,7 +57,8 @@ module dmt_mmu_tb #(
     /* verilator lint_off PINMISSING */
     dmt_mmu #(
         .PA_W(PA_W), .CTX_N(CTX_N), .TEA_N(TEA_N), .SETS(SETS), .PWC4_N(PWC4_N), .PWC3_N(PWC3_N),
-        .PWC2_N(PWC2_N), .NPWC4_N(NPWC4_N), .NPWC3_N(NPWC3_N), .NPWC2_N(NPWC2_N), .TAG_W(TAG_W), .CNT_W(CNT_W)
+        .PWC2_N(PWC2_N), .NPWC4_N(NPWC4_N), .NPWC3_N(NPWC3_N), .NPWC2_N(NPWC2_N), .TAG_W(TAG_W), .CNT_W(CNT_W),
+        .PIPE(PIPE)
     ) dut (
         .clk_i(clk), .rst_i(rst),
         .req_valid_i(req_valid), .req_ready_o(req_ready), .req_tag_i({TAG_W{1'b0}}), .req_va_i(req_va),
