@@ -144,7 +144,7 @@ $(O)/dmt: $(O)/obj/sim/main.o $(LINK_O)
 BOARD_RTL := $(shell grep '^rtl/' rtl/fpga/board.f)
 BOARD_DIVISOR := 8
 BOARD_default := SLOTS=96
-BOARD_smallest := $(shell sed -nE 's/.*\.(RX_W|TX_W|BLOCK_W|SLOTS|WAYS|SET_W|LATENCY|DEPTH)\(([0-9]+)\).*/\1=\2/p' \
+BOARD_smallest := $(shell sed -nE 's/.*\.(RX_W|TX_W|BLOCK_W|SLOTS|WAYS|SET_W|LATENCY|DEPTH|TRACE)\(([0-9]+)\).*/\1=\2/p' \
     rtl/fpga/hx8k_top.v)
 BOARDS := default smallest
 define BOARD_RULES

@@ -29,6 +29,8 @@ module dmt_board #(
     // log2 of the bytes of the rings from and to the host
     parameter RX_W = 12,
     parameter TX_W = 12,
+    // answers with clocks and reads, A/D updates: see dmt_mailbox
+    parameter TRACE = 1,
     // memory, see dmt_frame_store
     parameter BLOCK_W = 12,
     parameter SLOTS = 96,
@@ -54,27 +56,26 @@ module dmt_board #(
                       P4_32 = PWC4_N, P3_32 = PWC3_N, P2_32 = PWC2_N,
                       N4_32 = NPWC4_N, N3_32 = NPWC3_N, N2_32 = NPWC2_N,
                       RX_32 = RX_W, TX_32 = TX_W, BLOCK_32 = BLOCK_W, WAYS_32 = WAYS, SET_32 = SET_W,
-                      SLOTS_32 = SLOTS, LATENCY_32 = LATENCY, DIVISOR_32 = DIVISOR, DEPTH_32 = DEPTH;
+                      SLOTS_32 = SLOTS, LATENCY_32 = LATENCY, DIVISOR_32 = DIVISOR, DEPTH_32 = DEPTH, TRACE_32 = TRACE;
     localparam [31:0] KHZ_32 = CLK_KHZ;
-    localparam [8*27-1:0] FACTS = {8'd0, DEPTH_32[7:0], KHZ_32[23:0], DIVISOR_32[15:0], LATENCY_32[7:0],
+    localparam [8*27-1:0] FACTS = {TRACE_32[7:0], DEPTH_32[7:0], KHZ_32[23:0], DIVISOR_32[15:0], LATENCY_32[7:0],
                                    SLOTS_32[15:0], SET_32[7:0], WAYS_32[7:0], BLOCK_32[7:0], TX_32[7:0], RX_32[7:0],
                                    CNT_32[7:0], TAG_32[7:0], N2_32[7:0], N3_32[7:0], N4_32[7:0],
                                    P2_32[7:0], P3_32[7:0], P4_32[7:0],
                                    SETS_32[7:0], TEA_32[7:0], CTX_32[7:0], PA_32[7:0]};
 
     // ------------------------------------------------------------------- resets
-    // A new session starts everything behind the link afresh, the command RESET
-    // walker and memory.
+    // The command RESET is for walker and memory; link and commands go on.
     wire start, reset_cmd;
-    reg  session_rst_q, core_rst_q;
+    reg  rst_q, core_rst_q;
     always @(posedge clk_i) begin
-        session_rst_q <= rst_i || start;
-        core_rst_q    <= rst_i || start || reset_cmd;
+        rst_q      <= rst_i;
+        core_rst_q <= rst_i || reset_cmd;
     end
 
     reg [31:0] clock_q;
     always @(posedge clk_i)
-        clock_q <= rst_i ? 32'd0 : clock_q + 1'b1;
+        clock_q <= rst_q ? 32'd0 : clock_q + 1'b1;
 
     // --------------------------------------------------------------------- link
     wire [15:0] session;
@@ -84,7 +85,7 @@ module dmt_board #(
 
     dmt_link #(.DIVISOR(DIVISOR), .RX_W(RX_W), .TX_W(TX_W)) u_link (
         .clk_i      (clk_i),
-        .rst_i      (rst_i),
+        .rst_i      (rst_q),
         .rxd_i      (rxd_i),
         .txd_o      (txd_o),
         .start_o    (start),
@@ -134,9 +135,10 @@ module dmt_board #(
     wire             event_any;
 
     // --------------------------------------------------------------------- rooms
-    dmt_mailbox #(.PA_W(PA_W), .CTX_N(CTX_N), .TAG_W(TAG_W), .FACTS(FACTS)) u_mailbox (
+    dmt_mailbox #(.PA_W(PA_W), .CTX_N(CTX_N), .TAG_W(TAG_W), .TRACE(TRACE), .FACTS(FACTS)) u_mailbox (
         .clk_i            (clk_i),
-        .rst_i            (session_rst_q),
+        .rst_i            (rst_q),
+        .start_i          (start),
         .version_i        (version_i),
         .session_i        (session),
         .build_i          (build_i),
@@ -384,7 +386,7 @@ module dmt_board #(
     // Lights last long enough to be seen: about a tenth of a second at 25 to 60 MHz.
     reg [22:0] bad_q;
     always @(posedge clk_i) begin
-        if (rst_i)
+        if (rst_q)
             bad_q <= 23'd0;
         else if (rx_bad)
             bad_q <= {23{1'b1}};

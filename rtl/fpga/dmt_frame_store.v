@@ -98,16 +98,14 @@ module dmt_frame_store #(
     // ------------------------------------------------------------------ tokens
     // One access a cycle goes down a pipeline: a read of the walker's, its one write,
     // or the host's one access, whatever waits.
-    reg              aw_full_q, w_full_q, aw_gone_q, aw_lock_q;
-    reg  [ID_W-1:0]  aw_id_q;
-    reg  [PA_W-1:3]  aw_addr_q;
-    reg  [63:0]      w_data_q;
+    reg              aw_gone_q, aw_done_q;
+    reg  [ID_W-1:0]  b_id_q;
     reg              h_gone_q, map_done_q;
     reg              room_q;
     reg              b_valid_q;
     reg  [1:0]       b_resp_q;
     wire             read  = s_arvalid_i && s_arready_o;
-    wire             write = !read && aw_full_q && w_full_q && !aw_gone_q;
+    wire             write = !read && s_awvalid_i && s_wvalid_i && !aw_gone_q && !b_valid_q;
     wire             host  = !read && !write && h_valid_i && !h_map_i && !h_gone_q;
 
     localparam TOK_W = 4 + 1 + ID_W + PA_W - 3;
@@ -116,7 +114,7 @@ module dmt_frame_store #(
     always @(posedge clk_i) begin
         t1_q[TOK_W-1 -: 4] <= rst_i ? 4'd0 : {read, write, host && h_write_i, host && !h_write_i};
         t1_q[TOK_W-5:0]    <= read  ? {s_arlock_i, s_arid_i, s_araddr_i[PA_W-1:3]}
-                            : write ? {aw_lock_q, aw_id_q, aw_addr_q}
+                            : write ? {s_awlock_i, s_awid_i, s_awaddr_i[PA_W-1:3]}
                             : {1'b0, {ID_W{1'b0}}, h_addr};
     end
 
@@ -171,7 +169,7 @@ module dmt_frame_store #(
     genvar w;
     generate
         for (w = 0; w < WAYS; w = w + 1) begin : g_way
-            (* ram_style = "block" *) reg [MAP_W-1:0] map [0:(1<<SET_W)-1];
+            (* ram_style = "block", no_rw_check *) reg [MAP_W-1:0] map [0:(1<<SET_W)-1];
             reg [MAP_W-1:0]  read_q;
             reg              hit_q;
             reg [SLOT_W:0]   slot_q;
@@ -239,11 +237,11 @@ module dmt_frame_store #(
             held_q <= {HELD_N{1'b0}};
     end
 
-    (* ram_style = "block" *) reg [63:0] mem [0:WORDS-1];
+    (* ram_style = "block", no_rw_check *) reg [63:0] mem [0:WORDS-1];
     reg [63:0] mem_q;
     always @(posedge clk_i) begin
         if (store)
-            mem[word_q] <= hw_q ? h_wdata_i : w_data_q;
+            mem[word_q] <= hw_q ? h_wdata_i : s_wdata_i;
         mem_q <= mem[word_q];
     end
 
@@ -314,43 +312,27 @@ module dmt_frame_store #(
     assign s_rvalid_o  = r_valid_q;
     assign {s_rid_o, s_rresp_o, s_rdata_o} = r_q;
 
+    // A write is taken off the port, address and data at once, when it has been made.
     always @(posedge clk_i) begin
-        if (rst_i) begin
-            aw_full_q <= 1'b0;
-            w_full_q  <= 1'b0;
+        aw_done_q <= wr_q && !rst_i;
+        if (rst_i || aw_done_q)
             aw_gone_q <= 1'b0;
+        else if (write)
+            aw_gone_q <= 1'b1;
+        if (rst_i || (b_valid_q && s_bready_i))
             b_valid_q <= 1'b0;
-        end else begin
-            if (s_awvalid_i && s_awready_o)
-                aw_full_q <= 1'b1;
-            if (s_wvalid_i && s_wready_o)
-                w_full_q <= 1'b1;
-            if (write)
-                aw_gone_q <= 1'b1;
-            if (wr_q)
-                b_valid_q <= 1'b1;
-            if (b_valid_q && s_bready_i) begin
-                b_valid_q <= 1'b0;
-                aw_full_q <= 1'b0;
-                w_full_q  <= 1'b0;
-                aw_gone_q <= 1'b0;
-            end
-        end
-        if (s_awready_o) begin
-            aw_id_q   <= s_awid_i;
-            aw_lock_q <= s_awlock_i;
-            aw_addr_q <= s_awaddr_i[PA_W-1:3];
-        end
-        if (s_wready_o)
-            w_data_q <= s_wdata_i;
-        if (wr_q)
+        else if (wr_q)
+            b_valid_q <= 1'b1;
+        if (wr_q) begin
+            b_id_q   <= id_q;
             b_resp_q <= !hit_q ? DECERR : zero_q ? SLVERR : (lock_q && done) ? EXOKAY : OKAY;
+        end
     end
 
-    assign s_awready_o = !aw_full_q;
-    assign s_wready_o  = !w_full_q;
+    assign s_awready_o = aw_done_q;
+    assign s_wready_o  = aw_done_q;
     assign s_bvalid_o  = b_valid_q;
-    assign s_bid_o     = aw_id_q;
+    assign s_bid_o     = b_id_q;
     assign s_bresp_o   = b_resp_q;
 
     assign h_done_o  = he_q || map_done_q;

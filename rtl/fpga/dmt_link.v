@@ -9,7 +9,7 @@
 // ring until the host has acknowledged them, and go out again from there when it
 // says NAK. There is no timer here: the host has one.
 // A session starts when HELLO names another one than that under way (start_o
-// pulses; what is behind the link starts afresh). After reset there is none: the
+// pulses; both streams begin anew). After reset there is none: the
 // session is 0, by which the host sees that the board was reset.
 `default_nettype none
 `include "dmt_board.vh"
@@ -215,7 +215,7 @@ module dmt_link #(
     assign rx_bad_o  = judge2_q && !good_q;
 
     // ------------------------------------------------------------ ring from the host
-    (* ram_style = "block" *) reg [7:0] rx_ring [0:(1<<RX_W)-1];
+    (* ram_style = "block", no_rw_check *) reg [7:0] rx_ring [0:(1<<RX_W)-1];
     reg [7:0]  rx_data_q, rx_hold_q;
     reg        rx_read_q, rx_held_q;  // a byte is on the ring's output; in hold
     wire       rx_free = !rx_held_q || rx_ready_i;
@@ -259,7 +259,7 @@ module dmt_link #(
     assign rx_data_o  = rx_hold_q;
 
     // -------------------------------------------------------------- ring to the host
-    (* ram_style = "block" *) reg [7:0] tx_ring [0:(1<<TX_W)-1];
+    (* ram_style = "block", no_rw_check *) reg [7:0] tx_ring [0:(1<<TX_W)-1];
     reg [7:0]  tx_read_q;
     reg        tx_room_q;
     reg        put;

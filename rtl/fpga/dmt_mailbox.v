@@ -15,11 +15,15 @@ module dmt_mailbox #(
     parameter PA_W = 52,
     parameter CTX_N = 8,
     parameter TAG_W = 8,
+    // 1: answers say clocks and reads, and A/D updates are sent; 0: smaller
+    parameter TRACE = 1,
     // the bytes that IDENTIFY yields, first in the lowest, without version, session and build
     parameter [8*27-1:0] FACTS = 0
 ) (
     input  wire             clk_i,
     input  wire             rst_i,
+    // a new session: what goes on comes to its end unheard; walker and memory stay as they are
+    input  wire             start_i,
     input  wire [15:0]      version_i,
     input  wire [15:0]      session_i,
     input  wire [31:0]      build_i,
@@ -100,7 +104,7 @@ module dmt_mailbox #(
     input  wire [17:0]      wt_end_index_i,
     input  wire [31:0]      wt_end_clocks_i,
     input  wire             b_taken_i,    // a B answer went to the walker
-    output reg              b_hold_o
+    output wire             b_hold_o
 );
 
     // Walks at once: their number is the order of requests modulo 2^SEAT_W. More
@@ -114,6 +118,14 @@ module dmt_mailbox #(
                      RESP = 4'd7, WORD = 4'd8, NEXT = 4'd9, FACT = 4'd10, QUIET = 4'd11, REST = 4'd12,
                      LOST = 4'd13;
 
+    wire [31:0]       clocks;
+    wire [9:0]        reads;
+    wire              upd_valid, upd_pop;
+    wire [SEAT_W-1:0] upd_seat;
+    wire [1:0]        upd_resp;
+    wire [PA_W-1:0]   upd_addr;
+    wire [63:0]       upd_data;
+
     reg [3:0]  state_q;
     reg [7:0]  op_q;
     reg [3:0]  left_q;                // bytes of this step to come
@@ -124,6 +136,7 @@ module dmt_mailbox #(
     reg [2:0]  wait_q;
     reg [1:0]  axi_resp_q;
     reg        own_q;                 // the stream is the commands'
+    reg        abort_q, drain_q;      // of the session before: a command, answers
     wire       busy;                  // the other machine sends, or wants to
     reg [SEATS-1:0]  seated_q;
     reg [SEAT_W-1:0] seat_q;          // of the next request
@@ -136,12 +149,20 @@ module dmt_mailbox #(
                 && op_q != `DMT_CMD_TRANSLATE;
     wire says_word = op_q == `DMT_CMD_FETCH || op_q == `DMT_CMD_CSR_READ;
 
+    wire in_access = state_q == ACT && ((is_host && !h_done_i)
+                                        || (op_q == `DMT_CMD_CSR_WRITE && !s_bvalid_i)
+                                        || (op_q == `DMT_CMD_CSR_READ && !s_rvalid_i));
     wire take    = rx_valid_i && rx_ready_o;
     wire cmd_put = own_q && (state_q == CODE || state_q == RESP || state_q == WORD || state_q == FACT);
     wire cmd_go  = cmd_put && tx_ready_i;
     reg  [7:0] cmd_data;
 
-    assign rx_ready_o = state_q == OP || state_q == ARGS || state_q == DATA;
+    // s_rdata is zero but for the answer of a read
+    wire [63:0] word = (h_rdata_i & {64{is_host}}) | s_rdata_i | {32'd0, clock_i & {32{says_clock}}};
+    wire put_word = (state_q == ACT && (op_q == `DMT_CMD_CSR_READ || (op_q == `DMT_CMD_FETCH && h_done_i)))
+                 || (state_q == CODE && says_clock);
+
+    assign rx_ready_o = (state_q == OP && !drain_q) || state_q == ARGS || state_q == DATA;
     assign h_valid_o  = state_q == ACT && is_host;
     assign h_map_o    = op_q == `DMT_CMD_MAP;
     assign h_write_o  = op_q == `DMT_CMD_STORE;
@@ -170,8 +191,11 @@ module dmt_mailbox #(
 
     always @(posedge clk_i) begin
         reset_o <= 1'b0;
-        if (take)
+        // bytes come in at the top and go out at the bottom; words are put above it
+        if (take || (state_q == WORD && cmd_go))
             arg_q <= {rx_data_i, arg_q[71:8]};
+        else if (put_word)
+            arg_q[71:8] <= word;
         if (s_awvalid_o && s_awready_i)
             s_awvalid_o <= 1'b0;
         if (s_wvalid_o && s_wready_i)
@@ -218,8 +242,6 @@ module dmt_mailbox #(
         ACT: begin
             left_q <= 4'd8;
             if (is_host && h_done_i) begin
-                if (op_q == `DMT_CMD_FETCH)
-                    arg_q[71:8] <= h_rdata_i;
                 state_q <= (op_q == `DMT_CMD_FETCH) ? WORD : NEXT;
             end
             if (op_q == `DMT_CMD_CSR_WRITE && s_bvalid_i) begin
@@ -227,14 +249,11 @@ module dmt_mailbox #(
                 state_q    <= OWN;
             end
             if (op_q == `DMT_CMD_CSR_READ && s_rvalid_i) begin
-                axi_resp_q  <= s_rresp_i;
-                arg_q[71:8] <= s_rdata_i;
-                state_q     <= RESP;
+                axi_resp_q <= s_rresp_i;
+                state_q    <= RESP;
             end
-            if (req_valid_o && req_ready_i) begin
-                seat_q  <= seat_q + 1'b1;
+            if (req_valid_o && req_ready_i)
                 state_q <= OP;
-            end
         end
         OWN: begin
             // not between the other machine's answers: what it has goes first
@@ -255,9 +274,8 @@ module dmt_mailbox #(
             `DMT_CMD_CSR_WRITE:
                 state_q <= RESP;
             `DMT_CMD_FENCE, `DMT_CMD_RESET: begin
-                arg_q[39:8] <= clock_i;
-                left_q      <= 4'd4;
-                state_q     <= WORD;
+                left_q  <= 4'd4;
+                state_q <= WORD;
             end
             default: begin
                 count_q <= 16'd1;
@@ -267,8 +285,7 @@ module dmt_mailbox #(
         RESP: if (cmd_go)
             state_q <= (op_q == `DMT_CMD_CSR_READ) ? WORD : NEXT;
         WORD: if (cmd_go) begin
-            arg_q[71:8] <= {8'd0, arg_q[71:16]};
-            left_q      <= left_q - 1'b1;
+            left_q <= left_q - 1'b1;
             if (left_q == 4'd1) begin
                 state_q <= NEXT;
                 if (says_clock)
@@ -303,10 +320,25 @@ module dmt_mailbox #(
             state_q <= OWN;
         default: ;                    // LOST
         endcase
+        if (req_valid_o && req_ready_i)
+            seat_q <= seat_q + 1'b1;
         lost_o <= state_q == LOST;
+        if (start_i || abort_q) begin
+            // an access to a port is not broken off
+            own_q   <= 1'b0;
+            abort_q <= in_access;
+            if (!in_access)
+                state_q <= OP;
+        end
+        if (start_i)
+            drain_q <= 1'b1;
+        else if (seated_q == {SEATS{1'b0}} && !upd_valid)
+            drain_q <= 1'b0;
         if (rst_i) begin
             state_q     <= OP;
             own_q       <= 1'b0;
+            abort_q     <= 1'b0;
+            drain_q     <= 1'b0;
             seat_q      <= {SEAT_W{1'b0}};
             s_awvalid_o <= 1'b0;
             s_wvalid_o  <= 1'b0;
@@ -329,18 +361,12 @@ module dmt_mailbox #(
     end
 
     // ------------------------------------------------------- what walks leave behind
-    // Reads of each walk, for its answer.
-    reg [9:0] reads_q [0:SEATS-1];
     wire      seat_now = req_valid_o && req_ready_i;
     wire      seat_free;
     wire [SEAT_W-1:0] resp_seat = resp_tag_i[SEAT_W-1:0];
     integer i;
     always @(posedge clk_i) begin
         for (i = 0; i < SEATS; i = i + 1) begin
-            if (seat_now && {{(32-SEAT_W){1'b0}}, seat_q} == i)
-                reads_q[i] <= 10'd0;
-            else if (wt_ref_valid_i && {{(32-SEAT_W){1'b0}}, wt_ref_order_i[SEAT_W-1:0]} == i)
-                reads_q[i] <= (&reads_q[i]) ? reads_q[i] : reads_q[i] + 1'b1;
             if (seat_now && {{(32-SEAT_W){1'b0}}, seat_q} == i)
                 seated_q[i] <= 1'b1;
             else if (seat_free && {{(32-SEAT_W){1'b0}}, resp_seat} == i)
@@ -350,60 +376,97 @@ module dmt_mailbox #(
             seated_q <= {SEATS{1'b0}};
     end
 
-    // Path and clocks of the answers that wait in the walker, at most two.
-    localparam END_W = 6 + 18 + 32;
-    wire              end_valid, end_full;
-    wire [END_W-1:0]  end_head;
-    dmt_fifo #(.W(END_W), .DEPTH(2)) u_ends (
+    // Path of the answers that wait in the walker, at most two.
+    wire        end_valid, end_full;
+    wire [5:0]  end_path;
+    wire [17:0] end_index;
+    dmt_fifo #(.W(6 + 18), .DEPTH(2)) u_ends (
         .clk_i   (clk_i),
         .rst_i   (rst_i),
         .push_i  (wt_end_valid_i),
-        .data_i  ({wt_end_clocks_i, wt_end_index_i, wt_end_path_i}),
+        .data_i  ({wt_end_index_i, wt_end_path_i}),
         .full_o  (end_full),
         .pop_i   (resp_ready_o),
         .valid_o (end_valid),
-        .data_o  (end_head)
+        .data_o  ({end_index, end_path})
     );
 
-    // Updates. Each B answer that the walker took becomes one, in its time.
-    localparam UPD_W = SEAT_W + 2 + PA_W + 64;
-    wire              upd_valid, upd_full;
-    wire [UPD_W-1:0]  upd_head;
-    wire              upd_pop;
-    reg  [2:0]        upd_count_q;
-    wire [SEAT_W-1:0] upd_seat;
-    wire [1:0]        upd_resp;
-    wire [PA_W-1:0]   upd_addr;
-    wire [63:0]       upd_data;
-    assign {upd_seat, upd_resp, upd_addr, upd_data} = upd_head;
-    dmt_fifo #(.W(UPD_W), .DEPTH(4)) u_updates (
-        .clk_i   (clk_i),
-        .rst_i   (rst_i),
-        .push_i  (wt_upd_valid_i),
-        .data_i  ({wt_upd_order_i[SEAT_W-1:0], wt_upd_resp_i, wt_upd_addr_i, wt_upd_data_i}),
-        .full_o  (upd_full),
-        .pop_i   (upd_pop),
-        .valid_o (upd_valid),
-        .data_o  (upd_head)
-    );
+    generate
+        if (TRACE != 0) begin : g_trace
+            wire clocks_valid, clocks_full, upd_full;
+            dmt_fifo #(.W(32), .DEPTH(2)) u_clocks (
+                .clk_i   (clk_i),
+                .rst_i   (rst_i),
+                .push_i  (wt_end_valid_i),
+                .data_i  (wt_end_clocks_i),
+                .full_o  (clocks_full),
+                .pop_i   (resp_ready_o),
+                .valid_o (clocks_valid),
+                .data_o  (clocks)
+            );
+
+            // reads of each walk
+            reg [9:0] reads_q [0:SEATS-1];
+            integer k;
+            always @(posedge clk_i) begin
+                for (k = 0; k < SEATS; k = k + 1) begin
+                    if (seat_now && {{(32-SEAT_W){1'b0}}, seat_q} == k)
+                        reads_q[k] <= 10'd0;
+                    else if (wt_ref_valid_i && {{(32-SEAT_W){1'b0}}, wt_ref_order_i[SEAT_W-1:0]} == k)
+                        reads_q[k] <= (&reads_q[k]) ? reads_q[k] : reads_q[k] + 1'b1;
+                end
+            end
+            assign reads = reads_q[resp_seat];
+
+            // Updates. Each B answer that the walker took becomes one, in its time.
+            dmt_fifo #(.W(SEAT_W + 2 + PA_W + 64), .DEPTH(4)) u_updates (
+                .clk_i   (clk_i),
+                .rst_i   (rst_i),
+                .push_i  (wt_upd_valid_i),
+                .data_i  ({wt_upd_order_i[SEAT_W-1:0], wt_upd_resp_i, wt_upd_addr_i, wt_upd_data_i}),
+                .full_o  (upd_full),
+                .pop_i   (upd_pop),
+                .valid_o (upd_valid),
+                .data_o  ({upd_seat, upd_resp, upd_addr, upd_data})
+            );
+            reg [2:0] flight_q;
+            reg       hold_q;
+            always @(posedge clk_i) begin
+                if (rst_i)
+                    flight_q <= 3'd0;
+                else
+                    flight_q <= flight_q + {2'd0, b_taken_i} - {2'd0, upd_pop};
+                hold_q <= flight_q > 3'd2;
+            end
+            assign b_hold_o = hold_q;
+            wire unused_trace = &{1'b0, clocks_valid, clocks_full, upd_full};
+        end else begin : g_plain
+            assign clocks    = 32'd0;
+            assign reads     = 10'd0;
+            assign upd_valid = 1'b0;
+            assign upd_seat  = {SEAT_W{1'b0}};
+            assign upd_resp  = 2'd0;
+            assign upd_addr  = {PA_W{1'b0}};
+            assign upd_data  = 64'd0;
+            assign b_hold_o  = 1'b0;
+        end
+    endgenerate
 
     // ------------------------------------------------------------------- answers
     reg        ans_q, update_q;       // sending; an update
     reg [5:0]  at_q;                  // byte of it
     reg [7:0]  ans_data;
     wire [6:0] seat_7;
-    wire       start   = !ans_q && !own_q && (upd_valid || (resp_valid_i && end_valid && !resp_ready_o));
+    wire       some    = resp_valid_i && end_valid && !resp_ready_o;
+    wire       start   = !ans_q && !own_q && !drain_q && !start_i && (upd_valid || some);
     wire       ans_go  = ans_q && tx_ready_i;
     wire       ans_end = ans_go && at_q == (update_q ? `DMT_UPDATE_BYTES : `DMT_RESULT_BYTES);
     wire [55:0] pa_56   = {{(56-PA_W){1'b0}}, resp_pa_i};
     wire [55:0] addr_56 = {{(56-PA_W){1'b0}}, upd_addr};
-    wire [31:0] clocks  = end_head[55:24];
-    wire [17:0] path_index = end_head[23:6];
-    wire [9:0]  reads   = reads_q[resp_seat];
     wire [SEAT_W-1:0] seat = update_q ? upd_seat : resp_seat;
 
     assign busy    = ans_q || start;
-    assign upd_pop = ans_end && update_q;
+    assign upd_pop = (ans_end && update_q) || (drain_q && upd_valid);
     assign seat_free = resp_ready_o;
 
     generate
@@ -415,8 +478,8 @@ module dmt_mailbox #(
     endgenerate
 
     always @(posedge clk_i) begin
-        resp_ready_o <= ans_end && !update_q && !rst_i;
-        if (rst_i) begin
+        resp_ready_o <= ((ans_end && !update_q) || (drain_q && some)) && !rst_i;
+        if (rst_i || start_i) begin
             ans_q <= 1'b0;
         end else if (!ans_q) begin
             ans_q    <= start;
@@ -428,7 +491,7 @@ module dmt_mailbox #(
         end
     end
 
-    wire [8*36-1:0] result = {clocks, 6'd0, reads, 6'd0, path_index, 2'd0, end_head[5:0], 6'd0, resp_error_i,
+    wire [8*36-1:0] result = {clocks, 6'd0, reads, 6'd0, end_index, 2'd0, end_path, 6'd0, resp_error_i,
                               resp_addr_i, pa_56, 6'd0, resp_ad_needed_i, resp_global_i, resp_dirty_i,
                               resp_memtype_i, resp_pkey_i, resp_rights_i, resp_stage_i, resp_size_i, resp_status_i,
                               1'b0, seat_7, `DMT_ANS_RESULT};
@@ -444,15 +507,8 @@ module dmt_mailbox #(
     assign tx_valid_o = cmd_put || ans_q;
     assign tx_data_o  = ans_q ? ans_data : cmd_data;
 
-    always @(posedge clk_i) begin
-        if (rst_i)
-            upd_count_q <= 3'd0;
-        else
-            upd_count_q <= upd_count_q + {2'd0, b_taken_i} - {2'd0, upd_pop};
-        b_hold_o <= upd_count_q > 3'd2;
-    end
-
-    wire unused = &{1'b0, end_full, upd_full, arg_q[7], wt_ref_order_i, wt_upd_order_i, resp_tag_i};
+    wire unused = &{1'b0, end_full, arg_q[7], wt_ref_valid_i, wt_ref_order_i, wt_upd_valid_i, wt_upd_order_i,
+                    wt_upd_addr_i, wt_upd_data_i, wt_upd_resp_i, wt_end_clocks_i, resp_tag_i, b_taken_i, upd_pop};
 
 endmodule
 

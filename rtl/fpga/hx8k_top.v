@@ -61,7 +61,8 @@ module hx8k_top #(
         .WAYS(2),
         .SET_W(7),
         .LATENCY(6),
-        .DEPTH(1)
+        .DEPTH(1),
+        .TRACE(0)
     ) u_board (
         .clk_i     (clk),
         .rst_i     (rst_q),
