@@ -140,18 +140,24 @@ $(O)/dmt: $(O)/obj/sim/main.o $(LINK_O)
 	@$(CXX) $(OPT) $^ $(LDLIBS) -o $@
 
 # ---------------------------------------------------------------- a board without a board
-# The cores of rtl/fpga with a fast UART; the small one has the memory of hx8k_top.
+# The cores of rtl/fpga with a fast UART, as the boards' tops have them. `memory` is a small one with nothing in its walker, which simulates much faster: for tests of the link.
 BOARD_RTL := $(shell grep '^rtl/' rtl/fpga/board.f)
-BOARD_DIVISOR := 8
-BOARD_default := SLOTS=96
-BOARD_smallest := $(shell sed -nE 's/.*\.(RX_W|TX_W|BLOCK_W|SLOTS|WAYS|SET_W|LATENCY|DEPTH|TRACE)\(([0-9]+)\).*/\1=\2/p' \
-    rtl/fpga/hx8k_top.v)
-BOARDS := default smallest
+BOARD_DIVISOR := 6
+top_params = $(shell sed -nE 's/.*\.(RX_W|TX_W|BLOCK_W|SLOTS|WAYS|SET_W|LATENCY|DEPTH|TRACE)\(([0-9]+)\).*/\1=\2/p' $(1))
+BOARD_default := $(call top_params,rtl/fpga/ulx3s_top.v)
+BOARD_smallest := $(call top_params,rtl/fpga/hx8k_top.v)
+BOARD_memory := $(BOARD_smallest)
+PARAMS_memory = $(PARAMS_smallest)
+BOARDS := default smallest memory
+board_rtl = $(if $(filter memory,$(1)),$(V)/board_memory/dmt_mmu.v,$(RTL)) $(BOARD_RTL)
+$(V)/board_memory/dmt_mmu.v: rtl/dmt_mmu.v
+	@mkdir -p $(@D)
+	@{ sed '/^);/q' $<; echo endmodule; } >$@
 define BOARD_RULES
-$(V)/board_$(1)/model.a: $(RTL) $(BOARD_RTL) rtl/dmt_regs.vh rtl/fpga/dmt_board.vh rtl/fpga/hx8k_top.v $(BUILD)/configs.mk $(V)/flags
+$(V)/board_$(1)/model.a: $$(call board_rtl,$(1)) rtl/dmt_fifo.v rtl/dmt_regs.vh rtl/fpga/dmt_board.vh $(wildcard rtl/fpga/*_top.v) $(BUILD)/configs.mk $(V)/flags
 	@echo "  rtl     board $(1)"
 	@verilator $(subst dmt_mmu,dmt_board,$(VFLAGS)) -Irtl/fpga $$(addprefix -G,$(PARAMS_$(1)) $(BOARD_$(1)) DIVISOR=$(BOARD_DIVISOR)) \
-	    --prefix Vboard_$(1) --Mdir $(V)/board_$(1) $(RTL) $(BOARD_RTL)
+	    --prefix Vboard_$(1) --Mdir $(V)/board_$(1) $$(call board_rtl,$(1)) -y rtl
 	@$$(MAKE) -s -C $(V)/board_$(1) -f Vboard_$(1).mk OPT_FAST=-O2 Vboard_$(1)__ALL.a >/dev/null
 	@mv $(V)/board_$(1)/Vboard_$(1)__ALL.a $$@
 $(O)/obj/tb/board_model.$(1).o: tb/board_model.cpp tb/board_model.h $(V)/board_$(1)/model.a $(O)/flags

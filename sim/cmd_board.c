@@ -67,7 +67,7 @@ struct run {
     bool stored;            /* a word of mem changed that a board without trace did not tell of */
     uint64_t done, total, differences, restarts, limit;
     unsigned tries;
-    uint64_t status[16], path[4], updates, reads, clocks;
+    uint64_t status[16], path[4], updates, reads, clocks, words;
     /* May be NULL: each request with its answer, in order. */
     void (*answer)(void *user, const struct job *j);
     void *user;
@@ -272,6 +272,10 @@ static void compare(struct run *run, const struct job *j)
     COMPARE(addr)
     COMPARE(stage)
     for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
+        /* A walk that starts from a cached entry asks less of the stages below. */
+        if (!run->cold && k < state_entry(j->state) && y->path[k] < x->path[k]) {
+            continue;
+        }
         COMPARE(path[k])
         COMPARE(index[k])
     }
@@ -324,9 +328,11 @@ static bool same_word(void *user, uint64_t addr, uint64_t value)
 static bool verify(struct run *run)
 {
     struct readback r = {.run = run};
+    enum board_status s = board_compare(run->board, same_word, &r);
 
     run->stored = false;
-    return board_compare(run->board, same_word, &r) == BOARD_OK;
+    run->words += r.words;
+    return s == BOARD_OK;
 }
 
 /* Wait for the first q requests, which are queued; judge and hand on what came, forget them. False: give up. */
@@ -433,7 +439,8 @@ static bool carry_out(struct run *run)
         bool full = false;
         unsigned q = 0;
         /* Stores of software come first, so that starting again begins with them. */
-        while (q < run->n && (q == 0 || run->job[q].poke_n == 0) && board_status(run->board) == BOARD_OK) {
+        unsigned most = run->tries < 7 ? CHUNK >> run->tries : 1; /* less at a time, to get on at all */
+        while (q < run->n && q < most && (q == 0 || run->job[q].poke_n == 0) && board_status(run->board) == BOARD_OK) {
             if (!submit(run, q, evict && q == 0, &full)) {
                 return false;
             }
@@ -452,6 +459,17 @@ static bool carry_out(struct run *run)
             return false;
         }
         evict = false;
+    }
+    return true;
+}
+
+/* All of memory read back at the end. A board that is reset then has lost it. */
+static bool finish(struct run *run)
+{
+    while (!verify(run)) {
+        if (board_status(run->board) != BOARD_RESET || !restart(run)) {
+            return false;
+        }
     }
     return true;
 }
@@ -593,55 +611,84 @@ static int counters(struct board *b, bool clear)
 
 /* ------------------------------------------------ load */
 
-/* Write every slot `rounds` times with other words and read each round back, while
- * the next is written. Rates by the board's own clock. */
+static void put_rate(struct board *b, unsigned per_mille)
+{
+    const struct link_stats *l = board_link_stats(b);
+
+    printf("rate:      %u.%u %% of the line's\n", per_mille / 10, per_mille % 10);
+    printf("line:      %" PRIu64 " frames sent, %" PRIu64 " of them again; %" PRIu64 " taken, %" PRIu64
+           " bad or out of turn; %" PRIu64 " timeouts\n",
+           l->frames_sent, l->frames_repeated, l->frames_taken, l->frames_bad, l->timeouts);
+}
+
+/* The rate of stores alone, by the board's own clock: in per mille of the bits that
+ * the line carries meanwhile, start and stop bits among what is lost. */
+static unsigned store_rate(struct board *b, const uint64_t *from, size_t words, size_t bytes)
+{
+    uint32_t start = 0, end = 0;
+    size_t stored = 0;
+
+    board_fence(b, &start);
+    for (; stored < bytes; stored += words * 8) {
+        board_store(b, 0, from, words);
+    }
+    board_fence(b, &end);
+    board_flush(b);
+    return end == start ? 0 : (unsigned)(10000 * (uint64_t)stored * board_id(b)->divisor / (uint32_t)(end - start));
+}
+
+/* Write random words over and over, half of memory while the other half is read back. */
 static int load_random(struct board *b, const struct options *o)
 {
     const struct board_id *id = board_id(b);
     size_t words = (size_t)id->slots << (id->block_w - 3), half = words / 2;
     uint64_t *want = need(malloc(words * sizeof *want)), *got = need(malloc(words * sizeof *got));
-    uint64_t written = 0, compared = 0, clocks = 0, measured = 0, wrong = 0;
-    bool full[2] = {false, false};
+    uint64_t written = 0, compared = 0, wrong = 0, target = o->bytes;
+    unsigned rate = 0, restarts = 0;
     struct rng r;
 
     rng_seed(&r, o->seed, 7);
-    while ((written < o->bytes || compared < written) && board_status(b) == BOARD_OK) {
-        /* One half of memory is written while the other is read. */
-        unsigned k = (unsigned)(written / 8 / half & 1);
-        bool more = written < o->bytes;
-        uint32_t from = 0, to = 0;
-        if (more) {
-            uint64_t *w = want + k * half;
-            for (size_t i = 0; i < half; i++) {
-                w[i] = rng_next(&r);
+    for (size_t i = 0; i < words; i++) {
+        want[i] = rng_next(&r);
+    }
+    rate = store_rate(b, want, words, o->bytes < 65536 ? o->bytes : 65536);
+    for (unsigned k = 0; compared < target; k = 1 - k) {
+        uint64_t *w = want + k * half, *g = got + (1 - k) * half;
+        bool write = written < target, read = written > compared;
+        if (board_status(b) == BOARD_RESET) { /* what was written may be half there */
+            if (++restarts > RESTARTS || board_start(b, true) == BOARD_FAILED) {
+                break;
             }
-            board_fence(b, &from);
-            board_store(b, (unsigned)(k * half), w, half);
-            board_fence(b, &to);
+            written = compared;
+            continue;
         }
-        unsigned other = more ? 1 - k : k ^ 1;
-        if (full[other]) {
-            board_fetch(b, (unsigned)(other * half), got + other * half, half);
+        for (size_t i = 0; write && i < half; i++) {
+            w[i] = rng_next(&r);
         }
-        if (board_flush(b) != BOARD_OK) {
+        for (size_t i = 0, n = 32; i < half; i += n) { /* in turns: both lines are busy */
+            n = half - i < n ? half - i : n;
+            if (read) {
+                board_fetch(b, (unsigned)((1 - k) * half + i), g + i, n);
+            }
+            if (write) {
+                board_store(b, (unsigned)(k * half + i), w + i, n);
+            }
+        }
+        if (board_flush(b) == BOARD_FAILED) {
             break;
         }
-        if (full[other]) {
-            for (size_t i = other * half; i < (other + 1) * half; i++) {
-                if (got[i] != want[i] && wrong++ < 10) {
-                    say("word %zu of the board's memory: wrote %016" PRIx64 ", read %016" PRIx64, i, want[i], got[i]);
-                }
+        if (board_status(b) == BOARD_RESET) {
+            continue;
+        }
+        for (size_t i = 0; read && i < half; i++) {
+            if (g[i] != want[(1 - k) * half + i] && wrong++ < 10) {
+                say("word %zu of the board's memory: wrote %016" PRIx64 ", read %016" PRIx64, (1 - k) * half + i,
+                    want[(1 - k) * half + i], g[i]);
             }
-            compared += half * 8;
-            full[other] = false;
         }
-        if (more) {
-            full[k] = true;
-            written += half * 8;
-            clocks += to - from;
-            measured += half * 8;
-        }
-        progress_show("board", written, o->bytes);
+        compared += read ? half * 8 : 0;
+        written += write ? half * 8 : 0;
+        progress_show("board", compared, target);
     }
     progress_end();
     free(want);
@@ -649,13 +696,9 @@ static int load_random(struct board *b, const struct options *o)
     if (board_status(b) != BOARD_OK) {
         return failed(b);
     }
-    const struct link_stats *l = board_link_stats(b);
-    printf("written:   %" PRIu64 " bytes, read back: %" PRIu64 ", wrong words: %" PRIu64 "\n", written, compared, wrong);
-    printf("rate:      %.1f %% of the line's while writing\n",
-           clocks > 0 ? 1000.0 * (double)measured * id->divisor / (double)clocks : 0.0);
-    printf("line:      %" PRIu64 " frames sent, %" PRIu64 " of them again; %" PRIu64 " taken, %" PRIu64
-           " bad or out of turn; %" PRIu64 " timeouts\n",
-           l->frames_sent, l->frames_repeated, l->frames_taken, l->frames_bad, l->timeouts);
+    printf("written:   %" PRIu64 " bytes, read back: %" PRIu64 ", wrong words: %" PRIu64 ", restarts: %u\n", written,
+           compared, wrong, restarts);
+    put_rate(b, rate);
     return wrong > 0 ? EXIT_CHECK : EXIT_OK;
 }
 
@@ -723,8 +766,7 @@ static int load_file(struct board *b, const struct options *o)
     board_blocks(b, &slots, &zeros);
     printf("loaded:    %zu frames in %zu blocks and %zu blocks of zeros\n", frames, slots, zeros);
     printf("read back: %" PRIu64 " words, wrong: %" PRIu64 "\n", l.words, l.wrong);
-    printf("rate:      %.1f %% of the line's\n",
-           1000.0 * (double)(slots << id->block_w) * id->divisor / (double)(uint32_t)(to - from));
+    put_rate(b, (unsigned)(10000 * (uint64_t)(slots << id->block_w) * id->divisor / (uint32_t)(to - from)));
     return l.wrong > 0 ? EXIT_CHECK : EXIT_OK;
 }
 
@@ -769,8 +811,8 @@ static int translate(struct board *b, struct options *o, struct cosim_source *so
     run->user = &t;
     out_printf(t.out, "%s", results_header);
     int code = run_source(run);
-    if (code == EXIT_OK && !verify(run)) {
-        code = failed(b);
+    if (code == EXIT_OK && !finish(run)) {
+        code = EXIT_BAD_INPUT;
     }
     progress_end();
     uint64_t differences = run->differences;
@@ -791,7 +833,7 @@ static int translate(struct board *b, struct options *o, struct cosim_source *so
 
 /* ------------------------------------------------ cosim */
 
-static void summary(const struct run *run, uint64_t words)
+static void summary(const struct run *run)
 {
     static const char *const paths[] = {"none", "tea", "radix", "restart"};
 
@@ -808,7 +850,7 @@ static void summary(const struct run *run, uint64_t words)
         }
     }
     printf("\nA/D updates: %" PRIu64 "; words of memory read back: %" PRIu64 "; restarts: %" PRIu64 "\n", run->updates,
-           words, run->restarts);
+           run->words, run->restarts);
     if (board_id(run->board)->trace && run->done > 0) {
         printf("a request:   %.2f reads, %.2f clocks\n", (double)run->reads / (double)run->done,
                (double)run->clocks / (double)run->done);
@@ -820,6 +862,7 @@ static void add(struct run *sum, const struct run *r)
 {
     sum->done += r->done;
     sum->updates += r->updates;
+    sum->words += r->words;
     sum->reads += r->reads;
     sum->clocks += r->clocks;
     sum->restarts += r->restarts;
@@ -889,7 +932,6 @@ static int cosim_random(struct board *b, const struct options *o)
     struct random *r = need(calloc(1, sizeof *r));
     struct run sum = {.board = b};
     const volatile sig_atomic_t *stop = signals_graceful();
-    uint64_t words = 0;
     int code = EXIT_OK;
 
     for (uint64_t i = 0; i < o->seeds && code == EXIT_OK && sum.differences == 0 && *stop == 0; i++) {
@@ -898,20 +940,18 @@ static int cosim_random(struct board *b, const struct options *o)
             break;
         }
         struct run *run = run_new(b, r->s.mem);
-        struct readback back = {.run = run};
         board_reset(b);
         run->source = &r->source;
         run->limit = run->total = o->walks;
         run->stop = stop;
         code = run_source(run);
-        if (code == EXIT_OK && board_compare(b, same_word, &back) != BOARD_OK) {
-            code = failed(b);
+        if (code == EXIT_OK && !finish(run)) {
+            code = EXIT_BAD_INPUT;
         }
         if (run->differences > 0) {
             say("repeat with: dmt board cosim --port %s --seed %" PRIu64 " --walks %" PRIu64, o->port, o->seed + i,
                 o->walks);
         }
-        words += back.words;
         add(&sum, run);
         run_free(run);
     }
@@ -919,7 +959,7 @@ static int cosim_random(struct board *b, const struct options *o)
     stimulus_clear(&r->s);
     free(r);
     if (code == EXIT_OK) {
-        summary(&sum, words);
+        summary(&sum);
         code = sum.differences > 0 ? EXIT_CHECK : EXIT_OK;
     }
     return code;
@@ -928,19 +968,18 @@ static int cosim_random(struct board *b, const struct options *o)
 static int cosim_replay(struct board *b, struct cosim_source *source, const struct dmt_mem *mem, uint64_t total)
 {
     struct run *run = run_new(b, mem);
-    struct readback back = {.run = run};
 
     run->source = source;
     run->resolve = true;
     run->total = total;
     run->stop = signals_graceful();
     int code = run_source(run);
-    if (code == EXIT_OK && board_compare(b, same_word, &back) != BOARD_OK) {
-        code = failed(b);
+    if (code == EXIT_OK && !finish(run)) {
+        code = EXIT_BAD_INPUT;
     }
     progress_end();
     if (code == EXIT_OK) {
-        summary(run, back.words);
+        summary(run);
         code = run->differences > 0 ? EXIT_CHECK : EXIT_OK;
     }
     run_free(run);

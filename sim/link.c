@@ -9,7 +9,7 @@
 _Static_assert(LINK_FRAME_MAX == DMT_LINK_HEAD + DMT_LINK_LEN_MAX + 4, "frame size");
 
 enum {
-    RTO_FIRST = 250, RTO_MIN = 40, RTO_MAX = 1000, /* ms until something is sent again */
+    RTO_FIRST = 400, RTO_MIN = 200, RTO_MAX = 2000, /* ms until something is sent again */
     STALE = 60,                                   /* ms after which half a frame is not going to end */
     IN_MAX = 4 * LINK_FRAME_MAX
 };

@@ -42,7 +42,7 @@ struct options {
 enum { FLIP = 256, LOSE, TWICE, RESET_AT, RESET_EVERY, VERSION, MUTE, GARBAGE, WAVES, PATIENCE };
 
 const argp_option option_list[] = {
-    {"config", 'c', "NAME", 0, "default or smallest: configuration of the walker", 0},
+    {"config", 'c', "NAME", 0, "default, smallest, or memory: no walker, faster", 0},
     {"seed", 's', "N", 0, "Of everything random (default 1)", 0},
     {"flip", FLIP, "PPM", 0, "Bytes in a million that lose a bit, each way", 0},
     {"lose", LOSE, "PPM", 0, "Bytes in a million that get lost", 0},
@@ -71,11 +71,11 @@ error_t parse_option(int key, char *arg, argp_state *a)
     switch (key) {
     case 'c':
         opt.kind = nullptr;
-        for (const board_kind *k : {&board_default, &board_smallest})
+        for (const board_kind *k : {&board_default, &board_smallest, &board_memory})
             if (!strcmp(arg, k->name))
                 opt.kind = k;
         if (!opt.kind)
-            argp_error(a, "--config: '%s' is not default or smallest", arg);
+            argp_error(a, "--config: '%s' is not default, smallest or memory", arg);
         break;
     case 's': opt.seed = number(arg, UINT64_MAX, a); break;
     case FLIP: opt.flip = (unsigned)number(arg, 1000000, a); break;

@@ -10,7 +10,7 @@
 `default_nettype none
 
 module dmt_uart #(
-    // clocks a bit, 4..4096
+    // clocks a bit, 6..4096; below 8 there is no room for clocks that differ
     parameter DIVISOR = 16
 ) (
     input  wire       clk_i,
