@@ -140,7 +140,8 @@ $(O)/dmt: $(O)/obj/sim/main.o $(LINK_O)
 	@$(CXX) $(OPT) $^ $(LDLIBS) -o $@
 
 # ---------------------------------------------------------------- a board without a board
-# The cores of rtl/fpga with a fast UART, as the boards' tops have them. `memory` is a small one with nothing in its walker, which simulates much faster: for tests of the link.
+# The cores of rtl/fpga with a fast UART and the memory of the boards' tops. `memory` is a small one with
+# nothing in its walker, which simulates much faster: for tests of the link.
 BOARD_RTL := $(shell grep '^rtl/' rtl/fpga/board.f)
 BOARD_DIVISOR := 6
 top_params = $(shell sed -nE 's/.*\.(RX_W|TX_W|BLOCK_W|SLOTS|WAYS|SET_W|LATENCY|DEPTH|TRACE)\(([0-9]+)\).*/\1=\2/p' $(1))

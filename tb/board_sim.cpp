@@ -35,11 +35,11 @@ struct options {
     unsigned flip = 0, lose = 0, twice = 0; // bytes in a million, each way
     uint64_t seed = 1, reset_at = 0, reset_every = 0;
     unsigned version = DMT_BOARD_VERSION, patience = 0;
-    bool mute = false, garbage = false;
+    bool mute = false, garbage = false, glitch = false;
     const char *waves = nullptr;
 } opt;
 
-enum { FLIP = 256, LOSE, TWICE, RESET_AT, RESET_EVERY, VERSION, MUTE, GARBAGE, WAVES, PATIENCE };
+enum { FLIP = 256, LOSE, TWICE, RESET_AT, RESET_EVERY, VERSION, MUTE, GARBAGE, GLITCH, WAVES, PATIENCE };
 
 const argp_option option_list[] = {
     {"config", 'c', "NAME", 0, "default, smallest, or memory: no walker, faster", 0},
@@ -51,6 +51,7 @@ const argp_option option_list[] = {
     {"reset-every", RESET_EVERY, "N", 0, "Reset the board after each N bytes from the host", 0},
     {"version", VERSION, "N", 0, "Claim another version of link and commands", 0},
     {"patience", PATIENCE, "MS", 0, "Wait so long for a host that pauses while the board is quiet (default 0)", 0},
+    {"glitch", GLITCH, nullptr, 0, "In each byte to the board the line has one wrong clock", 0},
     {"mute", MUTE, nullptr, 0, "The board hears nothing and says nothing", 0},
     {"garbage", GARBAGE, nullptr, 0, "Send random bytes instead of the board's", 0},
     {"waves", WAVES, "FILE", 0, "FST of everything", 0},
@@ -85,6 +86,7 @@ error_t parse_option(int key, char *arg, argp_state *a)
     case RESET_EVERY: opt.reset_every = number(arg, UINT64_MAX, a); break;
     case VERSION: opt.version = (unsigned)number(arg, 65535, a); break;
     case PATIENCE: opt.patience = (unsigned)number(arg, 10000, a); break;
+    case GLITCH: opt.glitch = true; break;
     case MUTE: opt.mute = true; break;
     case GARBAGE: opt.garbage = true; break;
     case WAVES: opt.waves = arg; break;
@@ -172,7 +174,8 @@ struct bad_line {
 // Bits out to the board.
 struct sender {
     std::deque<uint8_t> queue;
-    unsigned frame = 0, left = 0, tick = 0;
+    unsigned frame = 0, left = 0, tick = 0, wrong = 0;
+    rng where{};
 
     bool busy() const { return left || !queue.empty(); }
     bool level(unsigned divisor)
@@ -184,8 +187,10 @@ struct sender {
             queue.pop_front();
             left = 10;
             tick = 0;
+            // In a bit of data: the edge that starts a byte is looked for clock by clock.
+            wrong = opt.glitch ? divisor + (unsigned)rng_below(&where, 8 * divisor) : ~0u;
         }
-        bool bit = frame & 1;
+        bool bit = (frame & 1) != ((10 - left) * divisor + tick == wrong);
         if (++tick == divisor) {
             tick = 0;
             frame >>= 1;
@@ -253,6 +258,7 @@ int main(int argc, char **argv)
     rng noise;
     rng_seed(&noise, opt.seed, 3);
     sender out;
+    rng_seed(&out.where, opt.seed, 4);
     receiver in;
     uint64_t clocks = 0, taken = 0, given = 0, resets = 0;
     uint64_t next_reset = opt.reset_at ? opt.reset_at : opt.reset_every;

@@ -140,7 +140,7 @@ module dmt_frame_store #(
     // --------------------------------------------------------------------- map
     // Cleared entry by entry after reset; then written by the host.
     reg  [SET_W:0]    clear_q;
-    reg               map_we_q;
+    reg               map_we_q, map_all_q;
     reg  [SET_W-1:0]  map_at_q;
     reg  [1:0]        map_way_q;
     reg  [MAP_W-1:0]  map_word_q;
@@ -154,6 +154,7 @@ module dmt_frame_store #(
         else if (!ready_o)
             clear_q <= clear_q + 1'b1;
         map_we_q   <= !ready_o || h_map;
+        map_all_q  <= !ready_o;
         map_at_q   <= ready_o ? h_addr_i[SET_W-1:0] : clear_q[SET_W-1:0];
         map_way_q  <= h_addr_i[SET_W+1:SET_W];
         map_word_q <= {h_wdata_i[`DMT_MAP_VALID_BIT] && ready_o, h_wdata_i[`DMT_MAP_ZERO_BIT],
@@ -174,7 +175,7 @@ module dmt_frame_store #(
             reg              hit_q;
             reg [SLOT_W:0]   slot_q;
             always @(posedge clk_i) begin
-                if (map_we_q && (!ready_o || map_way_q == w))
+                if (map_we_q && (map_all_q || map_way_q == w))
                     map[map_at_q] <= map_word_q;
                 read_q <= map[index(block_a, w)];
                 hit_q  <= read_q[MAP_W-1] && read_q[BLK_W-1:0] == block_b;
@@ -321,7 +322,7 @@ module dmt_frame_store #(
             aw_gone_q <= 1'b1;
         if (rst_i || (b_valid_q && s_bready_i))
             b_valid_q <= 1'b0;
-        else if (wr_q)
+        else if (aw_done_q)
             b_valid_q <= 1'b1;
         if (wr_q) begin
             b_id_q   <= id_q;
