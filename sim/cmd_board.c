@@ -615,7 +615,9 @@ static void put_rate(struct board *b, unsigned per_mille)
 {
     const struct link_stats *l = board_link_stats(b);
 
-    printf("rate:      %u.%u %% of the line's\n", per_mille / 10, per_mille % 10);
+    if (per_mille > 0) {
+        printf("rate:      %u.%u %% of the line's\n", per_mille / 10, per_mille % 10);
+    }
     printf("line:      %" PRIu64 " frames sent, %" PRIu64 " of them again; %" PRIu64 " taken, %" PRIu64
            " bad or out of turn; %" PRIu64 " timeouts\n",
            l->frames_sent, l->frames_repeated, l->frames_taken, l->frames_bad, l->timeouts);
@@ -656,6 +658,9 @@ static int load_random(struct board *b, const struct options *o)
         uint64_t *w = want + k * half, *g = got + (1 - k) * half;
         bool write = written < target, read = written > compared;
         if (board_status(b) == BOARD_RESET) { /* what was written may be half there */
+            if (restarts == 0) {
+                say("the board was reset: starting again");
+            }
             if (++restarts > RESTARTS || board_start(b, true) == BOARD_FAILED) {
                 break;
             }

@@ -10,7 +10,7 @@ _Static_assert(LINK_FRAME_MAX == DMT_LINK_HEAD + DMT_LINK_LEN_MAX + 4, "frame si
 
 enum {
     RTO_FIRST = 400, RTO_MIN = 200, RTO_MAX = 2000, /* ms until something is sent again */
-    STALE = 60,                                   /* ms after which half a frame is not going to end */
+    STALE = 180,                                  /* ms after which half a frame is not going to end */
     IN_MAX = 4 * LINK_FRAME_MAX
 };
 

@@ -10,6 +10,8 @@ make -s board-sim SAN= BUILD="${BUILD:-build}" || exit 1
 build=$(readlink -f "${BUILD:-build}")
 sim=$build/dmt-board-sim
 dmt=$build/dmt
+asan=$build/asan/dmt # where frames come damaged
+[ -x "$asan" ] || asan=$dmt
 work=$(mktemp -d)
 board= # its process
 trap 'down; rm -rf "$work"' EXIT
@@ -143,7 +145,7 @@ bad "a speed that ports do not have" "--baud: 12345 is not a speed" "$dmt" board
 up -c memory --mute
 bad "nobody answers" "no answer from a board within 300 ms" "$dmt" board identify --port "$port" --timeout 300
 up -c memory --garbage
-bad "garbage answers" "no answer from a board within 400 ms" "$dmt" board identify --port "$port" --timeout 400
+bad "garbage answers" "no answer from a board within 400 ms" "$asan" board identify --port "$port" --timeout 400
 up -c memory --version 7
 bad "another version" "speaks version 7, this program 1" "$dmt" board identify --port "$port"
 /usr/bin/python3 - > echo.port << 'END' &
@@ -171,7 +173,7 @@ bad "a port in use" "in use by another program" "$dmt" board identify --port "$p
 kill $lock
 wait $lock 2>/dev/null
 rate() { sed -nE 's/^rate: +([0-9]+)\..*/\1/p' stdout; }
-up -c memory --patience 50
+up -c memory --patience 20
 good "65536 random bytes over a good line" "$dmt" board load --port "$port" --bytes 65536
 check "  take the line at 90 % of its raw rate or more" [ "$(rate)" -ge 90 ]
 check "  and nothing is sent twice" said ' 0 of them again.* 0 bad.* 0 timeouts'
@@ -183,7 +185,7 @@ good "a million bytes written and read back over a bad line" "$dmt" board load -
 check "  all of them" said '^written: +10[0-9]{5} bytes, read back: 10[0-9]{5}, wrong words: 0'
 check "  some frames were damaged and sent again" said ' [1-9][0-9]* of them again'
 up -c memory --reset-at 30000
-good "a board that is reset while loaded" "$dmt" board load --port "$port" --bytes 50000
+good "a board that is reset while loaded" "$asan" board load --port "$port" --bytes 50000
 check "  is loaded again" said 'wrong words: 0, restarts: 1'
 good "another host after the first" "$dmt" board identify --port "$port"
 bad "a capture that does not fit" "do not fit into the board's 32 blocks" \
@@ -236,7 +238,7 @@ bad "a state with more registers than the board" "a TEA register that the instan
 check "  leaves no output" [ ! -e left.csv ]
 bad "no counters" "no counters" "$dmt" board counters -p "$port"
 up -c smallest --flip 100 --lose 100 --twice 100 --reset-every 4000 --seed 2
-good "translate with damage and resets" "$dmt" board translate -p "$port" -s state -m mem -r requests.csv -o got.csv
+good "translate with damage and resets" "$asan" board translate -p "$port" -s state -m mem -r requests.csv -o got.csv
 check "  as dmt translate does all the same" diff <(columns want.csv) <(columns got.csv)
 check "  it was reset" said 'was reset: starting again' stderr
 
