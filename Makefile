@@ -53,6 +53,12 @@ $(BUILD)/configs.h: rtl/configs.json rtl/configs.py | $(BUILD)/setup/base
 	@mkdir -p $(@D)
 	@$(PYTHON) rtl/configs.py header >$@.new && mv $@.new $@
 
+# Constants of the board's link, from Verilog to C.
+$(BUILD)/board_defs.h: rtl/fpga/dmt_board.vh
+	@mkdir -p $(@D)
+	@sed -nE "s/^\`define (DMT_\w+) +[0-9]+'h([0-9a-f]+)$$/#define \1 0x\2/p; \
+	    s/^\`define (DMT_\w+) +[0-9]+'d([0-9]+)$$/#define \1 \2/p" $< >$@.new && mv $@.new $@
+
 # Included only where configurations matter, so that help, set-up and clean work on a bare machine.
 ifneq ($(filter-out help run test setup clean regs check-regs uninstall $(BUILD)/setup/%,$(or $(MAKECMDGOALS),help)),)
 include $(BUILD)/configs.mk
@@ -86,12 +92,12 @@ $(V)/flags: FORCE
 .PHONY: FORCE
 FORCE:
 
-$(O)/obj/%.o: %.c $(O)/flags | $(BUILD)/configs.h
+$(O)/obj/%.o: %.c $(O)/flags | $(BUILD)/configs.h $(BUILD)/board_defs.h
 	@mkdir -p $(@D)
 	@echo "  cc      $<"
 	@$(CC) $(CFLAGS_ALL) $(if $(filter cmodel/% tb/shadow.c tb/dpi/%,$<),$(LIB_CFLAGS)) -MMD -MP -c $< -o $@
 
-$(O)/obj/%.o: %.cpp $(O)/flags | $(BUILD)/configs.h
+$(O)/obj/%.o: %.cpp $(O)/flags | $(BUILD)/configs.h $(BUILD)/board_defs.h
 	@mkdir -p $(@D)
 	@echo "  c++     $<"
 	@$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c $< -o $@
@@ -133,7 +139,7 @@ $(V)/$(1)/model.a: $(RTL) rtl/dmt_regs.vh $(BUILD)/configs.mk $(V)/flags
 	@verilator $(VFLAGS) $$(addprefix -G,$(PARAMS_$(1))) --prefix Vdmt_$(1) --Mdir $(V)/$(1) $(RTL)
 	@$$(MAKE) -s -C $(V)/$(1) -f Vdmt_$(1).mk OPT_FAST=-O2 Vdmt_$(1)__ALL.a >/dev/null
 	@mv $(V)/$(1)/Vdmt_$(1)__ALL.a $$@
-$(O)/obj/tb/rtl_dut.$(1).o: tb/rtl_dut.cpp $(V)/$(1)/model.a $(O)/flags | $(BUILD)/configs.h
+$(O)/obj/tb/rtl_dut.$(1).o: tb/rtl_dut.cpp $(V)/$(1)/model.a $(O)/flags | $(BUILD)/configs.h $(BUILD)/board_defs.h
 	@mkdir -p $$(@D)
 	@echo "  c++     tb/rtl_dut.cpp ($(1))"
 	@$$(CXX) $$(CXXFLAGS_ALL) -isystem $(V)/$(1) -DDUT_PREFIX=Vdmt_$(1) -DDUT_NAME=$(1) -MMD -MP -c $$< -o $$@
@@ -141,7 +147,7 @@ endef
 $(foreach c,$(CONFIGS),$(eval $(call RTL_RULES,$(c))))
 
 # ---------------------------------------------------------------- the command
-TB_O := $(call objects,$(wildcard tb/*.c) $(filter-out tb/rtl_dut.cpp,$(wildcard tb/*.cpp))) \
+TB_O := $(call objects,$(wildcard tb/*.c) $(filter-out tb/rtl_dut.cpp tb/board_%.cpp,$(wildcard tb/*.cpp))) \
     $(patsubst %,$(O)/obj/tb/rtl_dut.%.o,$(CONFIGS))
 SIM_O := $(call objects,$(wildcard sim/*.c))
 LINK_O := $(TB_O) $(filter-out $(O)/obj/sim/main.o,$(SIM_O)) $(O)/libdmt.a \
@@ -175,6 +181,43 @@ $(O)/tests/systemc: $(O)/obj/tests/systemc.o $(O)/obj/tests/perm_rows.o $(filter
 	@mkdir -p $(@D)
 	@echo "  link    $@"
 	@$(CXX) $(OPT) $^ $(LDLIBS) -lsystemc -o $@
+
+# ---------------------------------------------------------------- a board without a board
+# The cores of rtl/fpga with a fast UART and the memory of the boards' tops. `memory` is a small one with
+# nothing in its walker, which simulates much faster: for tests of the link.
+BOARD_RTL := $(shell grep '^rtl/' rtl/fpga/board.f)
+BOARD_DIVISOR := 6
+top_params = $(shell sed -nE 's/.*\.(RX_W|TX_W|BLOCK_W|SLOTS|WAYS|SET_W|LATENCY|DEPTH|TRACE)\(([0-9]+)\).*/\1=\2/p' $(1))
+BOARD_default := $(call top_params,rtl/fpga/ulx3s_top.v)
+BOARD_smallest := $(call top_params,rtl/fpga/hx8k_top.v)
+BOARD_memory := $(BOARD_smallest)
+PARAMS_memory = $(PARAMS_smallest)
+BOARDS := default smallest memory
+board_rtl = $(if $(filter memory,$(1)),$(V)/board_memory/dmt_mmu.v,$(RTL)) $(BOARD_RTL)
+$(V)/board_memory/dmt_mmu.v: rtl/dmt_mmu.v
+	@mkdir -p $(@D)
+	@{ sed '/^);/q' $<; echo endmodule; } >$@
+define BOARD_RULES
+$(V)/board_$(1)/model.a: $$(call board_rtl,$(1)) rtl/dmt_fifo.v rtl/dmt_regs.vh rtl/fpga/dmt_board.vh $(wildcard rtl/fpga/*_top.v) $(BUILD)/configs.mk $(V)/flags
+	@echo "  rtl     board $(1)"
+	@verilator $(subst dmt_mmu,dmt_board,$(VFLAGS)) -Irtl/fpga $$(addprefix -G,$(PARAMS_$(1)) $(BOARD_$(1)) DIVISOR=$(BOARD_DIVISOR)) \
+	    --prefix Vboard_$(1) --Mdir $(V)/board_$(1) $$(call board_rtl,$(1)) -y rtl
+	@$$(MAKE) -s -C $(V)/board_$(1) -f Vboard_$(1).mk OPT_FAST=-O2 Vboard_$(1)__ALL.a >/dev/null
+	@mv $(V)/board_$(1)/Vboard_$(1)__ALL.a $$@
+$(O)/obj/tb/board_model.$(1).o: tb/board_model.cpp tb/board_model.h $(V)/board_$(1)/model.a $(O)/flags
+	@mkdir -p $$(@D)
+	@echo "  c++     tb/board_model.cpp ($(1))"
+	@$$(CXX) $$(CXXFLAGS_ALL) -isystem $(V)/board_$(1) -DBOARD_PREFIX=Vboard_$(1) -DBOARD_NAME=$(1) \
+	    -DBOARD_DIVISOR=$(BOARD_DIVISOR) -c $$< -o $$@
+endef
+$(foreach c,$(BOARDS),$(eval $(call BOARD_RULES,$(c))))
+
+.PHONY: board-sim
+board-sim: $(O)/dmt-board-sim ## build/dmt-board-sim, the FPGA board's core with its UART on a pseudo-terminal
+$(O)/dmt-board-sim: $(call objects,tb/board_sim.cpp tb/rng.c) $(patsubst %,$(O)/obj/tb/board_model.%.o,$(BOARDS)) \
+    $(patsubst %,$(V)/board_%/model.a,$(BOARDS)) $(RUNTIME_O)
+	@echo "  link    $@"
+	@$(CXX) $(OPT) $^ -lz -lpthread -o $@
 
 # ---------------------------------------------------------------- tests
 # tests/test_*.c: one Criterion binary each; other tests/*.c go into all of them.

@@ -5,6 +5,7 @@
 
 #include "csv.h"
 #include "dmt/regs.h"
+#include "golden.h"
 #include "io.h"
 #include "memory.h"
 #include "tb/cosim.h"
@@ -44,116 +45,14 @@ struct answer {
     struct single_event event[EVENTS];
 };
 
-/* A paging-structure cache as the hardware has them: per level (2..4) the last
- * `entries` facts, first in, first out. A request starts cold, so where the
- * replacement pointer stands does not matter. */
-struct fact {
-    uint64_t prefix, table;
-    uint8_t stage, rights;
-};
-
-struct cache {
-    struct fact fact[5][64];
-    unsigned entries[5], n[5], next[5];
-};
-
 struct engine {
     const char *name;
     struct dmt_mem *mem;   /* its own copy: A/D bits change */
     struct single *single; /* NULL: the architectural model */
     const struct dmt_config *config;
+    struct golden golden;
     struct answer answer;
-    struct cache cache[2]; /* virtual, physical */
-    unsigned entry;        /* stage that the request enters at */
 };
-
-static void note(struct answer *a, bool write, const struct dmt_ref *ref, uint64_t data, uint8_t resp)
-{
-    if (a->n < EVENTS) {
-        a->event[a->n++] = (struct single_event){write, *ref, data, resp};
-    }
-}
-
-static enum dmt_resp read_entry(void *user, const struct dmt_ref *ref, uint64_t *data)
-{
-    struct engine *e = user;
-    enum dmt_resp resp = ref->exclusive ? DMT_RESP_EXOKAY : DMT_RESP_OKAY;
-
-    *data = 0;
-    if (!dmt_mem_read(e->mem, ref->addr, data)) {
-        resp = DMT_RESP_DECERR;
-    }
-    note(&e->answer, false, ref, *data, (uint8_t)resp);
-    return resp;
-}
-
-static enum dmt_resp write_entry(void *user, const struct dmt_ref *ref, uint64_t data)
-{
-    struct engine *e = user;
-    enum dmt_resp resp = dmt_mem_write(e->mem, ref->addr, data) ? DMT_RESP_EXOKAY : DMT_RESP_DECERR;
-
-    note(&e->answer, true, ref, data, (uint8_t)resp);
-    return resp;
-}
-
-static struct cache *cache_of(struct engine *e, unsigned stage)
-{
-    return &e->cache[stage != e->entry];
-}
-
-static struct fact *find(struct cache *c, unsigned stage, uint64_t va, unsigned level)
-{
-    for (unsigned i = 0; i < c->n[level]; i++) {
-        struct fact *f = &c->fact[level][i];
-        if (f->stage == stage && f->prefix == va >> (9 * level + 3)) {
-            return f;
-        }
-    }
-    return NULL;
-}
-
-static void fill_cache(void *user, uint8_t stage, uint64_t va, uint8_t level, uint64_t table, uint8_t rights)
-{
-    struct engine *e = user;
-    struct cache *c = cache_of(e, stage);
-    struct fact *f = find(c, stage, va, level);
-
-    if (c->entries[level] == 0) {
-        return;
-    }
-    if (f == NULL) {
-        f = &c->fact[level][c->next[level]];
-        c->next[level] = (c->next[level] + 1) % c->entries[level];
-        c->n[level] += c->n[level] < c->entries[level];
-    }
-    *f = (struct fact){va >> (9 * level + 3), table, stage, rights};
-}
-
-static bool start_cached(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table,
-                         uint8_t *rights)
-{
-    struct engine *e = user;
-
-    for (unsigned l = 2; l <= 4; l++) {
-        const struct fact *f = find(cache_of(e, stage), stage, va, l);
-        if (f != NULL) {
-            *level = (uint8_t)(l - 1);
-            *table = f->table;
-            *rights = f->rights;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void start_cold(struct engine *e, const struct dmt_state *s)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        memset(e->cache[i].n, 0, sizeof e->cache[i].n);
-        memset(e->cache[i].next, 0, sizeof e->cache[i].next);
-    }
-    e->entry = state_entry(s);
-}
 
 /* The registers as the hardware has them: gTEA tables that the stores of this line changed are read again. */
 static bool load_hardware(struct engine *e, const struct request_line *line)
@@ -184,11 +83,11 @@ static bool translate(struct engine *e, const struct request_line *line)
         dmt_mem_write(e->mem, line->poke[i].addr, line->poke[i].value);
     }
     if (e->single == NULL) {
-        struct dmt_port port = {e, read_entry, write_entry, start_cached, fill_cache};
         struct dmt_state state = line->state->dmt;
         state_resolve(&state, e->mem);
-        start_cold(e, &state);
-        dmt_arch_translate(&state, &line->rq, &port, &a->result);
+        golden_translate(&e->golden, &state, &line->rq, &a->result);
+        a->n = e->golden.n;
+        memcpy(a->event, e->golden.event, a->n * sizeof *a->event);
         return true;
     }
     struct single_log log;
@@ -382,12 +281,7 @@ static bool make_engine(struct engine *e, const char *name, const struct options
         return false;
     }
     e->config = &rtl->config;
-    memcpy(e->cache[0].entries,
-           (const unsigned[]){0, 0, e->config->pwc2_n, e->config->pwc3_n, e->config->pwc4_n},
-           sizeof e->cache[0].entries);
-    memcpy(e->cache[1].entries,
-           (const unsigned[]){0, 0, e->config->npwc2_n, e->config->npwc3_n, e->config->npwc4_n},
-           sizeof e->cache[1].entries);
+    golden_init(&e->golden, e->mem, e->config);
     if (strcmp(name, "arch") == 0) {
         return true;
     }

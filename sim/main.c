@@ -16,6 +16,7 @@ static const struct {
     {"translate", cmd_translate, "translate a list of addresses on one or all engines"},
     {"cosim", cmd_cosim, "lockstep of RTL and cycle model, random or replayed"},
     {"import", cmd_import, "other tools' files to memory, state and trace files"},
+    {"board", cmd_board, "the walker on an FPGA board at a serial port"},
     {"bench", cmd_bench, "exact clocks of a walk, throughput, simulation speed"},
     {"waves", cmd_waves, "short scenarios to look at, and the walks in a waveform"},
 };
