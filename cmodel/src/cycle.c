@@ -1232,7 +1232,7 @@ static const char *waits_for(const struct dmt_cycle *m, unsigned i)
     if (m->step.kind != NOTHING && m->step.ctx == i)
         return step[m->step.kind];
     if (m->ahead.kind != AHEAD_EMPTY && m->ahead.ctx == i)
-        return m->ahead.kind == AHEAD_MATCH ? "match" : "launch";
+        return m->ahead.kind == AHEAD_MATCH ? "match" : "room in launch";
     if (m->launch.n && m->launch.ctx == i)
         return "launch";
     for (unsigned k = 0; k < m->arq_n; k++)
