@@ -32,6 +32,21 @@ static const struct dmt_config standard = {
     .npwc3_n = 4, .npwc2_n = 32, .tag_w = 8, .cnt_w = 48,
 };
 
+static struct dmt_config with_pipe(unsigned pipe)
+{
+    struct dmt_config cfg = standard;
+
+    cfg.pipe = pipe;
+    return cfg;
+}
+
+/* Two tests, NAME with PIPE = 0 and NAME_pipe with PIPE = 1, of the configuration `cfg`. */
+#define BOTH(name, ...) \
+    static void name##_with(struct dmt_config cfg); \
+    Test(cycle, name, ##__VA_ARGS__) { name##_with(with_pipe(0)); } \
+    Test(cycle, name##_pipe, ##__VA_ARGS__) { name##_with(with_pipe(1)); } \
+    static void name##_with(struct dmt_config cfg)
+
 /* ------------------------------------------------------------ bench */
 
 struct beat {
@@ -62,6 +77,7 @@ struct bench {
     uint64_t bad_addr;    /* a read or write here is answered bad_resp, if set */
     unsigned bad_resp, bad_write;
     unsigned pressure;    /* of 100: how often a ready pin is low */
+    unsigned jitter;      /* reads take up to so many cycles more, and IDs overtake each other */
     uint64_t seed;
     struct dmt_out last; /* outputs and ready inputs of the cycle before */
     struct dmt_in last_in;
@@ -255,6 +271,19 @@ static void drive_memory(struct bench *t)
     in->m_wready = ready(t);
 }
 
+/* A place for a read's beat at random behind the one on the pins and those of its ID. */
+static struct beat *overtake(struct bench *t, unsigned id)
+{
+    unsigned at = t->r.n, first = at;
+
+    push(&t->r);
+    while (first > 1 && t->r.q[(t->r.head + first - 1) % BEATS].id != id)
+        first--;
+    for (first += (unsigned)(rnd(t) % (at - first + 1)); at > first; at--)
+        t->r.q[(t->r.head + at) % BEATS] = t->r.q[(t->r.head + at - 1) % BEATS];
+    return &t->r.q[(t->r.head + at) % BEATS];
+}
+
 /* Take what the bus hands over in this cycle. */
 static void serve_memory(struct bench *t)
 {
@@ -268,8 +297,8 @@ static void serve_memory(struct bench *t)
     if (t->in.m_bvalid)
         pop(&t->b);
     if (o->m_arvalid && t->in.m_arready) {
-        b = push(&t->r);
-        b->due = t->now + t->latency;
+        b = t->jitter ? overtake(t, (unsigned)o->m_arid) : push(&t->r);
+        b->due = t->now + t->latency + (t->jitter ? rnd(t) % t->jitter : 0);
         b->id = (uint8_t)o->m_arid;
         b->resp = (uint8_t)answer_read(t, o->m_araddr, b->id, o->m_arlock, &b->data);
     }
@@ -516,31 +545,39 @@ static unsigned hit(struct bench *t, uint64_t va, uint64_t pa, unsigned path)
 static const unsigned latency[] = { 1, 4, 8, 16, 32 };
 #define EACH_LATENCY(L) for (unsigned i_ = 0, L; i_ < 5 && (L = latency[i_]); i_++)
 
+/* Section 4: clocks of n references with m matches among them (which only PIPE = 1 counts). */
+static unsigned clocks_of(const struct bench *t, unsigned n, unsigned m)
+{
+    unsigned L = (unsigned)t->latency;
+
+    return t->cfg.pipe ? n * (L + 2) + m + 1 : n * (L + 1) + 1;
+}
+
+/* What k sizes at once add. With PIPE = 0 beats are taken while at most one address waits to be
+ * emitted (3.1), so with three reads and memory that answers in the next clock the first one waits. */
+static unsigned more_sizes(const struct bench *t, unsigned k)
+{
+    return t->cfg.pipe ? 2 * (k - 1) : k - 1 + (t->latency == 1 && k == 3);
+}
+
 /* ------------------------------------------------------------ latency (section 4) */
 
-Test(cycle, tea_hit)
+BOTH(tea_hit)
 {
     EACH_LATENCY(L) {
-        struct bench *t = new_bench(&standard, L);
+        struct bench *t = new_bench(&cfg, L);
         unsigned f = add_tea(t, 3, 0x400000, 512, DMT_SIZE_4K);
 
         t->word[f * 512 + 5] = 0x77000 | E_LEAF;
-        cr_assert_eq(hit(t, 0x405123, 0x77123, DMT_PATH_TEA), L + 2);
+        cr_assert_eq(hit(t, 0x405123, 0x77123, DMT_PATH_TEA), clocks_of(t, 1, 1));
         cr_assert_eq(t->last.wt_end_index, 3);
         cr_assert_eq(get(t, HOST(CNT_TEA)), 1);
         free_bench(t);
     }
 }
 
-/* Beats are taken while at most one address waits to be emitted (3.1), so with
- * three reads and memory that answers in the next clock the first beat waits one. */
-static unsigned crowded(unsigned L, unsigned k)
-{
-    return L == 1 && k == 3;
-}
-
 /* k sizes: each size decides once, and the latency is the same whichever does. */
-Test(cycle, tea_sizes)
+BOTH(tea_sizes)
 {
     static const struct {
         uint8_t sizes, decides;
@@ -549,7 +586,7 @@ Test(cycle, tea_sizes)
 
     EACH_LATENCY(L)
         for (unsigned i = 0; i < sizeof c / sizeof *c; i++) {
-            struct bench *t = new_bench(&standard, L);
+            struct bench *t = new_bench(&cfg, L);
             unsigned k = 0, sz = c[i].decides;
 
             for (unsigned s = 0; s < 3; s++)
@@ -559,19 +596,19 @@ Test(cycle, tea_sizes)
                     t->word[f * 512] = s == sz ? 0x80000000 | E_LEAF | (s ? E_PS : 0) : 0;
                     k++;
                 }
-            cr_assert_eq(hit(t, va + 0x321, 0x80000321, DMT_PATH_TEA), L + 1 + k + crowded(L, k),
-                         "case %u", i);
+            cr_assert_eq(hit(t, va + 0x321, 0x80000321, DMT_PATH_TEA),
+                         clocks_of(t, 1, 1) + more_sizes(t, k), "case %u", i);
             cr_assert_eq(get(t, HOST(CNT_READ)), k);
             free_bench(t);
         }
 }
 
-Test(cycle, x86_walk)
+BOTH(x86_walk)
 {
     for (unsigned levels = 4; levels <= 5; levels++)
         for (unsigned leaf = 1; leaf <= 3; leaf++)
             EACH_LATENCY(L) {
-                struct bench *t = new_bench(&standard, L);
+                struct bench *t = new_bench(&cfg, L);
                 unsigned n = levels - leaf + 1;
                 uint64_t va = levels == 5 ? 0x00ff123456789abc : 0x0000123456789abc;
                 uint64_t offset = va & ((1ull << (9 * leaf + 3)) - 1);
@@ -579,14 +616,14 @@ Test(cycle, x86_walk)
                 if (levels == 5)
                     set(t, DMT_LEVEL_CR4, DMT_LEVEL_CR4_LA57_MASK);
                 map(t, va, levels, leaf, 0x40000000 | E_LEAF | (leaf > 1 ? E_PS : 0));
-                cr_assert_eq(hit(t, va, 0x40000000 | offset, DMT_PATH_RADIX), n * (L + 1) + 1);
+                cr_assert_eq(hit(t, va, 0x40000000 | offset, DMT_PATH_RADIX), clocks_of(t, n, 1));
                 cr_assert_eq(get(t, HOST(CNT_READ)), n);
                 free_bench(t);
             }
 }
 
 /* A walk that starts in each of the caches. */
-Test(cycle, x86_from_cache)
+BOTH(x86_from_cache)
 {
     static const struct {
         uint64_t step; /* from the first address */
@@ -598,41 +635,41 @@ Test(cycle, x86_from_cache)
 
     EACH_LATENCY(L)
         for (unsigned i = 0; i < 4; i++) {
-            struct bench *t = new_bench(&standard, L);
+            struct bench *t = new_bench(&cfg, L);
             const uint64_t va = 0x7000000000;
 
             map(t, va, 4, 1, 0x10000 | E_LEAF);
             map(t, va + c[i].step, 4, 1, 0x20000 | E_LEAF);
             hit(t, va, 0x10000, DMT_PATH_RADIX);
-            cr_assert_eq(hit(t, va + c[i].step, 0x20000, DMT_PATH_RADIX), c[i].refs * (L + 1) + 1);
+            cr_assert_eq(hit(t, va + c[i].step, 0x20000, DMT_PATH_RADIX), clocks_of(t, c[i].refs, 1));
             for (unsigned reg = HOST(CNT_PWC4); reg <= HOST(CNT_PWC2); reg += 8)
                 cr_assert_eq(get(t, reg), reg == c[i].counter);
             free_bench(t);
         }
 }
 
-Test(cycle, restart)
+BOTH(restart)
 {
     const uint64_t va = 0x40000000;
 
     EACH_LATENCY(L)
         for (unsigned k = 1; k <= 3; k++) {
-            struct bench *t = new_bench(&standard, L);
+            struct bench *t = new_bench(&cfg, L);
 
             for (unsigned s = 0; s < k; s++)
                 add_tea(t, s, va, 1 << 18, s);
             map(t, va, 4, 1, 0x10000 | E_LEAF);
             cr_assert_eq(hit(t, va, 0x10000, DMT_PATH_RESTART),
-                         (L + 1) + (k - 1) + crowded(L, k) + 4 * (L + 1) + 1);
+                         clocks_of(t, 1 + 4, 2) + more_sizes(t, k));
             cr_assert_eq(get(t, HOST(CNT_RESTART)), 1);
             cr_assert_eq(get(t, HOST(CNT_TEA)), 0);
             free_bench(t);
         }
 }
 
-Test(cycle, answered_at_once)
+BOTH(answered_at_once)
 {
-    struct bench *t = new_bench(&standard, 8);
+    struct bench *t = new_bench(&cfg, 8);
     struct dmt_request q = user_read(0x800000000000);
 
     cr_assert_eq(translate(t, &q), 1);
@@ -659,22 +696,24 @@ Test(cycle, answered_at_once)
 }
 
 /* Not a line of section 4's table but follows from section 3: read, exclusive
- * read, exclusive write with the answer a clock after it. */
-Test(cycle, update_latency)
+ * read, exclusive write with the answer a clock after it. With PIPE = 1 the
+ * write answer is looked up in a clock of its own, too. */
+BOTH(update_latency)
 {
     EACH_LATENCY(L) {
-        struct bench *t = new_bench(&standard, L);
+        struct bench *t = new_bench(&cfg, L);
         unsigned f = add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K);
         struct dmt_request q = user_write(0x400000);
+        unsigned clocks = clocks_of(t, 2, 1) + 3 + cfg.pipe;
 
         t->word[f * 512] = 0x77000 | E_TABLE;
-        cr_assert_eq(translate(t, &q), 2 * (L + 1) + 4);
+        cr_assert_eq(translate(t, &q), clocks);
         cr_assert(t->o->resp_status == DMT_STATUS_OK && t->o->resp_dirty == 1);
         cr_assert_eq(t->word[f * 512], 0x77000 | E_LEAF);
         take(t);
         t->word[f * 512] &= ~E_D;
         t->lose = 2;
-        cr_assert_eq(translate(t, &q), 2 * (L + 1) + 4 + 2 * (L + 4), "two writes lost");
+        cr_assert_eq(translate(t, &q), clocks + 2 * (L + 4 + 2 * cfg.pipe), "two writes lost");
         take(t);
         cr_assert_eq(get(t, HOST(CNT_LOST)), 2);
         cr_assert_eq(get(t, HOST(CNT_UPDATE)), 2);
@@ -685,9 +724,8 @@ Test(cycle, update_latency)
 /* ------------------------------------------------------------ throughput */
 
 /* Clocks that n TEA hits take from the first request to the last answer, back to back. */
-static uint64_t burst(unsigned L, unsigned ctx_n, unsigned n)
+static uint64_t burst(struct dmt_config cfg, unsigned L, unsigned ctx_n, unsigned n)
 {
-    struct dmt_config cfg = standard;
     struct bench *t;
     struct dmt_request q = user_read(0x400000);
     uint64_t first, sent = 0, done = 0;
@@ -716,19 +754,20 @@ static uint64_t burst(unsigned L, unsigned ctx_n, unsigned n)
     return first;
 }
 
-Test(cycle, throughput)
+BOTH(throughput)
 {
     EACH_LATENCY(L) {
-        cr_assert_eq(burst(L, L + 2, 600), 600 + L + 2, "one a clock");
-        cr_assert_gt(burst(L, L + 1, 600), 600 + 600 / (L + 3), "a context less is not enough");
+        unsigned n = L + 2 + 2 * cfg.pipe;
+
+        cr_assert_eq(burst(cfg, L, n, 600), 600 + n, "one a clock");
+        cr_assert_gt(burst(cfg, L, n - 1, 600), 600 + 600 / (n + 1), "a context less is not enough");
     }
 }
 
 /* ------------------------------------------------------------ the front */
 
-Test(cycle, skid_and_full)
+BOTH(skid_and_full)
 {
-    struct dmt_config cfg = standard;
     struct bench *t;
     struct dmt_request q = user_read(0x400000);
     unsigned f;
@@ -744,24 +783,24 @@ Test(cycle, skid_and_full)
     tick(t);
     cr_assert_eq(t->o->req_ready, 0, "the second one waits in the skid");
     t->in.req_valid = 0;
-    /* Taken at 0; its beat is stepped in 11, the second request leaves in 12. */
-    ticks(t, 10);
+    /* Taken at 0; its beat is stepped in 11 (13), the second request leaves in 12 (14). */
+    ticks(t, 10 + 2 * cfg.pipe);
     cr_assert_eq(t->o->req_ready, 0);
     cr_assert_eq(t->o->resp_valid, 1);
     tick(t);
     cr_assert_eq(t->o->req_ready, 1);
     cr_assert_eq(t->o->wt_req_tag, 2);
     cr_assert_eq(t->o->wt_req_order, 1);
-    ticks(t, 11);
+    ticks(t, 11 + 2 * cfg.pipe);
     cr_assert_eq(t->o->resp_tag, 2);
-    cr_assert_eq(t->o->wt_end_clocks, 23);
+    cr_assert_eq(t->o->wt_end_clocks, 23 + 4 * cfg.pipe);
     free_bench(t);
 }
 
-/* Answers not taken stop the R channel after two, and nothing is lost. */
-Test(cycle, responses_held)
+/* Answers not taken stop the R channel after two (and one that waits to be stepped); nothing is lost. */
+BOTH(responses_held)
 {
-    struct bench *t = new_bench(&standard, 4);
+    struct bench *t = new_bench(&cfg, 4);
     unsigned f = add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K);
     struct dmt_request q = user_read(0x400000);
 
@@ -773,7 +812,7 @@ Test(cycle, responses_held)
     }
     t->in.req_valid = 0;
     ticks(t, 30);
-    cr_assert_eq(t->beats_r, 2);
+    cr_assert_eq(t->beats_r, 2 + cfg.pipe);
     cr_assert_eq(t->o->m_rready, 0);
     t->in.resp_ready = 1;
     for (unsigned i = 0; i < 4; i++) {
@@ -787,9 +826,9 @@ Test(cycle, responses_held)
 }
 
 /* A request that is answered at once waits while a step pushes an answer. */
-Test(cycle, step_has_the_response_queue)
+BOTH(step_has_the_response_queue)
 {
-    struct bench *t = new_bench(&standard, 4);
+    struct bench *t = new_bench(&cfg, 4);
     unsigned f = add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K);
     struct dmt_request q = user_read(0x400000), gp = user_read(1ull << 63);
 
@@ -797,7 +836,7 @@ Test(cycle, step_has_the_response_queue)
     drive_request(t, &q, 1);
     tick(t);
     t->in.req_valid = 0;
-    ticks(t, 4);
+    ticks(t, 4 + 2 * cfg.pipe);
     drive_request(t, &gp, 2); /* in the cycle of the step */
     tick(t);
     t->in.req_valid = 0;
@@ -810,15 +849,15 @@ Test(cycle, step_has_the_response_queue)
 
 /* ------------------------------------------------------------ accessed and dirty bits */
 
-Test(cycle, update_switch_and_retry)
+BOTH(update_switch_and_retry)
 {
-    struct bench *t = new_bench(&standard, 4);
+    struct bench *t = new_bench(&cfg, 4);
     uint64_t va = 0x1000;
     struct dmt_request q = user_write(va);
 
     map(t, va, 4, 1, 0x10000 | E_TABLE);
     q.nonspec = false;
-    cr_assert_eq(translate(t, &q), 4 * 5 + 1);
+    cr_assert_eq(translate(t, &q), clocks_of(t, 4, 1));
     cr_assert_eq(t->o->resp_status, DMT_STATUS_RETRY);
     take(t);
     set(t, HOST(CTL), DMT_MODE_NATIVE);
@@ -831,9 +870,9 @@ Test(cycle, update_switch_and_retry)
 }
 
 /* Upper entries without A are written in order, and cached once A is set. */
-Test(cycle, update_upper_entries)
+BOTH(update_upper_entries)
 {
-    struct bench *t = new_bench(&standard, 4);
+    struct bench *t = new_bench(&cfg, 4);
     uint64_t va = 0x7fffdeadb000;
     struct dmt_request q = user_read(va);
 
@@ -849,15 +888,16 @@ Test(cycle, update_upper_entries)
         cr_assert(*entry_of(t, va, 4, level) & E_A);
     cr_assert_eq(get(t, HOST(CNT_UPDATE)), 4);
     cr_assert_eq(get(t, HOST(CNT_READ)), 4 + 2 * 4, "a pass, and one in which each entry is read again");
-    cr_assert_eq(hit(t, va, 0x10000, DMT_PATH_RADIX), 1 * 5 + 1, "the second pass filled the caches");
+    cr_assert_eq(hit(t, va, 0x10000, DMT_PATH_RADIX), clocks_of(t, 1, 1),
+                 "the second pass filled the caches");
     free_bench(t);
 }
 
 /* Rule A6: the entry goes away between the passes; the x86 walk starts with a
  * first pass, whose reads are not exclusive. */
-Test(cycle, update_restarts)
+BOTH(update_restarts)
 {
-    struct bench *t = new_bench(&standard, 4);
+    struct bench *t = new_bench(&cfg, 4);
     unsigned f = add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K), ordinary = 0, exclusive = 0;
     struct dmt_request q = user_write(0x400000);
 
@@ -912,9 +952,9 @@ static void expect_bus(struct bench *t, const struct dmt_request *q, uint64_t ad
     cr_assert_eq(get(t, HOST(EVENT)), 0);
 }
 
-Test(cycle, bus_errors)
+BOTH(bus_errors)
 {
-    struct bench *t = new_bench(&standard, 4);
+    struct bench *t = new_bench(&cfg, 4);
     unsigned f = add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K);
     struct dmt_request q = user_write(0x400000);
     uint64_t addr = (uint64_t)f << 12;
@@ -939,9 +979,9 @@ Test(cycle, bus_errors)
 }
 
 /* A smaller size's bus error does not matter once a larger leaf decides; a larger one's does. */
-Test(cycle, bus_error_of_one_size)
+BOTH(bus_error_of_one_size)
 {
-    struct bench *t = new_bench(&standard, 4);
+    struct bench *t = new_bench(&cfg, 4);
     unsigned small = add_tea(t, 0, 0x40000000, 512, DMT_SIZE_4K);
     unsigned large = add_tea(t, 1, 0x40000000, 512, DMT_SIZE_2M);
     struct dmt_request q = user_read(0x40000000);
@@ -1477,7 +1517,7 @@ Test(cycle, csr_second_stages)
 }
 
 /* A draining write waits for the walk and for its answer to be taken; others do not. */
-Test(cycle, csr_drain)
+BOTH(csr_drain)
 {
     static const unsigned draining[] = {
         DMT_LEVEL_TEA_WORD0(9), DMT_LEVEL_TEA_WORD1(9), DMT_LEVEL_TEA_WORD2(9), DMT_LEVEL_CR0, DMT_LEVEL_CR3,
@@ -1496,7 +1536,7 @@ Test(cycle, csr_drain)
     const unsigned n = sizeof draining / sizeof *draining, all = n + sizeof other / sizeof *other;
 
     for (unsigned i = 0; i < all + 1; i++) {
-        struct bench *t = new_bench(&standard, 6);
+        struct bench *t = new_bench(&cfg, 6);
         unsigned f = add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K);
         struct dmt_request q = user_read(0x400000);
         bool drain = i < n;
@@ -1533,9 +1573,9 @@ Test(cycle, csr_drain)
 }
 
 /* A request behind a draining write sees the new value only. */
-Test(cycle, drain_orders_requests)
+BOTH(drain_orders_requests)
 {
-    struct bench *t = new_bench(&standard, 6);
+    struct bench *t = new_bench(&cfg, 6);
     unsigned f = add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K);
     struct dmt_request q = user_read(0x400000);
     unsigned seen = 0;
@@ -1569,9 +1609,9 @@ Test(cycle, drain_orders_requests)
 
 /* ------------------------------------------------------------ events and counters */
 
-Test(cycle, multi_hit)
+BOTH(multi_hit)
 {
-    struct bench *t = new_bench(&standard, 4);
+    struct bench *t = new_bench(&cfg, 4);
     unsigned f = add_tea(t, 2, 0x400000, 512, DMT_SIZE_4K);
 
     add_tea(t, 5, 0x401000, 511, DMT_SIZE_4K);
@@ -1592,12 +1632,12 @@ Test(cycle, multi_hit)
 }
 
 /* The pin rises a clock after the match, and a clear in the cycle of the cause loses. */
-Test(cycle, event_set_wins)
+BOTH(event_set_wins)
 {
     for (unsigned offset = 0; offset < 6; offset++) {
-        struct bench *t = new_bench(&standard, 8);
+        struct bench *t = new_bench(&cfg, 8);
         struct dmt_request q = user_read(0x400000);
-        unsigned matched = 3, executed = offset + 1;
+        unsigned taken = 3, matched = taken + cfg.pipe, executed = offset + 1;
 
         add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K);
         add_tea(t, 1, 0x400000, 512, DMT_SIZE_4K);
@@ -1612,7 +1652,7 @@ Test(cycle, event_set_wins)
 
             cr_assert_eq(t->o->event, set_before && !cleared, "clear executed in %u, clock %u", executed, c);
             t->in.s_awvalid = t->in.s_wvalid = c == offset;
-            t->in.req_valid = c == matched;
+            t->in.req_valid = c == taken;
             tick(t);
         }
         free_bench(t);
@@ -1650,19 +1690,19 @@ Test(cycle, counters_wrap_and_clear)
 }
 
 /* BUSY counts the clocks in which a context holds a walk, several or one. */
-Test(cycle, busy_counter)
+BOTH(busy_counter)
 {
-    struct bench *t = new_bench(&standard, 10);
+    struct bench *t = new_bench(&cfg, 10);
     unsigned f = add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K);
     struct dmt_request q = user_read(0x400000);
 
     t->word[f * 512] = E_LEAF;
     drive_request(t, &q, 0);
-    ticks(t, 3); /* taken in 0, 1, 2; busy from 1 to the last step in 13 */
+    ticks(t, 3); /* taken in 0, 1, 2; busy from 1 to the last step in 13 (15) */
     t->in.req_valid = 0;
     cr_assert_eq(get(t, HOST(CNT_BUSY)), 2, "read at the start of 3");
     ticks(t, 40);
-    cr_assert_eq(get(t, HOST(CNT_BUSY)), 13);
+    cr_assert_eq(get(t, HOST(CNT_BUSY)), 13 + 2 * cfg.pipe);
     free_bench(t);
 }
 
@@ -1886,9 +1926,8 @@ static struct dmt_request random_request(struct bench *t)
                                  .implicit = r >> 11 & 1, .nonspec = (r >> 12) % 4 != 0 };
 }
 
-Test(cycle, trace_port, .timeout = 120)
+BOTH(trace_port, .timeout = 120)
 {
-    struct dmt_config cfg = standard;
     struct bench *t;
     struct dmt_state s;
     unsigned written = 0, left = 0;
@@ -2101,35 +2140,36 @@ static void cover_memory(struct bench *t, struct machine *m, unsigned k, unsigne
     cover(t, m, k, i, kind, first, 512, entry_in(t, k ? &m->s1 : &m->s0, first, 1), 0);
 }
 
-static const struct dmt_config *uncached(void)
+static const struct dmt_config *uncached(unsigned pipe)
 {
     static struct dmt_config cfg;
 
-    cfg = standard;
+    cfg = with_pipe(pipe);
     cfg.pwc4_n = cfg.pwc3_n = cfg.pwc2_n = cfg.npwc4_n = cfg.npwc3_n = cfg.npwc2_n = 0;
     return &cfg;
 }
 
 enum { COVERED_NOT, COVERED_PA, COVERED_GTEA };
 
-/* References and chains of translating one address of a stage, given those of the stage below. */
-static void cost(unsigned how, unsigned levels, unsigned *refs, unsigned *chains)
-{
-    unsigned below = *refs, by_chain = *chains;
+/* What translating one address of a stage comes to. */
+struct cost {
+    unsigned refs, chains, matches;
+};
 
-    if (how == COVERED_GTEA) {
-        *refs = 1 + below;
-    } else if (how == COVERED_PA) {
-        *refs = below + 1 + below;
-        *chains = 2 * by_chain + 1;
-    } else {
-        *refs = levels * (below + 1) + below;
-        *chains = levels * by_chain + by_chain;
-    }
+/* The cost of a stage covered like this, given that of the stage below. */
+static struct cost cost(unsigned how, unsigned levels, struct cost b)
+{
+    if (how == COVERED_GTEA)
+        return (struct cost){ 1 + b.refs, b.chains, 1 + b.matches };
+    if (how == COVERED_PA)
+        return (struct cost){ b.refs + 1 + b.refs, 2 * b.chains + 1, 1 + 2 * b.matches };
+    /* The root is located within the first match; each other table and the page are by their own. */
+    return (struct cost){ levels * (b.refs + 1) + b.refs, levels * b.chains + b.chains,
+                          levels * b.matches + b.matches };
 }
 
-/* Section 4's table for every way of covering the stages. */
-static void latencies(unsigned mode, bool full, unsigned L)
+/* Section 4's tables for every way of covering the stages. */
+static void latencies(unsigned pipe, unsigned mode, bool full, unsigned L)
 {
     const uint64_t va = 0x40001000;
     bool nested = mode == DMT_MODE_NESTED;
@@ -2137,8 +2177,9 @@ static void latencies(unsigned mode, bool full, unsigned L)
     for (unsigned v = 0; v < 3; v++)
         for (unsigned s1 = 0; s1 < (nested ? 3 : 1); s1++)
             for (unsigned s0 = 0; s0 < 2; s0++) {
-                struct bench *t = new_bench(uncached(), L);
-                unsigned refs = s0 ? 1 : 4, chains = 0, e = mode - DMT_MODE_NATIVE;
+                struct bench *t = new_bench(uncached(pipe), L);
+                unsigned e = mode - DMT_MODE_NATIVE;
+                struct cost c = { .refs = s0 ? 1 : 4, .matches = 1 };
                 struct machine m;
 
                 plain_machine(t, &m, mode, full, va);
@@ -2149,44 +2190,45 @@ static void latencies(unsigned mode, bool full, unsigned L)
                 if (v)
                     cover(t, &m, e, 3, v - 1, va & ~0x1fffffull, 512, entry_in(t, &m.v, va, 1), 0);
                 if (nested && !full && !s1)
-                    refs = 4;
+                    c.refs = 4;
                 else if (nested)
-                    cost(s1, 4, &refs, &chains);
-                cost(v, 4, &refs, &chains);
+                    c = cost(s1, 4, c);
+                c = cost(v, 4, c);
                 set(t, HOST(CNT_CLEAR), 0);
                 cr_assert_eq(hit(t, va | 0xabc, 7 << 12 | 0xabc,
                                  (v ? DMT_PATH_TEA : DMT_PATH_RADIX) << 2 * e
                                      | (nested && !full && !s1 ? 0 : s0 ? DMT_PATH_TEA : DMT_PATH_RADIX)
                                      | (!nested ? 0 : s1 ? DMT_PATH_TEA : DMT_PATH_RADIX) << 2),
-                             refs * (L + 1) + 1 + chains, "covered %u %u %u: %u references, %u chains", v, s1,
-                             s0, refs, chains);
+                             clocks_of(t, c.refs, c.matches) + c.chains * (pipe ? 3 : 1),
+                             "covered %u %u %u: %u references, %u chains, %u matches", v, s1, s0, c.refs,
+                             c.chains, c.matches);
                 cr_assert_eq(t->last.wt_end_index >> 6 * e & 63, v ? 3 : 0);
-                cr_assert_eq(get(t, HOST(CNT_READ)), refs);
+                cr_assert_eq(get(t, HOST(CNT_READ)), c.refs);
                 cr_assert_eq(get(t, v && (s1 || !nested) && s0 ? HOST(CNT_TEA) : HOST(CNT_RADIX)), 1);
                 free_bench(t);
             }
 }
 
-Test(cycle, latency_virt)
+BOTH(latency_virt)
 {
-    EACH_LATENCY(L) latencies(DMT_MODE_VIRT, false, L);
+    EACH_LATENCY(L) latencies(cfg.pipe, DMT_MODE_VIRT, false, L);
 }
 
-Test(cycle, latency_nested)
+BOTH(latency_nested)
 {
     EACH_LATENCY(L) {
-        latencies(DMT_MODE_NESTED, false, L);
-        latencies(DMT_MODE_NESTED, true, L);
+        latencies(cfg.pipe, DMT_MODE_NESTED, false, L);
+        latencies(cfg.pipe, DMT_MODE_NESTED, true, L);
     }
 }
 
 /* Three direct sizes of the entering stage at once, and of KIND PA one after another (T1'). */
-Test(cycle, sizes_of_a_guest)
+BOTH(sizes_of_a_guest)
 {
     EACH_LATENCY(L)
         for (unsigned pa = 0; pa < 2; pa++) {
             const uint64_t va = 0x40000000;
-            struct bench *t = new_bench(uncached(), L);
+            struct bench *t = new_bench(uncached(cfg.pipe), L);
             struct machine m;
             unsigned k = 3;
 
@@ -2197,36 +2239,35 @@ Test(cycle, sizes_of_a_guest)
                       sz);
             /* The smallest decides: all are read at once; or each takes a chain, its location and itself. */
             cr_assert_eq(hit(t, va, 7 << 12, DMT_PATH_TEA << 2 | DMT_PATH_TEA),
-                         pa ? k * (1 + 2 * (L + 1)) + (L + 1) + 1
-                            : 2 * (L + 1) + 1 + (k - 1) + crowded(L, k));
+                         pa ? clocks_of(t, 2 * k + 1, 2 * k + 1) + k * (cfg.pipe ? 3 : 1)
+                            : clocks_of(t, 2, 2) + more_sizes(t, k));
             cr_assert_eq(get(t, HOST(CNT_READ)), pa ? 7 : 4);
             free_bench(t);
         }
 }
 
 /* A fetch that does not count costs itself, and the walk starts over. */
-Test(cycle, restart_of_a_guest)
+BOTH(restart_of_a_guest)
 {
     EACH_LATENCY(L) {
         const uint64_t va = 0x40000000;
-        struct bench *t = new_bench(uncached(), L);
+        struct bench *t = new_bench(uncached(cfg.pipe), L);
         struct machine m;
         uint64_t none = t->frames++ * 512;
 
         plain_machine(t, &m, DMT_MODE_VIRT, false, va);
         cover(t, &m, 1, 0, DMT_KIND_GTEA, va, 1, &t->word[none], 0);
-        cr_assert_eq(hit(t, va, 7 << 12, DMT_PATH_RESTART << 2 | DMT_PATH_RADIX), 25 * (L + 1) + 1);
+        cr_assert_eq(hit(t, va, 7 << 12, DMT_PATH_RESTART << 2 | DMT_PATH_RADIX), clocks_of(t, 25, 2 + 4));
         cr_assert_eq(get(t, HOST(CNT_RESTART)), 1);
         free_bench(t);
     }
 }
 
 /* The port serves a read a clock: so many clocks a translation when all stages are covered. */
-Test(cycle, throughput_of_guests)
+BOTH(throughput_of_guests)
 {
     for (unsigned mode = DMT_MODE_VIRT; mode <= DMT_MODE_NESTED; mode++) {
         const uint64_t va = 0x40000000;
-        struct dmt_config cfg = standard;
         struct dmt_request q = user_read(va);
         unsigned e = mode - DMT_MODE_NATIVE, done = 0;
         struct bench *t;
@@ -2270,10 +2311,10 @@ static void expect_gtea(struct bench *t, uint64_t addr, unsigned stage, unsigned
     cr_assert_eq(get(t, HOST(EVENT)), 0);
 }
 
-Test(cycle, refusals)
+BOTH(refusals)
 {
     const uint64_t va = 0x40000000;
-    struct bench *t = new_bench(&standard, 8);
+    struct bench *t = new_bench(&cfg, 8);
     struct dmt_request q = user_read(va);
     struct machine m;
 
@@ -2286,10 +2327,10 @@ Test(cycle, refusals)
     q.va = va + (600ull << 21 >> 9);
     t->word[m.s.gtea[1].table / 8 + 2 * 15 + 1] = 0;
     q.va = va + (513 << 12);
-    cr_assert_eq(translate(t, &q), 2);
+    cr_assert_eq(translate(t, &q), cfg.pipe ? 5 : 2);
     expect_gtea(t, q.va, 1, 4, 14, false);
     set(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_REVOKE << 62 | 1 << 12 | 15);
-    cr_assert_eq(translate(t, &q), 2);
+    cr_assert_eq(translate(t, &q), cfg.pipe ? 5 : 2);
     expect_gtea(t, q.va, 1, 5, 15, true);
     cr_assert_eq(get(t, HOST(CNT_GTEA)), 2);
     cr_assert_eq(get(t, HOST(CNT_READ)), 0);
@@ -2299,7 +2340,7 @@ Test(cycle, refusals)
     set(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_REVOKE_ALL << 62 | 1 << 12);
     q.va = 1ull << 39;
     set(t, DMT_LEVEL_BASE(1) + DMT_LEVEL_CR3, 1ull << 48);
-    cr_assert_eq(translate(t, &q), 2);
+    cr_assert_eq(translate(t, &q), cfg.pipe ? 5 : 2);
     cr_assert_eq(t->o->resp_status, DMT_STATUS_EPT_VIOLATION);
     cr_assert_eq(t->o->resp_addr, 1ull << 48 | 8);
     cr_assert_eq(t->o->resp_error, 0x81);
@@ -2310,12 +2351,12 @@ Test(cycle, refusals)
         .base_vpn = q.va >> 12, .pages = 1, .base_pfn = 1ull << 36, .allow = 7,
     };
     load_tea(t, &m, 1, 9);
-    cr_assert_eq(translate(t, &q), 3);
+    cr_assert_eq(translate(t, &q), cfg.pipe ? 5 + 3 + 1 : 3);
     cr_assert_eq(t->o->resp_addr, 1ull << 48);
     cr_assert_eq(t->o->wt_end_path, DMT_PATH_TEA << 2 | DMT_PATH_RADIX);
     take(t);
     set(t, DMT_LEVEL_S2CTL, 1);
-    cr_assert_eq(translate(t, &q), 3);
+    cr_assert_eq(translate(t, &q), cfg.pipe ? 5 + 3 + 1 : 3);
     cr_assert_eq(t->o->resp_status, DMT_STATUS_NPT_FAULT);
     cr_assert_eq(t->o->resp_error, 1ull << 33 | 6);
     take(t);
@@ -2377,7 +2418,7 @@ static unsigned resolve(struct bench *t, unsigned id, unsigned resolution)
     return clocks;
 }
 
-Test(cycle, loader)
+BOTH(loader)
 {
     static const struct {
         uint64_t word[2];
@@ -2397,7 +2438,7 @@ Test(cycle, loader)
     enum { N = sizeof c / sizeof *c };
 
     EACH_LATENCY(L) {
-        struct bench *t = new_bench(&standard, L);
+        struct bench *t = new_bench(&cfg, L);
         uint64_t table = (uint64_t)t->frames++ << 12;
 
         set(t, HOST(MAXPA), 40);
@@ -2406,7 +2447,7 @@ Test(cycle, loader)
         set(t, HOST(CNT_CLEAR), 0);
         for (unsigned i = 0; i < N; i++) {
             memcpy(&t->word[table / 8 + 2 * i], c[i].word, 16);
-            cr_assert_eq(resolve(t, i, c[i].resolution), 2 + (L + 2), "case %u", i);
+            cr_assert_eq(resolve(t, i, c[i].resolution), 2 + (L + 2 + cfg.pipe), "case %u", i);
         }
         cr_assert_eq(t->beats_r, 2 * N);
         cr_assert_eq(resolve(t, N, DMT_RESOLUTION_BAD_ID), 2 + 1);
@@ -2414,7 +2455,7 @@ Test(cycle, loader)
         t->bad_resp = DMT_RESP_SLVERR;
         for (unsigned w = 0; w < 2; w++) {
             t->bad_addr = table + 8 * w;
-            cr_assert_eq(resolve(t, 0, DMT_RESOLUTION_BUS), 2 + (L + 2), "both are awaited");
+            cr_assert_eq(resolve(t, 0, DMT_RESOLUTION_BUS), 2 + (L + 2 + cfg.pipe), "both are awaited");
         }
         cr_assert_eq(t->beats_r, 2 * N + 4);
         cr_assert_eq(get(t, HOST(CNT_READ)), 0);
@@ -2425,10 +2466,10 @@ Test(cycle, loader)
 }
 
 /* Clock by clock: addresses, the read port, requests, another write behind. */
-Test(cycle, loader_on_the_pins)
+BOTH(loader_on_the_pins)
 {
-    const unsigned L = 4;
-    struct bench *t = new_bench(&standard, L);
+    const unsigned used = 4 + cfg.pipe; /* clocks from an address to when its beat is used */
+    struct bench *t = new_bench(&cfg, 4);
     uint64_t table = (uint64_t)t->frames++ << 12;
 
     set(t, HOST(GTEA_TABLE1), table);
@@ -2445,16 +2486,16 @@ Test(cycle, loader_on_the_pins)
     /* The write is executed in clock 0, and the next one is on the port. */
     t->in.s_awaddr = HOST(EVENT_MASK);
     t->in.s_wdata = 5;
-    for (unsigned c = 0; c < L + 10; c++) {
-        bool next = c >= L + 5 && (c - L) % 2; /* one write behind the other */
+    for (unsigned c = 0; c < used + 10; c++) {
+        bool next = c >= used + 5 && (c - used) % 2; /* one write behind the other */
 
         cr_assert_eq(t->o->s_awready, c == 1 || next, "clock %u", c);
         cr_assert_eq(t->o->m_arvalid, c == 1 || c == 2);
         cr_assert_eq(t->o->m_araddr, c == 1 ? table + 48 : c == 2 ? table + 56 : 0);
         cr_assert(t->o->m_arid == 0 && t->o->m_arlock == 0);
         cr_assert_eq(t->o->m_rready, 1);
-        cr_assert_eq(t->o->s_bvalid, c == L + 3 || next, "clock %u", c);
-        cr_assert_eq(t->o->req_ready, c > L + 4, "clock %u", c);
+        cr_assert_eq(t->o->s_bvalid, c == used + 3 || next, "clock %u", c);
+        cr_assert_eq(t->o->req_ready, c > used + 4, "clock %u", c);
         cr_assert_eq(t->o->wt_ref_valid, 0);
         t->in.s_bready = t->o->s_bvalid;
         tick(t);
@@ -2462,10 +2503,10 @@ Test(cycle, loader_on_the_pins)
     free_bench(t);
 }
 
-Test(cycle, gtea_commands)
+BOTH(gtea_commands)
 {
     const unsigned L = 3, base = DMT_LEVEL_BASE(1);
-    struct bench *t = new_bench(&standard, L);
+    struct bench *t = new_bench(&cfg, L);
     uint64_t table = (uint64_t)t->frames++ << 12;
     unsigned clocks;
 
@@ -2493,7 +2534,7 @@ Test(cycle, gtea_commands)
     EXPECT(1, 6, 6, 2, 0, 0, 1)
     t->word[table / 8 + 2] = 0;
     csr_write(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_RESOLVE << 62 | 1 << 12 | 1, 0xff, &clocks);
-    cr_assert_eq(clocks, 2 + 14 + 2 * (L + 2), "two of 16 registers are read for");
+    cr_assert_eq(clocks, 2 + 14 + 2 * (L + 2 + cfg.pipe), "two of 16 registers are read for");
     tick(t);
     EXPECT(1, 3, 3, 2, 0, 0, 1)
     csr_write(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_REVOKE_ALL << 62 | 1 << 12 | 1, 0xff, &clocks);
@@ -2502,7 +2543,7 @@ Test(cycle, gtea_commands)
     EXPECT(6, 6, 6, 6, 0, 0, 6)
     t->word[table / 8 + 2] = 0x5001;
     csr_write(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_RESOLVE_ALL << 62 | 1 << 12 | 5, 0xff, &clocks);
-    cr_assert_eq(clocks, 2 + 12 + 4 * (L + 2));
+    cr_assert_eq(clocks, 2 + 12 + 4 * (L + 2 + cfg.pipe));
     tick(t);
     EXPECT(1, 1, 1, 2, 0, 0, 1)
     /* A refused write of the table or its length revokes nothing; one that is accepted revokes all. */
@@ -2640,7 +2681,7 @@ static void mix(struct bench *t, uint64_t at)
 }
 
 /* Every kind of register: the same as by CSR writes, in exact time; nothing else changes. */
-Test(cycle, load, .timeout = 60)
+BOTH(load, .timeout = 60)
 {
     static const uint8_t fate[16] = { [2] = DMT_RESOLUTION_OK,     [4] = DMT_RESOLUTION_BAD_ID,
                                       [6] = DMT_RESOLUTION_ABSENT, [15] = DMT_RESOLUTION_OK };
@@ -2650,8 +2691,8 @@ Test(cycle, load, .timeout = 60)
         const unsigned L = Ls[n % 2], k = n / 2 % 3, pressure = n / 6 * 60;
         struct registers before, after, written;
         uint64_t image[3];
-        struct bench *t = load_bench(&standard, L, image);
-        unsigned clocks, gteas = k ? 3 : 0;
+        struct bench *t = load_bench(&cfg, L, image);
+        unsigned clocks, gteas = k ? 3 : 0, image_clocks = 16 * (L + 3 + cfg.pipe);
 
         mix(t, image[k] + 2048);
         set(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_RESOLVE << 62 | 1 << 12 | ABSENT_ID); /* not LOAD's ID */
@@ -2661,7 +2702,7 @@ Test(cycle, load, .timeout = 60)
         clocks = load(t, k, 1);
         t->pressure = 0;
         if (!pressure)
-            cr_assert_eq(clocks, 2 + 16 * (L + 3) + (k ? gteas * (L + 2) + 1 : 0), "set %u", k);
+            cr_assert_eq(clocks, 2 + image_clocks + (k ? gteas * (L + 2 + cfg.pipe) + 1 : 0), "set %u", k);
         cr_assert_eq(t->beats_r, 16 * 3 + gteas * 2);
         cr_assert_eq(get(t, LEVEL(k, EVENT)), DMT_LEVEL_EVENT_REFUSED_MASK);
         cr_assert_eq(get(t, HOST(EVENT)), 0);
@@ -2683,7 +2724,7 @@ Test(cycle, load, .timeout = 60)
 
         /* The other image, plain: not a trace of the one before. */
         set(t, LEVEL(k, EVENT), 7);
-        cr_assert_eq(load(t, k, 0), 2 + 16 * (L + 3));
+        cr_assert_eq(load(t, k, 0), 2 + image_clocks);
         cr_assert_eq(get(t, LEVEL(k, EVENT)), 0);
         read_registers(t, &after);
         for (unsigned i = 0; i < 16; i++) {
@@ -2699,11 +2740,10 @@ Test(cycle, load, .timeout = 60)
 
 /* Clock by clock with a gTEA first and last and a refused word between: what
  * is emitted when, the event pin, requests and another write behind. */
-Test(cycle, load_on_the_pins)
+BOTH(load_on_the_pins)
 {
     enum { CLOCKS = 128 };
     static const unsigned Ls[] = { 1, 5 };
-    struct dmt_config cfg = standard;
 
     cfg.tea_n = 4;
     for (unsigned n = 0; n < 2; n++) {
@@ -2718,7 +2758,7 @@ Test(cycle, load_on_the_pins)
 
             for (unsigned o = 0; o < 3; o++)
                 emitted[x + o] = at + 8 * load_order[o];
-            y = x + 2 + L;
+            y = x + 2 + L + cfg.pipe;
             if (i == 1) {
                 t->word[at / 8] |= 1 << 8;
                 refused = y;
@@ -2728,7 +2768,7 @@ Test(cycle, load_on_the_pins)
                 t->word[at / 8 + 1] = GOOD_ID;
                 emitted[y + 1] = table + 16 * GOOD_ID;
                 emitted[y + 2] = emitted[y + 1] + 8;
-                y += 2 + L;
+                y += 2 + L + cfg.pipe;
             }
             x = y + 1;
         }
@@ -2759,7 +2799,7 @@ Test(cycle, load_on_the_pins)
 }
 
 /* Reads of a register while its set is loaded see the words as they come. */
-Test(cycle, load_read_meanwhile)
+BOTH(load_read_meanwhile)
 {
     const unsigned L = 5, k = 1, reg = 1;
     const uint64_t p = DMT_TEA_WORD0_P_MASK;
@@ -2767,9 +2807,10 @@ Test(cycle, load_read_meanwhile)
     for (unsigned n = 0; n < 2 * 4; n++) {
         const unsigned w = n / 2;
         uint64_t image[3], old[3], new[3], seen[3];
-        struct bench *t = load_bench(&standard, L, image);
-        /* Clock of the first beat of the register: the first one's three go before. */
-        unsigned beat = 1 + (L + 3) + L, comes = beat + (w == 1 ? 0 : w == 2 ? 1 : 2), changes = 0;
+        struct bench *t = load_bench(&cfg, L, image);
+        /* Clock in which the register's first beat is used: the first one's three go before. */
+        unsigned used = L + cfg.pipe, changes = 0;
+        unsigned comes = 1 + (used + 3) + used + (w == 1 ? 0 : w == 2 ? 1 : 2);
 
         plain_words(k, reg, 9, old);
         plain_words(k, reg, 1, new);
@@ -2806,7 +2847,7 @@ Test(cycle, load_read_meanwhile)
 }
 
 /* A bus error ends the load at its register: what came before the error is written, nothing after. */
-Test(cycle, load_bus_error, .timeout = 60)
+BOTH(load_bus_error, .timeout = 60)
 {
     static const uint8_t regs[] = { 0, 7, 15 };
 
@@ -2814,7 +2855,7 @@ Test(cycle, load_bus_error, .timeout = 60)
         const unsigned L = n % 2 ? 5 : 1, k = n % 3, bad = n / 2 % 3, reg = regs[n / 6];
         struct registers before, after;
         uint64_t image[3];
-        struct bench *t = load_bench(&standard, L, image);
+        struct bench *t = load_bench(&cfg, L, image);
 
         read_registers(t, &before);
         /* A word 0 that would be refused, if it were written. */
@@ -2822,7 +2863,7 @@ Test(cycle, load_bus_error, .timeout = 60)
         t->bad_addr = image[k] + 32 * reg + 8 * load_order[bad];
         t->bad_resp = n % 2 ? DMT_RESP_DECERR : DMT_RESP_SLVERR;
         set(t, LEVEL(k, EVENT_MASK), DMT_LEVEL_EVENT_REFUSED_MASK | DMT_LEVEL_EVENT_MULTI_HIT_MASK);
-        cr_assert_eq(load(t, k, 0), 2 + (reg + 1) * (L + 3), "all three are awaited");
+        cr_assert_eq(load(t, k, 0), 2 + (reg + 1) * (L + 3 + cfg.pipe), "all three are awaited");
         cr_assert_eq(t->beats_r, 3 * (reg + 1));
         cr_assert_eq(get(t, LEVEL(k, EVENT)), DMT_LEVEL_EVENT_LOAD_FAILED_MASK);
         cr_assert_eq(get(t, LEVEL((k + 1) % 3, EVENT)), 0);
@@ -2854,7 +2895,7 @@ Test(cycle, load_bus_error, .timeout = 60)
         /* The event stays when the next load does not fail; it comes with the third beat. */
         t->bad_resp = 0;
         t->word[image[k] / 8 + 4 * reg] &= ~(1ull << 8);
-        cr_assert_eq(load(t, k, 0), 2 + 16 * (L + 3));
+        cr_assert_eq(load(t, k, 0), 2 + 16 * (L + 3 + cfg.pipe));
         cr_assert_eq(get(t, LEVEL(k, EVENT)), DMT_LEVEL_EVENT_LOAD_FAILED_MASK);
         set(t, LEVEL(k, EVENT), DMT_LEVEL_EVENT_LOAD_FAILED_MASK);
         cr_assert_eq(t->o->event, 0);
@@ -2874,18 +2915,18 @@ Test(cycle, load_bus_error, .timeout = 60)
 }
 
 /* An error at the gTEA table is the register's own matter. */
-Test(cycle, load_gtea_bus_error)
+BOTH(load_gtea_bus_error)
 {
     const unsigned L = 5;
 
     for (unsigned w = 0; w < 2; w++) {
         uint64_t image[3];
-        struct bench *t = load_bench(&standard, L, image);
+        struct bench *t = load_bench(&cfg, L, image);
 
         mix(t, image[1]);
         t->bad_addr = get(t, HOST(GTEA_TABLE1)) + 16 * GOOD_ID + 8 * w;
         t->bad_resp = DMT_RESP_SLVERR;
-        cr_assert_eq(load(t, 1, 0), 2 + 16 * (L + 3) + 3 * (L + 2) + 1);
+        cr_assert_eq(load(t, 1, 0), 2 + 16 * (L + 3 + cfg.pipe) + 3 * (L + 2 + cfg.pipe) + 1);
         cr_assert_eq(get(t, LEVEL(1, EVENT)), DMT_LEVEL_EVENT_REFUSED_MASK);
         for (unsigned i = 0; i < 16; i++)
             cr_assert_eq(word3(t, 1, i) >> DMT_TEA_WORD3_RESOLUTION_LSB,
@@ -2898,10 +2939,10 @@ Test(cycle, load_gtea_bus_error)
 }
 
 /* A failed load leaves nothing to match, even when not one word came. */
-Test(cycle, load_failed_at_once)
+BOTH(load_failed_at_once)
 {
     uint64_t va = 0x400000, image;
-    struct bench *t = new_bench(&standard, 5);
+    struct bench *t = new_bench(&cfg, 5);
     unsigned f = add_tea(t, 3, va, 512, DMT_SIZE_4K);
 
     image = (uint64_t)t->frames++ << 12;
@@ -2912,7 +2953,7 @@ Test(cycle, load_failed_at_once)
     hit(t, va, 0x77000, DMT_PATH_TEA);
     t->bad_addr = image + 8;
     t->bad_resp = DMT_RESP_SLVERR;
-    cr_assert_eq(load(t, 0, 0), 2 + (5 + 3));
+    cr_assert_eq(load(t, 0, 0), 2 + (5 + 3 + cfg.pipe));
     hit(t, va, 0x88000, DMT_PATH_RADIX);
     free_bench(t);
 }
@@ -2953,9 +2994,8 @@ Test(cycle, load_refused)
 }
 
 /* The largest index, and an area that runs past the end of the address space. */
-Test(cycle, load_last_image)
+BOTH(load_last_image)
 {
-    struct dmt_config cfg = standard;
     uint64_t image[3], word[3];
     struct bench *t;
 
@@ -2990,11 +3030,11 @@ Test(cycle, load_last_image)
 }
 
 /* The walker uses what was loaded, and only that, once the walks before are done. */
-Test(cycle, load_and_translate)
+BOTH(load_and_translate)
 {
     const unsigned L = 4;
     const uint64_t va = 0x40000000;
-    struct bench *t = new_bench(&standard, L);
+    struct bench *t = new_bench(&cfg, L);
     uint64_t image = (uint64_t)t->frames++ << 12, word[3], old;
     struct dmt_request q = user_read(va);
     struct machine m;
@@ -3111,7 +3151,7 @@ static void write_tags(struct bench *t, const struct machine *m, unsigned tag0, 
 
 /* Section 10 of the specification, row by row: what a write drops while S2ROOT holds tags 0x11 and 0x22
  * (those of the entries) or others. The virtual entries have PCID 5. */
-Test(cycle, flush_table, .timeout = 60)
+BOTH(flush_table, .timeout = 60)
 {
     enum { P0 = 1, P1 = 2, V = 4, ALL = 7, SAME = 0, OTHER0 = 1, OTHER1 = 2 };
 #define INV(k) (DMT_LEVEL_BASE(k) + DMT_LEVEL_INV)
@@ -3181,7 +3221,7 @@ Test(cycle, flush_table, .timeout = 60)
 
     for (unsigned mode = DMT_MODE_VIRT; mode <= DMT_MODE_NESTED; mode++)
         for (unsigned i = 0; i < sizeof c / sizeof *c; i++) {
-            struct bench *t = new_bench(&standard, 2);
+            struct bench *t = new_bench(&cfg, 2);
             unsigned e = mode - DMT_MODE_NATIVE, kinds = e == 2 ? ALL : V | P0, addr = c[i].addr, dropped;
             uint64_t value = c[i].value;
             struct machine m;
@@ -3310,7 +3350,7 @@ Test(cycle, no_fill_of_a_table_that_cannot_be_written)
 Test(cycle, table_write_is_checked)
 {
     const unsigned L = 4;
-    struct bench *t = new_bench(uncached(), L);
+    struct bench *t = new_bench(uncached(0), L);
     struct dmt_request q = user_read(PAGE_V);
     uint64_t frame, *pd;
     struct machine m;
@@ -3344,7 +3384,7 @@ Test(cycle, table_write_is_checked)
 Test(cycle, table_write_is_checked_in_both_stages)
 {
     for (unsigned denies = 1; denies <= 3; denies++) {
-        struct bench *t = new_bench(uncached(), 4);
+        struct bench *t = new_bench(uncached(0), 4);
         struct dmt_request q = user_read(PAGE_V);
         unsigned stage = denies & 2 ? 1 : 0;
         uint64_t frame, *pd;
@@ -3409,10 +3449,10 @@ static enum dmt_resp vanishing_read(void *user, const struct dmt_ref *ref, uint6
 
 /* A6: of a fetch by sizes, too, the exclusive read is of the deciding size alone; when that does not
  * count any more, the walk starts. */
-Test(cycle, size_that_stops_to_decide)
+BOTH(size_that_stops_to_decide)
 {
     const uint64_t va = 0x40000000;
-    struct bench *t = new_bench(uncached(), 4);
+    struct bench *t = new_bench(uncached(cfg.pipe), 4);
     struct dmt_request q = user_read(va);
     struct machine m;
     uint64_t large = t->frames++ * 512;
@@ -3443,13 +3483,13 @@ Test(cycle, size_that_stops_to_decide)
 }
 
 /* MULTI_HIT tells of the sizes that are used: with rule T1' of one after another. */
-Test(cycle, multi_hit_of_the_sizes_used)
+BOTH(multi_hit_of_the_sizes_used)
 {
     const uint64_t va = 0x40000000;
 
     for (unsigned chained = 0; chained < 2; chained++)
         for (unsigned twice = 0; twice < 3; twice++) {
-            struct bench *t = new_bench(uncached(), 4);
+            struct bench *t = new_bench(uncached(cfg.pipe), 4);
             unsigned event = DMT_LEVEL_BASE(1) + DMT_LEVEL_EVENT;
             unsigned kind = chained ? DMT_KIND_PA : DMT_KIND_GTEA;
             uint64_t two = t->frames++ * 512;
@@ -3468,10 +3508,10 @@ Test(cycle, multi_hit_of_the_sizes_used)
 }
 
 /* Only the last leaf lacks a bit: no second pass, in whatever stage it is. */
-Test(cycle, last_leaf_alone)
+BOTH(last_leaf_alone)
 {
     EACH_LATENCY(L) {
-        struct bench *t = new_bench(uncached(), L);
+        struct bench *t = new_bench(uncached(cfg.pipe), L);
         struct dmt_request q = user_write(PAGE_V);
         struct dmt_s2 ad = { .ad = true };
         struct machine m;
@@ -3483,7 +3523,7 @@ Test(cycle, last_leaf_alone)
         e = entry_in(t, &m.s0, (space[1] + 7) << 12, 1);
         *e &= ~(uint64_t)EPT_D;
         set(t, HOST(CTL), DMT_MODE_VIRT | 4);
-        cr_assert_eq(translate(t, &q), (24 + 1) * (L + 1) + 1 + 3);
+        cr_assert_eq(translate(t, &q), clocks_of(t, 24 + 1, 5) + 3 + cfg.pipe);
         cr_assert(t->o->resp_status == DMT_STATUS_OK && t->o->resp_dirty);
         take(t);
         cr_assert(*e & EPT_D);
@@ -3591,13 +3631,13 @@ static void random_machine(struct bench *t, struct machine *m, unsigned mode)
 
 /* All of it against the architectural model: without caches beat for beat,
  * with caches in what they must not change. */
-static void random_composition(unsigned mode, bool caches, uint64_t seeds, unsigned status_kinds)
+static void random_composition(struct dmt_config cfg, unsigned mode, bool caches, uint64_t seeds,
+                               unsigned status_kinds)
 {
     uint64_t status[16] = { 0 }, path[3][4] = { { 0 } };
     unsigned updates = 0, kinds = 0;
 
     for (uint64_t seed = 1; seed <= seeds; seed++) {
-        struct dmt_config cfg = standard;
         struct bench *t;
         struct machine m;
 
@@ -3628,16 +3668,16 @@ static void random_composition(unsigned mode, bool caches, uint64_t seeds, unsig
             cr_assert_gt(path[k][i], 20, "path %u of stage %u", i, k);
 }
 
-Test(cycle, virt_is_the_architecture, .timeout = 240)
+BOTH(virt_is_the_architecture, .timeout = 240)
 {
-    random_composition(DMT_MODE_VIRT, false, 60, 9);
-    random_composition(DMT_MODE_VIRT, true, 60, 9);
+    random_composition(cfg, DMT_MODE_VIRT, false, 60, 9);
+    random_composition(cfg, DMT_MODE_VIRT, true, 60, 9);
 }
 
-Test(cycle, nested_is_the_architecture, .timeout = 240)
+BOTH(nested_is_the_architecture, .timeout = 240)
 {
-    random_composition(DMT_MODE_NESTED, false, 80, 9);
-    random_composition(DMT_MODE_NESTED, true, 80, 9);
+    random_composition(cfg, DMT_MODE_NESTED, false, 80, 9);
+    random_composition(cfg, DMT_MODE_NESTED, true, 80, 9);
 }
 
 /* ------------------------------------------------------------ many at once */
@@ -3668,6 +3708,7 @@ static void random_run(const struct dmt_config *cfg, unsigned mode, uint64_t see
     set(t, HOST(CNT_CLEAR), 0);
     t->beats_r = 0;
     t->pressure = pressure;
+    t->jitter = seed % 2 ? 40 : 0;
     t->lose = update ? 20 : 0;
     while (done < REQUESTS) {
         unsigned tag = started % TAGS;
@@ -3682,7 +3723,8 @@ static void random_run(const struct dmt_config *cfg, unsigned mode, uint64_t see
             drive_request(t, &sent[tag], tag);
             busy[tag] = true;
         }
-        t->in.resp_ready = ready(t);
+        /* Under much pressure, answers are not taken for long at times. */
+        t->in.resp_ready = ready(t) && (pressure < 50 || t->now / 200 % 3);
         if (t->o->wt_upd_valid) {
             updates += t->o->wt_upd_resp == DMT_RESP_EXOKAY;
             lost += t->o->wt_upd_resp == DMT_RESP_OKAY;
@@ -3748,10 +3790,9 @@ static void random_run(const struct dmt_config *cfg, unsigned mode, uint64_t see
     free_bench(t);
 }
 
-Test(cycle, random_traffic, .timeout = 120)
+BOTH(random_traffic, .timeout = 120)
 {
     static const unsigned pressure[] = { 0, 30, 80 };
-    struct dmt_config cfg = standard;
 
     cfg.pa_w = 46; /* below the frames that some random entries name */
     for (unsigned mode = DMT_MODE_NATIVE; mode <= DMT_MODE_NESTED; mode++) {
@@ -3769,6 +3810,438 @@ Test(cycle, random_traffic, .timeout = 120)
         for (unsigned i = 1; i < 4; i++)
             cr_assert_gt(path[i], 100, "path %u was used %u times in mode %u", i, path[i], mode);
     }
+}
+
+/* ------------------------------------------------------------ PIPE = 1 (3.10) */
+
+static struct bench *piped_bench(unsigned L)
+{
+    struct dmt_config cfg = with_pipe(1);
+
+    return new_bench(&cfg, L);
+}
+
+/* A beat that is taken while a step of its own context is executed is executed two clocks later, and
+ * none is taken meanwhile; beats of different contexts follow one another. */
+Test(cycle, again)
+{
+    const uint64_t va = 0x40000000;
+
+    for (unsigned k = 1; k <= 3; k++)
+        EACH_LATENCY(L) {
+            struct bench *t = piped_bench(L);
+            struct dmt_request q = user_read(va);
+            unsigned stepped[3], n = 0;
+
+            for (unsigned sz = 0; sz < k; sz++)
+                t->word[add_tea(t, sz, va, 1 << 18, sz) * 512] = sz ? 0 : 0x77000 | E_LEAF;
+            drive_request(t, &q, 1);
+            for (unsigned c = 0; c < L + 12; c++) {
+                unsigned first = L + 2; /* clock in which the first beat can be taken */
+                bool holds = c > first && c < first + 2 * k && (c - first) % 2 == 0;
+
+                cr_assert_eq(t->o->m_rready, !holds, "%u sizes, clock %u", k, c);
+                if (t->o->wt_ref_valid)
+                    stepped[n++] = c;
+                cr_assert_eq(t->o->resp_valid, c == L + 4 + 2 * (k - 1));
+                tick(t);
+                t->in.req_valid = 0;
+            }
+            cr_assert_eq(n, k);
+            for (unsigned i = 0; i < k; i++)
+                cr_assert_eq(stepped[i], L + 4 + 2 * i, "%u sizes, beat %u", k, i);
+            free_bench(t);
+        }
+}
+
+/* That is for one clock only, even when nothing could be executed in it. */
+Test(cycle, again_and_ahead_full)
+{
+    const unsigned L = 6;
+    const uint64_t va = 0x40000000;
+    struct bench *t = piped_bench(L);
+    struct dmt_request q = user_read(va);
+
+    for (unsigned sz = 0; sz < 2; sz++)
+        t->word[add_tea(t, sz, va, 1 << 18, sz) * 512] = sz ? 0 : 0x77000 | E_LEAF;
+    for (unsigned c = 0; c < L + 7; c++) {
+        /* The second request is matched in L + 3, when the first beat is executed; the third one waits
+         * for launch in L + 4, and launch is open again in L + 5. */
+        t->in.req_valid = 0;
+        if (c == 0 || c == L + 2 || c == L + 3)
+            drive_request(t, &q, c);
+        cr_assert_eq(t->o->wt_req_valid, c == 1 || c == L + 3 || c == L + 4, "clock %u", c);
+        cr_assert_eq(t->o->wt_ref_valid, c == L + 4 || c == L + 6, "clock %u", c);
+        tick(t);
+    }
+    free_bench(t);
+}
+
+Test(cycle, no_again_between_contexts)
+{
+    const unsigned L = 4;
+    struct bench *t = piped_bench(L);
+    struct dmt_request q = user_read(0x400000);
+
+    t->word[add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K) * 512] = 0x77000 | E_LEAF;
+    drive_request(t, &q, 1);
+    for (unsigned c = 0; c < L + 8; c++) {
+        t->in.req_valid = c < 3;
+        cr_assert_eq(t->o->m_rready, 1);
+        cr_assert_eq(t->o->resp_valid, c >= L + 4 && c < L + 7, "clock %u", c);
+        tick(t);
+    }
+    free_bench(t);
+}
+
+/* A request that is answered at once waits for any executed step, whatever it comes to. */
+BOTH(executed_step_has_the_response_queue)
+{
+    const unsigned L = 6;
+    const uint64_t va = 0x40000000;
+
+    for (unsigned at = 1; at < L + 7; at++) {
+        struct bench *t = new_bench(&cfg, L);
+        struct dmt_request q = user_read(va), gp = user_read(1ull << 63);
+        bool waits = cfg.pipe ? at == L + 3 || at == L + 5 : at == L + 2;
+
+        for (unsigned sz = 0; sz < 2; sz++)
+            t->word[add_tea(t, sz, va, 1 << 18, sz) * 512] = sz ? 0 : 0x77000 | E_LEAF;
+        drive_request(t, &q, 1);
+        tick(t);
+        t->in.req_valid = 0;
+        ticks(t, at - 1);
+        drive_request(t, &gp, 2);
+        tick(t);
+        t->in.req_valid = 0;
+        cr_assert_eq(t->o->wt_req_valid, !waits, "clock %u", at);
+        ticks(t, waits);
+        cr_assert(t->o->wt_end_valid && t->o->wt_end_tag == 2);
+        cr_assert_eq(t->o->wt_end_clocks, 1 + waits);
+        free_bench(t);
+    }
+}
+
+/* A match waits in front of launch while that has more than one address left, and the next request
+ * in the skid behind it. */
+Test(cycle, match_waits_for_launch)
+{
+    struct bench *t = piped_bench(8);
+    struct dmt_request big = user_read(0x40000000), q = user_read(0x400000);
+    unsigned f = add_tea(t, 3, 0x400000, 512, DMT_SIZE_4K);
+    uint64_t ar[8] = { 0 };
+
+    for (unsigned sz = 0; sz < 3; sz++)
+        ar[4 - sz] = (uint64_t)add_tea(t, sz, big.va, 1 << 18, sz) << 12;
+    t->word[f * 512] = 0x77000 | E_LEAF;
+    t->word[ar[4] / 8] = 0x77000 | E_LEAF;
+    ar[5] = ar[6] = (uint64_t)f << 12;
+    for (unsigned c = 0; c < 8; c++) {
+        t->in.req_valid = 0;
+        if (c == 0 || c == 2 || c == 3)
+            drive_request(t, c ? &q : &big, c);
+        cr_assert_eq(t->o->req_ready, c != 4, "clock %u", c);
+        /* Matched in 1, 4 and 5: the second one comes when launch has three addresses yet. */
+        cr_assert_eq(t->o->wt_req_valid, c == 1 || c == 3 || c == 5, "clock %u", c);
+        cr_assert_eq(t->o->m_araddr, ar[c], "clock %u", c);
+        tick(t);
+    }
+    free_bench(t);
+}
+
+/* Queued refusals, chains and write answers go before beats, which are not taken meanwhile. */
+Test(cycle, read_ready)
+{
+    const uint64_t va = 0x40000000;
+    struct dmt_request q = user_read(va);
+
+    for (unsigned chain = 0; chain < 2; chain++) {
+        struct bench *t = piped_bench(20);
+        struct machine m;
+
+        plain_machine(t, &m, DMT_MODE_VIRT, false, va);
+        cover_memory(t, &m, 0, 1, DMT_KIND_PA);
+        cover(t, &m, 1, 0, chain ? DMT_KIND_PA : DMT_KIND_GTEA, va, 1, entry_in(t, &m.v, va, 1), 0);
+        if (!chain)
+            set(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_REVOKE_ALL << 62 | 1 << 12);
+        drive_request(t, &q, 1);
+        for (unsigned c = 0; c < 8; c++) {
+            /* Matched in 1, in launch in 2, queued in 3, executed in 4. */
+            cr_assert_eq(t->o->m_rready, c != 3, "chain %u, clock %u", chain, c);
+            cr_assert_eq(t->o->resp_valid, !chain && c == 5);
+            cr_assert_eq(t->o->m_arvalid, chain && c == 6);
+            tick(t);
+            t->in.req_valid = 0;
+        }
+        free_bench(t);
+    }
+    for (unsigned lost = 0; lost < 2; lost++) {
+        struct bench *t = piped_bench(2);
+        unsigned f = add_tea(t, 0, va, 512, DMT_SIZE_4K), queued = ~0u;
+
+        q = user_write(va);
+        t->word[f * 512] = 0x77000 | E_TABLE;
+        t->lose = lost;
+        drive_request(t, &q, 1);
+        for (unsigned c = 0; c < 18; c++) {
+            cr_assert_eq(t->o->m_rready, c != queued, "lost %u, clock %u", lost, c);
+            drive_memory(t);
+            if (t->in.m_bvalid && queued == ~0u)
+                queued = c + 1;
+            cr_assert_eq(t->o->wt_upd_valid, queued != ~0u && c == queued + 2, "clock %u", c);
+            tick(t);
+            t->in.req_valid = 0;
+        }
+        cr_assert_neq(queued, ~0u);
+        free_bench(t);
+    }
+}
+
+/* A refusal that comes to its queue together with a write answer goes first. */
+Test(cycle, refusal_before_write_answer)
+{
+    const uint64_t va = 0x40000000;
+    unsigned together = 0;
+
+    for (unsigned taken = 1; taken < 20; taken++) {
+        struct bench *t = piped_bench(2);
+        struct dmt_request refused = user_read(va), q = user_write(va + 0x200000);
+        unsigned came = 0, updated = 0, ended = 0;
+        struct machine m;
+        uint64_t *e;
+
+        plain_machine(t, &m, DMT_MODE_VIRT, false, va);
+        set(t, HOST(CTL), DMT_MODE_VIRT | 4);
+        cover_memory(t, &m, 0, 1, DMT_KIND_PA);
+        e = entry_in(t, &m.v, q.va, 1);
+        *e = (space[1] + 7) << 12 | E_LEAF;
+        /* The last leaf lacks D, so it is written. */
+        for (unsigned i = 0; i < 512; i++)
+            t->word[frame_of(t, entry_in(t, &m.s0, space[1] << 12, 1)) * 512 + i] &= ~(uint64_t)EPT_D;
+        m.s.s2[0].ad = true;
+        set(t, DMT_LEVEL_S2CTL, s2_control(&m.s.s2[0]));
+        cover(t, &m, 1, 0, DMT_KIND_GTEA, q.va, 1, e, 0);
+        m.s.tea[1][2] = m.s.tea[1][0];
+        m.s.tea[1][2].base_vpn = va >> 12;
+        m.s.tea[1][2].gtea = 200;
+        load_tea(t, &m, 1, 2);
+        for (unsigned c = 0; c < 60; c++) {
+            t->in.req_valid = 0;
+            if (c == 0 || c == taken)
+                drive_request(t, c ? &refused : &q, c);
+            drive_memory(t);
+            came = t->in.m_bvalid && !came ? c : came;
+            updated = t->o->wt_upd_valid && !updated ? c : updated;
+            ended = t->o->wt_end_valid && t->o->wt_end_status == DMT_STATUS_GTEA ? c : ended;
+            tick(t);
+        }
+        cr_assert(came && updated && ended, "taken in %u: %u %u %u", taken, came, updated, ended);
+        /* Both queued in came + 1. */
+        if (taken + 2 == came) {
+            cr_assert(ended == came + 3 && updated == came + 4, "%u %u %u", came, updated, ended);
+            together++;
+        }
+        free_bench(t);
+    }
+    cr_assert_eq(together, 1);
+}
+
+/* What walks wait for: contexts by the words of dmt_cycle_describe(). */
+static unsigned waiting(const struct bench *t, const char *what)
+{
+    unsigned n = 0;
+    char s[512];
+
+    for (unsigned i = 0; i < t->cfg.ctx_n; i++) {
+        dmt_cycle_describe(t->m, i, s, sizeof s);
+        n += strstr(s, what) != NULL;
+    }
+    return n;
+}
+
+/* Answers are not taken: refusals queue up without being in the way of launch, as many as there are
+ * contexts, and come out in order. */
+Test(cycle, refusals_queue)
+{
+    const uint64_t va = 0x40000000;
+    struct bench *t = piped_bench(2);
+    struct dmt_request q = user_read(va), gp = user_read(1ull << 63);
+    unsigned taken = 0, done = 0;
+    struct machine m;
+
+    plain_machine(t, &m, DMT_MODE_VIRT, false, va);
+    m.s.tea[1][0] = (struct dmt_tea){ .base_vpn = va >> 12, .pages = 1, .allow = 7, .kind = 1, .gtea = 200 };
+    load_tea(t, &m, 1, 0);
+    t->in.resp_ready = 0;
+    for (unsigned c = 0; c < 40; c++) {
+        drive_request(t, taken < 2 ? &gp : &q, taken);
+        taken += (unsigned)t->o->req_ready;
+        tick(t);
+    }
+    t->in.req_valid = 0;
+    cr_assert_eq(taken, 2 + 8 + 1, "two answered, eight contexts, one in the skid");
+    cr_assert_eq(waiting(t, "waits for room for its refusal"), 8);
+    cr_assert(!t->o->req_ready && !t->o->m_rready);
+    t->in.resp_ready = 1;
+    while (done < taken) {
+        if (t->o->resp_valid) {
+            cr_assert_eq(t->o->resp_tag, done);
+            cr_assert_eq(t->o->resp_status, done < 2 ? DMT_STATUS_GP : DMT_STATUS_GTEA);
+            done++;
+        }
+        tick(t);
+    }
+    free_bench(t);
+}
+
+/* Everything that can be full is: launch with several sizes, ahead, step, the queue of refusals and
+ * chains, answers that are not taken. It all comes to its end, and to the right one. */
+Test(cycle, full_of_everything, .timeout = 60)
+{
+    enum { REQUESTS = 2000, TAGS = 256, KINDS = 4 };
+    const uint64_t va = 0x40000000;
+    unsigned both = 0, most = 0, all = 0;
+
+    for (unsigned seed = 1; seed <= 6; seed++) {
+        struct dmt_config cfg = with_pipe(1);
+        unsigned started = 0, done = 0;
+        bool busy[TAGS] = { false };
+        struct bench *t;
+        struct machine m;
+        uint64_t none;
+
+        cfg.ctx_n = seed % 3 == 0 ? 64 : seed % 3 == 1 ? 16 : 5;
+        cfg.tag_w = 8;
+        t = new_bench(&cfg, 1 + seed % 2 * 6);
+        t->seed += seed * 0x1234567;
+        plain_machine(t, &m, DMT_MODE_VIRT, false, va);
+        none = t->frames++ * 512;
+        cover_memory(t, &m, 0, 1, DMT_KIND_PA);
+        /* Kinds of requests, 2 MiB apart: three sizes at once, two of which are empty; a chain; a
+         * refusal; a restart, whose tables are located one after another. */
+        for (unsigned i = 0; i < KINDS; i++)
+            *entry_in(t, &m.v, va + i * 0x200000, 1) = (space[1] + 7 + i) << 12 | E_LEAF;
+        cover(t, &m, 1, 0, DMT_KIND_GTEA, va, 1, entry_in(t, &m.v, va, 1), 0);
+        cover(t, &m, 1, 1, DMT_KIND_GTEA, va, 512, &t->word[none], 1);
+        cover(t, &m, 1, 2, DMT_KIND_GTEA, va, 512, &t->word[none], 2);
+        cover(t, &m, 1, 3, DMT_KIND_PA, va + 0x200000, 1, entry_in(t, &m.v, va + 0x200000, 1), 0);
+        cover(t, &m, 1, 4, DMT_KIND_GTEA, va + 0x400000, 1, entry_in(t, &m.v, va + 0x400000, 1), 0);
+        set(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_REVOKE << 62 | 1 << 12 | 14);
+        cover(t, &m, 1, 5, DMT_KIND_GTEA, va + 0x600000, 1, &t->word[none], 0);
+        /* The sizes 1 and 2 cover va only. */
+        for (unsigned i = 1; i < 3; i++) {
+            m.s.tea[1][i].pages = 1;
+            load_tea(t, &m, 1, i);
+        }
+        t->jitter = 1 + seed % 4 * 20;
+        t->pressure = seed % 2 * 40;
+        while (done < REQUESTS) {
+            unsigned tag = started % TAGS;
+
+            if (!t->in.req_valid && started < REQUESTS && !busy[tag]) {
+                struct dmt_request q = user_read(va + rnd(t) % KINDS * 0x200000);
+
+                drive_request(t, &q, tag);
+                busy[tag] = true;
+            }
+            t->in.resp_ready = t->now / 64 % 2 && ready(t);
+            if (t->o->resp_valid && t->in.resp_ready) {
+                bool refused = t->o->resp_status == DMT_STATUS_GTEA;
+
+                cr_assert(busy[t->o->resp_tag]);
+                busy[t->o->resp_tag] = false;
+                cr_assert(refused ? t->o->resp_addr == va + 0x400000
+                                  : t->o->resp_status == DMT_STATUS_OK && t->o->resp_pa >> 12 >= 7
+                                        && t->o->resp_pa >> 12 < 7 + KINDS && t->o->resp_pa != 9 << 12);
+                done++;
+            }
+            if (t->now % 16 == 0) {
+                unsigned queued = waiting(t, "for chain") + waiting(t, "for room for its refusal");
+                bool ahead = waiting(t, "waits for match") || waiting(t, "waits for room in launch");
+
+                most = queued > most ? queued : most;
+                both += queued && ahead;
+                all += queued && ahead && waiting(t, "waits for launch") && waiting(t, "waits for step, R");
+            }
+            if (t->in.req_valid && t->o->req_ready) {
+                started++;
+                tick(t);
+                t->in.req_valid = 0;
+            } else {
+                tick(t);
+            }
+        }
+        t->pressure = 0;
+        ticks(t, 3);
+        cr_assert_eq(waiting(t, "free"), cfg.ctx_n);
+        cr_assert_eq(get(t, HOST(CNT_REQUEST)), REQUESTS);
+        free_bench(t);
+    }
+    cr_assert(both > 50 && most > 8 && all > 10, "%u %u %u", both, most, all);
+}
+
+/* What a walk came to and what it read, in a word: the same with and without PIPE, if nothing is cached. */
+static void fates(const struct dmt_config *cfg, unsigned mode, uint64_t seed, unsigned n, uint64_t fate[])
+{
+    struct bench *t = new_bench(cfg, 3);
+    struct machine m;
+    struct dmt_request q = { 0 };
+    unsigned taken = 0, done = 0;
+    const uint64_t first = seed * 0x1234567;
+
+    t->seed += first;
+    t->small = true;
+    random_machine(t, &m, mode);
+    set(t, HOST(CTL), mode | m.s.full << 3); /* no updates: walks do not depend on each other */
+    while (done < n) {
+        const struct dmt_out *o = t->o;
+
+        t->seed = first + taken * 0x9e3779b9ull; /* the same requests whatever the clock is */
+        rnd(t);
+        q = random_request(t);
+        drive_request(t, &q, 0);
+        t->in.req_valid = taken < n;
+        t->seed = first + t->now * 0x85ebca6bull;
+        t->in.resp_ready = rnd(t) % 3 > 0;
+        taken += t->in.req_valid && o->req_ready;
+        tick(t);
+#define MIX(order, value) fate[order] = (fate[order] ^ (value)) * 0x100000001b3ull
+        if (o->wt_ref_valid) {
+            MIX(o->wt_ref_order, o->wt_ref_addr);
+            MIX(o->wt_ref_order, o->wt_ref_data ^ o->wt_ref_resp);
+            MIX(o->wt_ref_order,
+                o->wt_ref_stage | o->wt_ref_level << 2 | o->wt_ref_tea << 8 | o->wt_ref_index << 9);
+        }
+        if (o->wt_end_valid) {
+            MIX(o->wt_end_order, o->wt_end_status | o->wt_end_stage << 8 | o->wt_end_size << 16);
+            MIX(o->wt_end_order, o->wt_end_pa);
+            MIX(o->wt_end_order, o->wt_end_addr);
+            MIX(o->wt_end_order, o->wt_end_error);
+            MIX(o->wt_end_order, o->wt_end_path | o->wt_end_index << 8 | o->wt_end_rights << 32);
+            done++;
+        }
+#undef MIX
+    }
+    free_bench(t);
+}
+
+Test(cycle, same_walks_with_pipe)
+{
+    enum { WALKS = 400 };
+
+    for (unsigned mode = DMT_MODE_NATIVE + 1; mode <= DMT_MODE_NESTED; mode++)
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+            uint64_t fate[2][WALKS] = { { 0 } };
+
+            for (unsigned pipe = 0; pipe < 2; pipe++) {
+                struct dmt_config cfg = *uncached(pipe);
+
+                cfg.pa_w = 46;
+                fates(&cfg, mode, seed, WALKS, fate[pipe]);
+            }
+            for (unsigned i = 0; i < WALKS; i++)
+                cr_assert_eq(fate[0][i], fate[1][i], "mode %u, seed %lu, walk %u", mode, seed, i);
+        }
 }
 
 /* ------------------------------------------------------------ the rest of the interface */
@@ -3801,10 +4274,10 @@ Test(cycle, parameters)
 }
 
 /* Reset in the middle of everything: as new. */
-Test(cycle, reset)
+BOTH(reset)
 {
-    struct bench *t = new_bench(&standard, 8);
-    struct dmt_cycle *fresh = dmt_cycle_new(&standard);
+    struct bench *t = new_bench(&cfg, 8);
+    struct dmt_cycle *fresh = dmt_cycle_new(&cfg);
     unsigned f = add_tea(t, 0, 0x400000, 512, DMT_SIZE_4K);
     struct dmt_request q = user_read(0x400000);
     struct dmt_in none = { 0 };
@@ -3827,9 +4300,9 @@ Test(cycle, reset)
     free_bench(t);
 }
 
-Test(cycle, describe)
+BOTH(describe)
 {
-    struct bench *t = new_bench(&standard, 8);
+    struct bench *t = new_bench(&cfg, 8);
     struct dmt_request q = user_write(0x400000);
     char s[512];
     unsigned f = add_tea(t, 3, 0x400000, 512, DMT_SIZE_4K);
@@ -3840,6 +4313,11 @@ Test(cycle, describe)
     drive_request(t, &q, 7);
     tick(t);
     t->in.req_valid = 0;
+    if (cfg.pipe) {
+        dmt_cycle_describe(t->m, 0, s, sizeof s);
+        cr_assert_not_null(strstr(s, "waits for match"), "%s", s);
+        tick(t);
+    }
     dmt_cycle_describe(t->m, 0, s, sizeof s);
     cr_assert_not_null(strstr(s, "tag 0x7 write va 0x0000000000400000 path TEA, first pass"), "%s", s);
     cr_assert_not_null(strstr(s, "register 3"), "%s", s);
@@ -3847,6 +4325,10 @@ Test(cycle, describe)
     tick(t);
     dmt_cycle_describe(t->m, 0, s, sizeof s);
     cr_assert_not_null(strstr(s, "waits for R"), "%s", s);
+    while (t->beats_r == 0)
+        tick(t);
+    dmt_cycle_describe(t->m, 0, s, sizeof s);
+    cr_assert_not_null(strstr(s, cfg.pipe ? "waits for step, R" : "exclusive read 1 of 1"), "%s", s);
     while (!t->o->m_awvalid)
         tick(t);
     dmt_cycle_describe(t->m, 0, s, sizeof s);

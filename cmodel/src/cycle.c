@@ -1317,9 +1317,9 @@ static const char *waits_for(const struct dmt_cycle *m, unsigned i)
     if (m->step.kind != NOTHING && m->step.ctx == i)
         return step[m->step.kind];
     if (m->first.kind != AHEAD_EMPTY && m->first.ctx == i)
-        return m->first.kind == AHEAD_MATCH ? "match" : "launch";
+        return m->first.kind == AHEAD_MATCH ? "match" : "room in launch";
     if (m->second.kind != AHEAD_EMPTY && m->second.ctx == i)
-        return m->second.kind == AHEAD_MATCH ? "match" : "launch";
+        return m->second.kind == AHEAD_MATCH ? "match" : "room in launch";
     if ((m->launch.n && m->launch.ctx == i) || (m->emitted.full && m->emitted.ctx == i))
         return "launch";
     if (m->emitted.kind != NOTHING && m->emitted.ctx == i)
