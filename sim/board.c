@@ -671,22 +671,23 @@ static bool identify(struct board *b, const uint8_t *p)
                                      .npwc3_n = f[8],
                                      .npwc2_n = f[9],
                                      .tag_w = f[10],
-                                     .cnt_w = f[11]};
-    id->rx_w = f[12];
-    id->tx_w = f[13];
-    id->block_w = f[14];
-    id->ways = f[15];
-    id->set_w = f[16];
-    id->slots = (unsigned)load_n(f + 17, 2);
-    id->latency = f[19];
-    id->divisor = (unsigned)load_n(f + 20, 2);
-    id->clk_khz = (unsigned)load_n(f + 22, 3);
-    id->depth = f[25];
-    id->trace = f[26] != 0;
+                                     .cnt_w = f[11],
+                                     .pipe = f[12]};
+    id->rx_w = f[13];
+    id->tx_w = f[14];
+    id->block_w = f[15];
+    id->ways = f[16];
+    id->set_w = f[17];
+    id->slots = (unsigned)load_n(f + 18, 2);
+    id->latency = f[20];
+    id->divisor = (unsigned)load_n(f + 21, 2);
+    id->clk_khz = (unsigned)load_n(f + 23, 3);
+    id->depth = f[26];
+    id->trace = f[27] != 0;
     const struct dmt_config *c = &id->config;
     if (c->pa_w < 32 || c->pa_w > 52 || c->ctx_n < 1 || c->ctx_n > 64 || c->tea_n < 1 || c->tea_n > DMT_TEA_MAX ||
         c->sets < 1 || c->sets > DMT_SETS_MAX || c->pwc4_n > 64 || c->pwc3_n > 64 || c->pwc2_n > 64 ||
-        c->npwc4_n > 64 || c->npwc3_n > 64 || c->npwc2_n > 64 || c->tag_w < 1 || c->tag_w > 16 || id->rx_w < 9 ||
+        c->npwc4_n > 64 || c->npwc3_n > 64 || c->npwc2_n > 64 || c->tag_w < 1 || c->tag_w > 16 || c->pipe > 1 || id->rx_w < 9 ||
         id->rx_w > 15 || id->tx_w < 9 || id->tx_w > 15 || id->block_w < 6 || id->block_w > 12 || id->ways < 1 ||
         id->ways > WAYS_MAX || id->set_w < 1 || id->set_w > 16 || id->slots < 1) {
         odd(b, "with parameters that no walker has", 0);

@@ -564,9 +564,9 @@ static int identify(struct board *b)
     printf("version:       %u\nbuild:         %08" PRIx32 "\nsession:       %04x\n", id->version, id->build, id->session);
     printf("configuration: %s\n", config_name(c));
     printf("  PA_W=%u CTX_N=%u TEA_N=%u SETS=%u PWC4_N=%u PWC3_N=%u PWC2_N=%u NPWC4_N=%u NPWC3_N=%u NPWC2_N=%u "
-           "TAG_W=%u CNT_W=%u\n",
+           "TAG_W=%u CNT_W=%u PIPE=%u\n",
            c->pa_w, c->ctx_n, c->tea_n, c->sets, c->pwc4_n, c->pwc3_n, c->pwc2_n, c->npwc4_n, c->npwc3_n, c->npwc2_n,
-           c->tag_w, c->cnt_w);
+           c->tag_w, c->cnt_w, c->pipe);
     printf("memory:        %u blocks of %u bytes, mapped in %u tables of %u; latency %u clocks, %u reads at once\n",
            id->slots, 1u << id->block_w, id->ways, 1u << id->set_w, id->latency, id->depth);
     printf("link:          %u baud, rings of %u bytes in and %u out\n", id->clk_khz * 1000 / id->divisor, 1u << id->rx_w,

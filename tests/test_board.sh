@@ -73,11 +73,11 @@ drivers() { # TOP CELLS FILE
         hierarchy -check -top $1; proc; check -assert; select -assert-none t:\$dlatch" 2>&1 |
         grep -vE '^$|Warning: Replacing memory|Warning: Replacing floating point'; exit "${PIPESTATUS[0]}")
 }
-for t in ulx3s:default hx8k:smallest xilinx/arty:default; do
+for t in ulx3s:pipelined hx8k:smallest xilinx/arty:pipelined; do
     file=$top/rtl/fpga/${t%:*}_top.v name=$(basename "${t%:*}") config=${t#*:}
     mapfile -t p < <(params "$file")
     check "$name's walker is $config of rtl/configs.json" diff \
-        <(printf '%s\n' "${p[@]}" | head -n 12 | sort) \
+        <(printf '%s\n' "${p[@]}" | head -n 13 | sort) \
         <(/usr/bin/python3 "$top/rtl/configs.py" list | sed -n "s/^$config //p" | tr ' ' '\n' | sort)
     [ "$name" = arty ] || {
         cd "$top" || exit 1
@@ -242,15 +242,15 @@ good "translate with damage and resets" "$asan" board translate -p "$port" -s st
 check "  as dmt translate does all the same" diff <(columns want.csv) <(columns got.csv)
 check "  it was reset" said 'was reset: starting again' stderr
 
-# ---------------------------------------------------------------- the default walker
-up -c default
+# ---------------------------------------------------------------- the pipelined walker
+up -c pipelined
 redis=(-s "$top/sim/captures/redis/state" -m "$top/sim/captures/redis/memory.zst")
 good "load a captured system" "$dmt" board load -p "$port" -m "$top/sim/captures/redis/memory.zst"
 check "  whole and intact" said '^read back: .*, wrong: 0'
 head -n 17 "$top/sim/captures/nested/oracle.csv" | sed -nE 's/^([0-9a-fx]+),([rwx]),.*/\1,\2,0/p' | sed '1iva,access,cpl' \
     > nested.csv
 nested=(-s "$top/sim/captures/nested/state" -m "$top/sim/captures/nested/memory.zst" -r nested.csv)
-"$dmt" translate -e rtl -l 6 "${nested[@]}" -o want.csv
+"$dmt" translate -c pipelined -e rtl -l 6 "${nested[@]}" -o want.csv
 good "translate a captured virtual machine" "$dmt" board translate -p "$port" "${nested[@]}" -o got.csv
 check "  as dmt translate does, clock for clock" cmp want.csv got.csv
 check "  sixteen of them" [ "$(wc -l < got.csv)" -eq 17 ]

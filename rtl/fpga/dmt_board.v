@@ -23,6 +23,7 @@ module dmt_board #(
     parameter NPWC2_N = 32,
     parameter TAG_W = 8,
     parameter CNT_W = 48,
+    parameter PIPE = 1,
     // clock in kHz, which the host is told, and clocks a bit of the UART
     parameter CLK_KHZ = 60000,
     parameter DIVISOR = 20,
@@ -52,15 +53,15 @@ module dmt_board #(
 );
 
     localparam ID_W = (CTX_N > 1) ? $clog2(CTX_N) : 1;
-    localparam [31:0] PA_32 = PA_W, CTX_32 = CTX_N, TEA_32 = TEA_N, SETS_32 = SETS, TAG_32 = TAG_W, CNT_32 = CNT_W,
+    localparam [31:0] PA_32 = PA_W, CTX_32 = CTX_N, TEA_32 = TEA_N, SETS_32 = SETS, TAG_32 = TAG_W, CNT_32 = CNT_W, PIPE_32 = PIPE,
                       P4_32 = PWC4_N, P3_32 = PWC3_N, P2_32 = PWC2_N,
                       N4_32 = NPWC4_N, N3_32 = NPWC3_N, N2_32 = NPWC2_N,
                       RX_32 = RX_W, TX_32 = TX_W, BLOCK_32 = BLOCK_W, WAYS_32 = WAYS, SET_32 = SET_W,
                       SLOTS_32 = SLOTS, LATENCY_32 = LATENCY, DIVISOR_32 = DIVISOR, DEPTH_32 = DEPTH, TRACE_32 = TRACE;
     localparam [31:0] KHZ_32 = CLK_KHZ;
-    localparam [8*27-1:0] FACTS = {TRACE_32[7:0], DEPTH_32[7:0], KHZ_32[23:0], DIVISOR_32[15:0], LATENCY_32[7:0],
+    localparam [8*28-1:0] FACTS = {TRACE_32[7:0], DEPTH_32[7:0], KHZ_32[23:0], DIVISOR_32[15:0], LATENCY_32[7:0],
                                    SLOTS_32[15:0], SET_32[7:0], WAYS_32[7:0], BLOCK_32[7:0], TX_32[7:0], RX_32[7:0],
-                                   CNT_32[7:0], TAG_32[7:0], N2_32[7:0], N3_32[7:0], N4_32[7:0],
+                                   PIPE_32[7:0], CNT_32[7:0], TAG_32[7:0], N2_32[7:0], N3_32[7:0], N4_32[7:0],
                                    P2_32[7:0], P3_32[7:0], P4_32[7:0],
                                    SETS_32[7:0], TEA_32[7:0], CTX_32[7:0], PA_32[7:0]};
 
@@ -218,7 +219,8 @@ module dmt_board #(
     /* verilator lint_off PINCONNECTEMPTY */
     dmt_mmu #(
         .PA_W(PA_W), .CTX_N(CTX_N), .TEA_N(TEA_N), .SETS(SETS), .PWC4_N(PWC4_N), .PWC3_N(PWC3_N), .PWC2_N(PWC2_N),
-        .NPWC4_N(NPWC4_N), .NPWC3_N(NPWC3_N), .NPWC2_N(NPWC2_N), .TAG_W(TAG_W), .CNT_W(CNT_W)
+        .NPWC4_N(NPWC4_N), .NPWC3_N(NPWC3_N), .NPWC2_N(NPWC2_N), .TAG_W(TAG_W), .CNT_W(CNT_W),
+        .PIPE(PIPE)
     ) u_mmu (
         .clk_i              (clk_i),
         .rst_i              (core_rst_q),

@@ -5,7 +5,7 @@
 `ifndef DMT_BOARD_VH
 `define DMT_BOARD_VH
 
-`define DMT_BOARD_VERSION 16'd1
+`define DMT_BOARD_VERSION 16'd2
 
 // frames: sync, control, session(2), seq(2), ack(2), len, payload, CRC-32(4)
 `define DMT_LINK_SYNC     8'hd3
@@ -32,7 +32,7 @@
 `define DMT_ANS_UNKNOWN   8'hff
 
 // bytes after the code
-`define DMT_ID_BYTES      6'd39
+`define DMT_ID_BYTES      6'd40
 `define DMT_RESULT_BYTES  6'd35
 `define DMT_UPDATE_BYTES  6'd17
 

@@ -18,7 +18,7 @@ module dmt_mailbox #(
     // 1: answers say clocks and reads, and A/D updates are sent; 0: smaller
     parameter TRACE = 1,
     // the bytes that IDENTIFY yields, first in the lowest, without version, session and build
-    parameter [8*27-1:0] FACTS = 0
+    parameter [8*28-1:0] FACTS = 0
 ) (
     input  wire             clk_i,
     input  wire             rst_i,

@@ -52,7 +52,7 @@ module hx8k_top #(
     wire [4:0] state;
     dmt_board #(
         .PA_W(32), .CTX_N(1), .TEA_N(4), .SETS(1), .PWC4_N(0), .PWC3_N(0), .PWC2_N(0),
-        .NPWC4_N(0), .NPWC3_N(0), .NPWC2_N(0), .TAG_W(4), .CNT_W(0),
+        .NPWC4_N(0), .NPWC3_N(0), .NPWC2_N(0), .TAG_W(4), .CNT_W(0), .PIPE(0),
         .CLK_KHZ(CLK_KHZ), .DIVISOR(DIVISOR),
         .RX_W(11),
         .TX_W(10),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ulx3s_top: the board core on a ULX3S with an ECP5 85F: 25 MHz in, FTDI FT231X
-// as UART. The configuration is `default` of rtl/configs.json with 384 KiB of
+// as UART. The configuration is `pipelined` of rtl/configs.json with 384 KiB of
 // memory in blocks of 512 bytes.
 `default_nettype none
 `include "dmt_board.vh"
@@ -72,7 +72,7 @@ module ulx3s_top #(
     wire [4:0] state;
     dmt_board #(
         .PA_W(52), .CTX_N(8), .TEA_N(16), .SETS(3), .PWC4_N(2), .PWC3_N(4), .PWC2_N(32),
-        .NPWC4_N(2), .NPWC3_N(4), .NPWC2_N(32), .TAG_W(8), .CNT_W(48),
+        .NPWC4_N(2), .NPWC3_N(4), .NPWC2_N(32), .TAG_W(8), .CNT_W(48), .PIPE(1),
         .CLK_KHZ(CLK_KHZ), .DIVISOR(DIVISOR),
         .RX_W(12),
         .TX_W(12),

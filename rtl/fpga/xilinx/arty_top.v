@@ -55,7 +55,7 @@ module arty_top #(
     wire [4:0] state;
     dmt_board #(
         .PA_W(52), .CTX_N(8), .TEA_N(16), .SETS(3), .PWC4_N(2), .PWC3_N(4), .PWC2_N(32),
-        .NPWC4_N(2), .NPWC3_N(4), .NPWC2_N(32), .TAG_W(8), .CNT_W(48),
+        .NPWC4_N(2), .NPWC3_N(4), .NPWC2_N(32), .TAG_W(8), .CNT_W(48), .PIPE(1),
         .CLK_KHZ(CLK_KHZ), .DIVISOR(DIVISOR),
         .RX_W(12),
         .TX_W(12),
