@@ -98,6 +98,11 @@ module dmt_contexts #(
 );
 
     localparam DEPTH  = 1 << ID_W;
+    // Instances with one context have one place, whatever the ID bit says.
+    localparam [ID_W-1:0] PLACES = (CTX_N > 1) ? {ID_W{1'b1}} : {ID_W{1'b0}};
+    wire [ID_W-1:0] alloc_at = alloc_ctx_o & PLACES, load_at = load_ctx_i & PLACES, emit_at = emit_ctx_i & PLACES,
+                    find_at = find_ctx_i & PLACES, at = ctx_i & PLACES, ar_at = ar_ctx_i & PLACES,
+                    aw_at = aw_ctx_i & PLACES;
     localparam REQ_W  = 32 + 32 + TAG_W + 64 + 2 + 1 + 1 + 1;
     localparam WALK_W = (SETS > 1) ? `DMT_WALK_W : `DMT_WALK_NATIVE_W;
     localparam READ_W = (PA_W - 3) + 3 + 4 + 6;
@@ -143,45 +148,45 @@ module dmt_contexts #(
     // ------------------------------------------------------------------ tables
     always @(posedge clk_i)
         if (alloc_i)
-            request_q[alloc_ctx_o] <= {order_i, stamp_i, tag_i, va_i, access_i, user_i, smap_ok_i, nonspec_i};
+            request_q[alloc_at] <= {order_i, stamp_i, tag_i, va_i, access_i, user_i, smap_ok_i, nonspec_i};
 
     always @(posedge clk_i)
         if (load_i)
-            walk_q[load_ctx_i] <= load_walk_i[WALK_W-1:0];
+            walk_q[load_at] <= load_walk_i[WALK_W-1:0];
 
     always @(posedge clk_i)
         if (emit_i)
-            read_q[{emit_slot_i, emit_ctx_i}] <= {emit_addr_i, emit_level_i, emit_rights_i, emit_index_i};
+            read_q[{emit_slot_i, emit_at}] <= {emit_addr_i, emit_level_i, emit_rights_i, emit_index_i};
 
     always @(posedge clk_i)
         if (keep_i)
-            data_q[ctx_i] <= data_i;
+            data_q[at] <= data_i;
 
     // ------------------------------------------------------- answers of a launch
-    wire [1:0] got  = got_q[2*ctx_i +: 2];
-    wire [1:0] slot = got_q[2*find_ctx_i +: 2];
+    wire [1:0] got  = got_q[2*at +: 2];
+    wire [1:0] slot = got_q[2*find_at +: 2];
 
     always @(posedge clk_i) begin
         if (wait_i) begin
-            got_q[2*ctx_i +: 2] <= got + 2'd1;
+            got_q[2*at +: 2] <= got + 2'd1;
             if (decide_i) begin
-                dec_valid_q[ctx_i]       <= 1'b1;
-                dec_bus_q[ctx_i]         <= decide_bus_i;
-                dec_slot_q[2*ctx_i +: 2] <= got;
-                dec_resp_q[2*ctx_i +: 2] <= decide_resp_i;
+                dec_valid_q[at]       <= 1'b1;
+                dec_bus_q[at]         <= decide_bus_i;
+                dec_slot_q[2*at +: 2] <= got;
+                dec_resp_q[2*at +: 2] <= decide_resp_i;
             end
         end
         if (load_i) begin
-            got_q[2*load_ctx_i +: 2] <= 2'd0;
-            dec_valid_q[load_ctx_i]  <= 1'b0;
+            got_q[2*load_at +: 2] <= 2'd0;
+            dec_valid_q[load_at]  <= 1'b0;
         end
     end
 
     // -------------------------------------------------------------------- look-up
     wire [READ_W-1:0] now, decided;
 
-    assign {order_o, stamp_o, tag_o, va_o, access_o, user_o, smap_ok_o, nonspec_o} = request_q[find_ctx_i];
-    wire [WALK_W-1:0] walk = walk_q[find_ctx_i];
+    assign {order_o, stamp_o, tag_o, va_o, access_o, user_o, smap_ok_o, nonspec_o} = request_q[find_at];
+    wire [WALK_W-1:0] walk = walk_q[find_at];
     generate
         if (SETS > 1) begin : g_nested
             assign walk_o = walk;
@@ -192,23 +197,23 @@ module dmt_contexts #(
     endgenerate
     wire [1:0] last_slot = walk[`DMT_WALK_LAST];
 
-    assign now     = read_q[{slot, find_ctx_i}];
-    assign decided = read_q[{dec_slot_q[2*find_ctx_i +: 2], find_ctx_i}];
+    assign now     = read_q[{slot, find_at}];
+    assign decided = read_q[{dec_slot_q[2*find_at +: 2], find_at}];
     assign {addr_o, level_o, rights_o, index_o} = now;
     assign {dec_addr_o, dec_level_o, dec_rights_o, dec_index_o} = decided;
 
     assign last_o      = slot == last_slot;
-    assign dec_valid_o = dec_valid_q[find_ctx_i];
-    assign dec_bus_o   = dec_bus_q[find_ctx_i];
-    assign dec_resp_o  = dec_resp_q[2*find_ctx_i +: 2];
-    assign data_o      = data_q[find_ctx_i];
+    assign dec_valid_o = dec_valid_q[find_at];
+    assign dec_bus_o   = dec_bus_q[find_at];
+    assign dec_resp_o  = dec_resp_q[2*find_at +: 2];
+    assign data_o      = data_q[find_at];
 
     // --------------------------------------------------------------- PTE port
-    wire [READ_W-1:0] ar_read = read_q[{ar_slot_i, ar_ctx_i}];
-    wire [READ_W-1:0] aw_read = read_q[{2'd0, aw_ctx_i}];
+    wire [READ_W-1:0] ar_read = read_q[{ar_slot_i, ar_at}];
+    wire [READ_W-1:0] aw_read = read_q[{2'd0, aw_at}];
     assign ar_addr_o = ar_read[READ_W-1 -: PA_W-3];
     assign aw_addr_o = aw_read[READ_W-1 -: PA_W-3];
-    assign w_data_o  = data_q[aw_ctx_i];
+    assign w_data_o  = data_q[aw_at];
 
     wire unused = &{1'b0, ar_read[12:0], aw_read[12:0]};
 

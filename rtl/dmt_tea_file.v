@@ -84,7 +84,12 @@ module dmt_tea_file #(
     localparam IDX_W = $clog2(N);
 
     // Kept twice: here for reading one register at a time, so that the arrays
-    // map to LUT RAM, and once more beside its comparator (g_compare).
+    // map to LUT RAM, and once more beside its comparator (g_compare). A small file
+    // of one set is read there: that costs less where there is no LUT RAM.
+    localparam SMALL = SETS == 1 && TEA_N <= 8;
+    wire [52*TEA_N-1:0] near_base;
+    wire [53*TEA_N-1:0] near_size;
+    wire [4*TEA_N-1:0]  near_type;         // {KIND, SZ}
     reg [51:0] base_vpn_q [0:N-1];
     reg [63:0] pages_q    [0:N-1];
     reg [51:0] base_pfn_q [0:N-1];
@@ -120,7 +125,9 @@ module dmt_tea_file #(
     wire [1:0]  new_sz    = w_data_i[`DMT_TEA_WORD0_SZ_LSB +: 2];
     wire [2:0]  new_allow = w_data_i[`DMT_TEA_WORD0_ALLOW_X_LSB +: 3];
     wire        new_p     = w_data_i[`DMT_TEA_WORD0_P_LSB];
-    wire [63:0] pages     = pages_q[wx] & {64{seen2_q[wx]}};
+    wire [63:0] w_pages   = pages_q[wx];
+    wire [52:0] w_size    = SMALL ? near_size[53*wx +: 53] : w_pages[52:0];
+    wire [63:0] pages     = {w_pages[63:53], w_size} & {64{seen2_q[wx]}};
     wire [51:0] base_pfn  = base_pfn_q[wx] & {52{seen1_q[wx]}};
 
     // Where its pages end, and where the entry of its last page is.
@@ -217,12 +224,16 @@ module dmt_tea_file #(
 
     // -------------------------------------------------------------------- read
     wire [IDX_W-1:0] rx = flat(r_set_i, r_index_i);
-    wire [63:0] r_word0 = {base_vpn_q[rx], 4'd0, allow_q[rx], kind_q[rx], sz_q[rx], p_q[rx]};
+    wire [63:0] r_pages = pages_q[rx];
+    wire [52:0] r_size  = SMALL ? near_size[53*rx +: 53] : r_pages[52:0];
+    wire [51:0] r_base  = SMALL ? near_base[52*rx +: 52] : base_vpn_q[rx];
+    wire [3:0]  r_type  = SMALL ? near_type[4*rx +: 4]   : {kind_q[rx], sz_q[rx]};
+    wire [63:0] r_word0 = {r_base, 4'd0, allow_q[rx], r_type, p_q[rx]};
     wire [63:0] r_word1 = {base_pfn_q[rx], gtea_q[rx]};
     wire [63:0] r_word3 = {56'd0, r_resolution, refusal_q[rx], p_q[rx]};
     assign r_data_o = (r_word_i == 2'd0) ? r_word0 & {64{seen0_q[rx]}}
                     : (r_word_i == 2'd1) ? r_word1 & {64{seen1_q[rx]}}
-                    : (r_word_i == 2'd2) ? pages_q[rx] & {64{seen2_q[rx]}}
+                    : (r_word_i == 2'd2) ? {r_pages[63:53], r_size} & {64{seen2_q[rx]}}
                     :                      r_word3 & {64{seen0_q[rx]}};
 
     // ----------------------------------------------------------------- compare
@@ -252,6 +263,9 @@ module dmt_tea_file #(
             for (n = 0; n < SETS; n = n + 1) begin : g_p
                 assign p[n] = p_q[n*TEA_N + g] && (SETS == 1 || set_i == n);
             end
+            assign near_base[52*g +: 52] = base_q[0];
+            assign near_size[53*g +: 53] = size_q[0];
+            assign near_type[4*g +: 4]   = type_q[0];
             wire [51:0] offset  = vpn_i - base_q[at];
             wire [3:0]  kind_sz = type_q[at];
             wire        covers  = |p && {1'b0, offset} < size_q[at];
@@ -294,7 +308,8 @@ module dmt_tea_file #(
     wire [IDX_W-1:0] sx     = flat(sel_set_i, sel_index_i);
     // With PIPE = 1 a register stands between the two additions.
     localparam A_W = 52 + 2 + 52 + 3 + 13;
-    wire [A_W-1:0]   now_a = {sel_vpn_i - base_vpn_q[sx], sel_sz_i,
+    wire [51:0]      sel_base = SMALL ? near_base[52*sx +: 52] : base_vpn_q[sx];
+    wire [A_W-1:0]   now_a = {sel_vpn_i - sel_base, sel_sz_i,
                               sel_gtea ? sel_gbase : base_pfn_q[sx] & {52{seen1_q[sx]}}, allow_q[sx], sel_code};
     wire [A_W-1:0]   then_a;
     generate
