@@ -189,10 +189,10 @@ BOARD_RTL := $(shell grep '^rtl/' rtl/fpga/board.f)
 BOARD_DIVISOR := 6
 top_params = $(shell sed -nE 's/.*\.(RX_W|TX_W|BLOCK_W|SLOTS|WAYS|SET_W|LATENCY|DEPTH|TRACE)\(([0-9]+)\).*/\1=\2/p' $(1))
 BOARD_pipelined := $(call top_params,rtl/fpga/ulx3s_top.v)
-BOARD_smallest := $(call top_params,rtl/fpga/hx8k_top.v)
-BOARD_memory := $(BOARD_smallest)
-PARAMS_memory = $(PARAMS_smallest)
-BOARDS := pipelined smallest memory
+BOARD_tiny := $(call top_params,rtl/fpga/hx8k_top.v)
+BOARD_memory := $(BOARD_tiny)
+PARAMS_memory = $(PARAMS_tiny)
+BOARDS := pipelined tiny memory
 board_rtl = $(if $(filter memory,$(1)),$(V)/board_memory/dmt_mmu.v,$(RTL)) $(BOARD_RTL)
 $(V)/board_memory/dmt_mmu.v: rtl/dmt_mmu.v
 	@mkdir -p $(@D)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 # docs/microarchitecture.md section 1, in the order of struct dmt_config.
-RANGES = {"PA_W": (32, 52), "CTX_N": (1, 64), "TEA_N": (4, 64), "SETS": (1, 3), "PWC4_N": (0, 64),
+RANGES = {"PA_W": (32, 52), "CTX_N": (1, 64), "TEA_N": (2, 64), "SETS": (1, 3), "PWC4_N": (0, 64),
           "PWC3_N": (0, 64), "PWC2_N": (0, 64), "NPWC4_N": (0, 64), "NPWC3_N": (0, 64), "NPWC2_N": (0, 64),
           "TAG_W": (1, 16), "CNT_W": (0, 63), "PIPE": (0, 1)}
 FILE = "rtl/configs.json"

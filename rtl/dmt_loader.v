@@ -15,7 +15,7 @@
 module dmt_loader #(
     // physical address width, 32..52
     parameter PA_W = 52,
-    // TEA registers a set, 4..64
+    // TEA registers a set, 2..64
     parameter TEA_N = 16
 ) (
     input  wire             clk_i,

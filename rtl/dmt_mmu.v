@@ -18,7 +18,7 @@ module dmt_mmu #(
     parameter PA_W = 52,
     // walk contexts: walks in flight, and AXI IDs, 1..64
     parameter CTX_N = 8,
-    // TEA registers a set, 4..64
+    // TEA registers a set, 2..64
     parameter TEA_N = 16,
     // register sets, 1..3
     parameter SETS = 3,
@@ -177,7 +177,7 @@ module dmt_mmu #(
 
     // Impossible parameters stop elaboration: the module below does not exist.
     generate
-        if (PA_W < 32 || PA_W > 52 || CTX_N < 1 || CTX_N > 64 || TEA_N < 4 || TEA_N > 64
+        if (PA_W < 32 || PA_W > 52 || CTX_N < 1 || CTX_N > 64 || TEA_N < 2 || TEA_N > 64
             || SETS < 1 || SETS > 3 || PWC4_N < 0 || PWC4_N > 64 || PWC3_N < 0 || PWC3_N > 64
             || PWC2_N < 0 || PWC2_N > 64 || NPWC4_N < 0 || NPWC4_N > 64 || NPWC3_N < 0 || NPWC3_N > 64
             || NPWC2_N < 0 || NPWC2_N > 64 || TAG_W < 1 || TAG_W > 16 || CNT_W < 0 || CNT_W > 63

@@ -18,7 +18,7 @@
 module dmt_tea_file #(
     // physical address width, 32..52
     parameter PA_W = 52,
-    // registers a set, 4..64
+    // registers a set, 2..64
     parameter TEA_N = 16,
     // sets, 1..3
     parameter SETS = 3,

@@ -19,6 +19,6 @@ struct board_kind {
     board_model *(*make)(uint16_t version, uint32_t build);
 };
 
-extern const board_kind board_pipelined, board_smallest, board_memory;
+extern const board_kind board_pipelined, board_tiny, board_memory;
 
 #endif

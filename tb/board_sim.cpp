@@ -42,7 +42,7 @@ struct options {
 enum { FLIP = 256, LOSE, TWICE, RESET_AT, RESET_EVERY, VERSION, MUTE, GARBAGE, GLITCH, WAVES, PATIENCE };
 
 const argp_option option_list[] = {
-    {"config", 'c', "NAME", 0, "pipelined, smallest, or memory: no walker, faster", 0},
+    {"config", 'c', "NAME", 0, "pipelined, tiny, or memory: no walker, faster", 0},
     {"seed", 's', "N", 0, "Of everything random (default 1)", 0},
     {"flip", FLIP, "PPM", 0, "Bytes in a million that lose a bit, each way", 0},
     {"lose", LOSE, "PPM", 0, "Bytes in a million that get lost", 0},
@@ -72,11 +72,11 @@ error_t parse_option(int key, char *arg, argp_state *a)
     switch (key) {
     case 'c':
         opt.kind = nullptr;
-        for (const board_kind *k : {&board_pipelined, &board_smallest, &board_memory})
+        for (const board_kind *k : {&board_pipelined, &board_tiny, &board_memory})
             if (!strcmp(arg, k->name))
                 opt.kind = k;
         if (!opt.kind)
-            argp_error(a, "--config: '%s' is not pipelined, smallest or memory", arg);
+            argp_error(a, "--config: '%s' is not pipelined, tiny or memory", arg);
         break;
     case 's': opt.seed = number(arg, UINT64_MAX, a); break;
     case FLIP: opt.flip = (unsigned)number(arg, 1000000, a); break;
@@ -98,7 +98,7 @@ error_t parse_option(int key, char *arg, argp_state *a)
 
 const argp parser = {option_list, parse_option, nullptr,
                      "Run the board core with its UART on a pseudo-terminal, whose name is printed first.\v"
-                     "Example:\n  dmt-board-sim -c smallest & dmt board identify --port /dev/pts/3",
+                     "Example:\n  dmt-board-sim -c tiny & dmt board identify --port /dev/pts/3",
                      nullptr, nullptr, nullptr};
 
 volatile sig_atomic_t stop;

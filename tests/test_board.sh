@@ -73,7 +73,7 @@ drivers() { # TOP CELLS FILE
         hierarchy -check -top $1; proc; check -assert; select -assert-none t:\$dlatch" 2>&1 |
         grep -vE '^$|Warning: Replacing memory|Warning: Replacing floating point'; exit "${PIPESTATUS[0]}")
 }
-for t in ulx3s:pipelined hx8k:smallest xilinx/arty:pipelined; do
+for t in ulx3s:pipelined hx8k:tiny xilinx/arty:pipelined; do
     file=$top/rtl/fpga/${t%:*}_top.v name=$(basename "${t%:*}") config=${t#*:}
     mapfile -t p < <(params "$file")
     check "$name's walker is $config of rtl/configs.json" diff \
@@ -164,7 +164,7 @@ kill $echo
 # ---------------------------------------------------------------- the link
 up -c memory
 good "identify" "$dmt" board identify --port "$port"
-check "  says its configuration" said "^configuration: smallest"
+check "  says its configuration" said "^configuration: tiny"
 check "  says its memory" said "32 blocks of 256 bytes"
 flock "$port" sleep 3 &
 lock=$!
@@ -221,8 +221,8 @@ with open('requests.csv', 'w') as f:
         f.write('%x,%s,%d,%d,%s\n' % (va, r.choice('rwx'), r.choice((0, 3)), r.random() < .9, poke))
 END
 columns() { cut -d, -f1-13 "$1"; } # all but the clocks, which boards without trace do not tell
-up -c smallest
-"$dmt" translate -c smallest -e rtl -s state -m mem -r requests.csv -o want.csv
+up -c tiny
+"$dmt" translate -c tiny -e rtl -s state -m mem -r requests.csv -o want.csv
 good "translate on the small walker" "$dmt" board translate -p "$port" -s state -m mem -r requests.csv -o got.csv
 check "  as dmt translate does" diff <(columns want.csv) <(columns got.csv)
 for path in tea: radix 'ok.*0x[0-9a-f]+=0x' restart pf gp retry; do
@@ -237,7 +237,7 @@ bad "a state with more registers than the board" "a TEA register that the instan
 "$dmt" board translate -p "$port" -s five -m mem 400000 -o left.csv > stdout 2> stderr
 check "  leaves no output" [ ! -e left.csv ]
 bad "no counters" "no counters" "$dmt" board counters -p "$port"
-up -c smallest --flip 100 --lose 100 --twice 100 --reset-every 4000 --seed 2
+up -c tiny --flip 100 --lose 100 --twice 100 --reset-every 4000 --seed 2
 good "translate with damage and resets" "$asan" board translate -p "$port" -s state -m mem -r requests.csv -o got.csv
 check "  as dmt translate does all the same" diff <(columns want.csv) <(columns got.csv)
 check "  it was reset" said 'was reset: starting again' stderr

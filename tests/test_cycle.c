@@ -4253,7 +4253,7 @@ Test(cycle, parameters)
         unsigned low, high;
     } p[] = {
         { offsetof(struct dmt_config, pa_w), 32, 52 },   { offsetof(struct dmt_config, ctx_n), 1, 64 },
-        { offsetof(struct dmt_config, tea_n), 4, 64 },   { offsetof(struct dmt_config, sets), 1, 3 },
+        { offsetof(struct dmt_config, tea_n), 2, 64 },   { offsetof(struct dmt_config, sets), 1, 3 },
         { offsetof(struct dmt_config, pwc4_n), 0, 64 },  { offsetof(struct dmt_config, pwc3_n), 0, 64 },
         { offsetof(struct dmt_config, pwc2_n), 0, 64 },  { offsetof(struct dmt_config, tag_w), 1, 16 },
         { offsetof(struct dmt_config, cnt_w), 0, 63 },   { offsetof(struct dmt_config, npwc4_n), 0, 64 },

@@ -1147,7 +1147,7 @@ struct dmt_cycle *dmt_cycle_new(const struct dmt_config *c)
 {
     struct dmt_cycle *m;
 
-    if (c->pa_w < 32 || c->pa_w > 52 || c->ctx_n < 1 || c->ctx_n > CTX_MAX || c->tea_n < 4
+    if (c->pa_w < 32 || c->pa_w > 52 || c->ctx_n < 1 || c->ctx_n > CTX_MAX || c->tea_n < 2
         || c->tea_n > DMT_TEA_MAX || c->sets < 1 || c->sets > DMT_SETS_MAX || c->pwc4_n > PWC_MAX
         || c->pwc3_n > PWC_MAX || c->pwc2_n > PWC_MAX || c->npwc4_n > PWC_MAX || c->npwc3_n > PWC_MAX
         || c->npwc2_n > PWC_MAX || c->tag_w < 1 || c->tag_w > 16 || c->cnt_w > 63

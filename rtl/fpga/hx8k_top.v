@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // hx8k_top: the board core on Lattice's iCE40HX-8K breakout board: 12 MHz in,
-// FTDI FT2232H as UART. The configuration is `smallest` of rtl/configs.json with
+// FTDI FT2232H as UART. The configuration is `tiny` of rtl/configs.json with
 // 8 KiB of memory in blocks of 256 bytes, of which one frame in use needs few.
 `default_nettype none
 `include "dmt_board.vh"
@@ -51,8 +51,8 @@ module hx8k_top #(
 
     wire [4:0] state;
     dmt_board #(
-        .PA_W(32), .CTX_N(1), .TEA_N(4), .SETS(1), .PWC4_N(0), .PWC3_N(0), .PWC2_N(0),
-        .NPWC4_N(0), .NPWC3_N(0), .NPWC2_N(0), .TAG_W(4), .CNT_W(0), .PIPE(0),
+        .PA_W(32), .CTX_N(1), .TEA_N(2), .SETS(1), .PWC4_N(0), .PWC3_N(0), .PWC2_N(0),
+        .NPWC4_N(0), .NPWC3_N(0), .NPWC2_N(0), .TAG_W(1), .CNT_W(0), .PIPE(0),
         .CLK_KHZ(CLK_KHZ), .DIVISOR(DIVISOR),
         .RX_W(11),
         .TX_W(10),

@@ -105,7 +105,7 @@ void *dmt_dpi_new(int pa_w, int ctx_n, int tea_n, int sets, int cnt_w)
     struct model *m;
 
     if (!within("PA_W", pa_w, 32, 52) || !within("CTX_N", ctx_n, 1, 64) ||
-        !within("TEA_N", tea_n, 4, DMT_TEA_MAX) || !within("SETS", sets, 1, DMT_SETS_MAX) ||
+        !within("TEA_N", tea_n, 2, DMT_TEA_MAX) || !within("SETS", sets, 1, DMT_SETS_MAX) ||
         !within("CNT_W", cnt_w, 0, 63))
         return NULL;
     m = calloc(1, sizeof(*m));
