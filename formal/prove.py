@@ -80,7 +80,8 @@ MUTANTS = [
     ("image-of-other-set", "csr", "ok_image", "dmt_csr.v",
      "{1'b0, data_q[11:0]} >= count_of_win", "{1'b0, data_q[11:0]} >= icount[12:0]"),
     ("loader-not-awaited", "csr", "ok_interlock", "dmt_csr.v",
-     "held && !b_valid_q && !load_busy_i && (!drains || idle_i)", "held && !b_valid_q && (!drains || idle_i)"),
+     "held && ripe && !b_valid_q && !load_busy_i && (!drains || idle_i)",
+     "held && ripe && !b_valid_q && (!drains || idle_i)"),
     ("table-keeps-gteas", "csr", "ok_then_table_revokes", "dmt_csr.v",
      "revoke_all_o = new_table1 || new_table2 || op", "revoke_all_o = new_table1 || op"),
 ]
