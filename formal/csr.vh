@@ -50,7 +50,33 @@
             ok_mode  = mode_q <= SETS;
         end
     end
-    (* keep *) wire invariant = ok_maxpa && ok_count && ok_mode;
+
+    // With PIPE = 1 dmt_tea_file checks a write in the two clocks before it: what is to be
+    // written is there, the registers do not change, and the loader does not use the room.
+    (* keep *) reg ok_held, ok_ripe;
+    generate
+        if (PIPE != 0) begin : g_ripening
+            localparam W_W = 2 + 6 + 64 + 40;
+            wire [W_W-1:0] what  = {tea_w_set_o, tea_w_index_o, tea_w_data_o, pa_reserved_o};
+            wire           quiet = !(tea_we_o || tea_clear_o || revoke_o || load_start_o || load_busy_i);
+            reg  [W_W-1:0] l_what, ll_what;
+            reg            l_quiet, ll_quiet;
+            always @(posedge clk_i) begin
+                {l_what, ll_what}   <= {what, l_what};
+                {l_quiet, ll_quiet} <= {quiet, l_quiet};
+            end
+            wire one = l_quiet && l_what == what, two = one && ll_quiet && ll_what == what;
+            always @* begin
+                ok_held = !on || (held && (g_ripen.held_for_q[0] ? one && (!g_ripen.held_for_q[1] || two)
+                                                                 : !g_ripen.held_for_q[1]))
+                       || g_ripen.held_for_q == 2'b00;
+                ok_ripe = !on || !tea_we_o || two;
+            end
+        end else begin : g_no_ripening
+            always @* {ok_held, ok_ripe} = 2'b11;
+        end
+    endgenerate
+    (* keep *) wire invariant = ok_maxpa && ok_count && ok_mode && ok_held;
 
     (* keep *) reg ok_codes, ok_reserved, ok_roots, ok_one_change, ok_interlock, ok_drained, ok_told, ok_image;
     always @* begin

@@ -32,14 +32,15 @@ WALK_CUT = ("u_csr u_tea u_contexts u_port u_pwc u_resp u_counters u_trace"
 
 
 class Design:
-    def __init__(self, name, room, params, cut="", depth=3):
+    def __init__(self, name, room, params, cut="", depth=3, file=None):
         self.name, self.room, self.params, self.cut, self.depth = name, room, params, cut, depth
-        text = (ROOT / "formal" / f"{name}.vh").read_text()
+        self.file = ROOT / "formal" / f"{file or name}.vh"
+        text = self.file.read_text()
         self.wires = sorted(set(re.findall(r"\bok_\w+", text)))
         self.covers = re.findall(r"wire (see_\w+)", text)
         kept = re.search(r"wire invariant\s*=([^;]*);", text)
         if not kept:
-            sys.exit(f"formal/{name}.vh: no wire invariant")
+            sys.exit(f"{self.file}: no wire invariant")
         inside = set(re.findall(r"ok_\w+", kept.group(1)))
         self.claims = [w for w in self.wires if w not in inside]
 
@@ -51,6 +52,7 @@ DESIGNS = [
     Design("tea", "dmt_tea_file", {"PA_W": 52, "TEA_N": 4, "SETS": 3}, depth=6),
     Design("loader", "dmt_loader", {"PA_W": 52, "TEA_N": 4}, depth=6),
     Design("csr", "dmt_csr", {"PA_W": 52, "TEA_N": 4, "CNT_W": 0}, depth=8),
+    Design("pipe-csr", "dmt_csr", {"PA_W": 52, "TEA_N": 4, "CNT_W": 0, "PIPE": 1}, depth=10, file="csr"),
 ]
 
 # name, design, claim that must fail, file, text, bug
@@ -80,7 +82,12 @@ MUTANTS = [
     ("image-of-other-set", "csr", "ok_image", "dmt_csr.v",
      "{1'b0, data_q[11:0]} >= count_of_win", "{1'b0, data_q[11:0]} >= icount[12:0]"),
     ("loader-not-awaited", "csr", "ok_interlock", "dmt_csr.v",
-     "held && !b_valid_q && !load_busy_i && (!drains || idle_i)", "held && !b_valid_q && (!drains || idle_i)"),
+     "held && ripe && !b_valid_q && !load_busy_i && (!drains || idle_i)",
+     "held && ripe && !b_valid_q && (!drains || idle_i)"),
+    ("ripe-while-loading", "pipe-csr", "invariant", "dmt_csr.v",
+     "(held && !load_busy_i && !exec && !rst_i)", "(held && !exec && !rst_i)"),
+    ("ripe-too-early", "pipe-csr", "ok_ripe", "dmt_csr.v",
+     "assign ripe = held_for_q[1];", "assign ripe = held_for_q[0];"),
     ("table-keeps-gteas", "csr", "ok_then_table_revokes", "dmt_csr.v",
      "revoke_all_o = new_table1 || new_table2 || op", "revoke_all_o = new_table1 || op"),
 ]
@@ -110,7 +117,7 @@ def elaborate(design, rtl, out):
     shutil.rmtree(rooms, ignore_errors=True)
     shutil.copytree(rtl, rooms, ignore=shutil.ignore_patterns("synth", "__pycache__"))
     top = rooms / f"{design.room}.v"
-    text, properties = top.read_text(), (ROOT / "formal" / f"{design.name}.vh").read_text()
+    text, properties = top.read_text(), design.file.read_text()
     head, end = text.rsplit("endmodule", 1)
     top.write_text(f"{head}{properties}\nendmodule{end}")
     files = " ".join(str(f) for f in sorted(rooms.glob("dmt_*.v")))

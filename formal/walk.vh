@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Properties of dmt_mmu, put before its endmodule in a copy (formal/prove.py).
 //
-// The glue, dmt_walk_step, dmt_route and dmt_launch are as they are; every other
-// room is cut away, its outputs are free but for the assumptions here, each of
-// which is shown of that room by another proof or is what the host is trusted
-// with (docs/formal.md). The claim: let X be any page that nothing of the host's
-// lets the guest read, Y any page that nothing of the host's lets the guest
-// write; then no read goes to X and no write goes to Y.
+// The glue, dmt_fetch, dmt_entry, dmt_walk_step, dmt_ahead, dmt_route, dmt_launch and
+// dmt_front are as they are, with PIPE = 0; every other room is cut away, its outputs
+// are free but for the assumptions here, each of which is shown of that room by
+// another proof or is what the host is trusted with (docs/formal.md). The claim:
+// let X be any page that nothing of the host's lets the guest read, Y any page that
+// nothing of the host's lets the guest write; then no read goes to X and no write
+// goes to Y.
 //
 // What a context keeps is not modelled: any walk word and any read with a tag
 // that fit together (walk_ok, read_ok) may be stepped, and every one that is
@@ -144,22 +145,22 @@
         assume (s2root0 != X && s2root0 != Y && shadow_root != X && shadow_root != Y);
         assume (enter != 2'd0 || (root != X && root != Y));
         // dmt_contexts: what is stepped fits together; the host's tables
-        if (step) begin
+        if (is_b || is_r) begin
             assume (f_walk_ok(c_walk));
-            assume (f_tag_ok(c_walk, now_tag, c_level) && f_rights_ok(now_tag, c_rights));
+            assume (f_tag_ok(c_walk, now_tag, c_level) && f_rights_ok(now_tag, f_rights));
             assume (f_addr_ok(c_walk, now_tag, c_addr[PA_W-1:12]));
-            assume (step_resp[1] || f_data_ok(now_tag, step_data));
-            assume (!step_b || c_walk[`DMT_WALK_EXCL]);
+            assume (step_resp[1] || f_data_ok(now_tag, c_data));
+            assume (!is_b || c_walk[`DMT_WALK_EXCL]);
             assume (c_last || c_walk[`DMT_WALK_LAST] != 2'd0);
-            if (c_dec_valid) begin
+            if (f_dec_valid) begin
                 assume (c_walk[`DMT_WALK_TEA] && c_walk[`DMT_WALK_LAST] != 2'd0);
-                assume (c_dec_bus || f_leaf(c_dec_level, c_data));
-                assume (f_tag_ok(c_walk, dec_tag, c_dec_level) && f_rights_ok(dec_tag, c_dec_rights));
-                assume (f_addr_ok(c_walk, dec_tag, c_dec_addr[PA_W-1:12]));
-                assume (c_dec_bus || f_data_ok(dec_tag, c_data));
+                assume (f_dec_bus || f_leaf(f_dec_level, f_kept));
+                assume (f_tag_ok(c_walk, dec_tag, f_dec_level) && f_rights_ok(dec_tag, f_dec_rights));
+                assume (f_addr_ok(c_walk, dec_tag, f_dec_addr[PA_W-1:12]));
+                assume (f_dec_bus || f_data_ok(dec_tag, f_kept));
             end
         end
-        if (step_chain)
+        if (is_chain)
             assume (f_chain_ok(c_walk));
         // dmt_pwc: what hits was filled for a frame of this kind and level
         if (|cache_used) begin
@@ -169,7 +170,7 @@
         // dmt_csr, dmt_roots: registers change, and roots settle, while no walk is there
         assume (!settling || !match);
         // dmt_tea_file: in set 0 nothing is plain or unusable
-        assume (m_set != 2'd0 || (plain == 3'd0 && unusable == 3'd0));
+        assume (a_set != 2'd0 || (plain == 3'd0 && unusable == 3'd0));
         assume (root1_hits[11:6] == 6'd0);
     end
 
@@ -184,13 +185,15 @@
             f_found = report[size] && !report[6 + size] && !report[9 + size] && indices[6 * size +: 6] == index;
         end
     endfunction
+    // what dmt_route is told of what was compared
+    wire [29:0] found = {hit_1g, hit_2m, hit_4k, unusable, plain, multi, hit};
     wire [51:0] root1_vpn = {{(64-PA_W){1'b0}}, root1}, root2_vpn = {{(64-PA_W){1'b0}}, root2};
     wire [2:0]  may_fetch;
     genvar z;
     generate
         for (z = 0; z < 3; z = z + 1) begin : g_may_fetch
             wire [5:0] index = to_index[6*z +: 6];
-            assign may_fetch[z] = (to_set == m_set && to_vpn == m_vpn && f_found(found, z, index))
+            assign may_fetch[z] = (to_set == a_set && to_vpn == a_vpn && f_found(found, z, index))
                                || (to_set == 2'd0 && to_vpn == root1_vpn && f_found(root1_hits, z, index))
                                || (to_set == 2'd1 && to_vpn == root2_vpn && f_found(root2_hits, z, index));
         end
@@ -198,8 +201,8 @@
 
     // ------------------------------------------------------- the tag of what is loaded
     // Of an address that a step yields: by the entry it was yielded by.
-    wire [63:0]      j_data = c_dec_valid ? c_data : step_data;
-    wire [T_W-1:0]   j_tag  = c_dec_valid ? dec_tag : now_tag;
+    wire [63:0]      j_data = f_dec_valid ? f_kept : c_data;
+    wire [T_W-1:0]   j_tag  = f_dec_valid ? dec_tag : now_tag;
     wire [1:0]       j_kind = j_tag[6:5];
     wire             j_here = j_tag[7] && f_present(j_kind, j_data);
     wire             j_leaf = f_leaf(j_tag[4:2], j_data);
@@ -224,11 +227,11 @@
     wire             new_chain  = match && to_chain;
     wire             new_tea    = match && to_tea && !to_chain && !to_refuse;
     wire             new_read   = load && !new_refuse && !new_chain && !new_tea;
-    wire [`DMT_WALK_W-1:0] new_walk = match ? routed_walk : step_walk;
+    wire [`DMT_WALK_W-1:0] new_walk = match ? routed_walk : m_walk;
     wire [T_W-1:0]   new_tag    = match ? route_tag : do_again ? j_tag : read_tag;
-    wire [2:0]       new_level  = match ? to_level : step_level;
-    wire [3:0]       new_rights = match ? to_rights : step_rights;
-    wire [PA_W-1:12] new_page   = match ? r_page : step_addr[PA_W-1:12];
+    wire [2:0]       new_level  = match ? to_level : load_level;
+    wire [3:0]       new_rights = match ? to_rights : load_rights;
+    wire [PA_W-1:12] new_page   = match ? r_page : load_read[PA_W-1:12];
     wire [T_W-1:0]   tea_tag    = {to_set == 2'd0, (enter == 2'd0) ? V : S0, 3'd1, 2'b11};
 
     (* keep *) reg ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits, ok_rights_fit,
@@ -261,12 +264,12 @@
                 ok_match_provenance = (r_root || |cache_used);
             // a write goes to what was read, exclusively and alone; the entry stays as it was
             if (do_update) begin
-                ok_write_fits = (c_walk[`DMT_WALK_EXCL] && c_walk[`DMT_WALK_LAST] == 2'd0 && !c_dec_valid);
+                ok_write_fits = (c_walk[`DMT_WALK_EXCL] && c_walk[`DMT_WALK_LAST] == 2'd0 && !f_dec_valid);
                 ok_no_write_to_y = (c_addr[PA_W-1:12] != X && c_addr[PA_W-1:12] != Y);
                 ok_written_entry = (f_data_ok(now_tag, update_value));
             end
-            if (do_wait && decide)
-                ok_decided = c_walk[`DMT_WALK_TEA] && (decide_bus ? step_resp[1] : f_leaf(c_level, step_data));
+            if (do_wait && c_entry[`DMT_ENTRY_DECIDE])
+                ok_decided = c_walk[`DMT_WALK_TEA] && (c_entry[`DMT_ENTRY_DECIDE_BUS] ? step_resp[1] : f_leaf(c_level, c_data));
             // what is cached: tables of the host, or what a leaf yields that can be written
             if (fill_v || fill_s) begin
                 ok_fill_once = (!(fill_v && fill_s) && do_read);
@@ -375,8 +378,8 @@
     (* keep *) wire see_tea_gtea2 = g_on && new_tea && to_set == 2'd2;
     (* keep *) wire see_tea_root1 = g_on && new_tea && to_set == 2'd0 && m_frame == V && enter == 2'd1;
     (* keep *) wire see_tea_root2 = g_on && new_tea && to_set == 2'd1 && m_frame == V && enter == 2'd2;
-    (* keep *) wire see_chain_v = g_on && step_chain && c_walk[`DMT_WALK_FRAME] == V && load;
-    (* keep *) wire see_chain_s1 = g_on && step_chain && c_walk[`DMT_WALK_FRAME] == S1 && load;
+    (* keep *) wire see_chain_v = g_on && is_chain && c_walk[`DMT_WALK_FRAME] == V && load;
+    (* keep *) wire see_chain_s1 = g_on && is_chain && c_walk[`DMT_WALK_FRAME] == S1 && load;
     (* keep *) wire see_refused_gtea = g_on && load && new_refuse && to_refuse_gtea;
     (* keep *) wire see_refused_width = g_on && load && new_refuse && !to_refuse_gtea;
     (* keep *) wire see_write = g_on && do_update && c_walk[`DMT_WALK_FRAME] == V && enter == 2'd2;

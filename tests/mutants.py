@@ -3,10 +3,11 @@
 """Mutation campaign: is every bug of tests/mutants.toml caught?
 
 Each worker has a copy of the tree under BUILD/mutants. A mutant is one text
-replacement there; make rebuilds what depends on it (of the RTL the default
-configuration only), then random lockstep runs look for it, and when those
-find nothing, the test suites (with the RTL of one more configuration). The first that fails has caught the mutant. The
-same runs on the unchanged tree must find nothing.
+replacement there; make rebuilds what depends on it (of the RTL the mutant's
+configuration only: its `config`, else the default), then random lockstep runs
+look for it, and when those find nothing, the test suites (with the RTL of the
+default and one more configuration). The first that fails has caught the mutant.
+The same runs on the unchanged tree must find nothing.
 
 Exit status: 0 all caught, 1 some survived, 2 could not run.
 """
@@ -35,6 +36,7 @@ SOURCES = ["Makefile", "rtl", "cmodel", "tb", "sim", "tests"]
 # their dependencies, so they are of use only when that is the same.
 ANY_BUILD = ["configs.mk", "configs.h", "setup", "verilated"]
 SAME_BUILD = ["flags", "obj", "libdmt.a", "dmt", "tests"]
+CONFIGS = "rtl/configs.json"
 CONFIG = "default"
 # Configurations that suites run on besides; others stay as built from unchanged RTL, to save time.
 SUITE_CONFIGS = {"uncached"}
@@ -44,6 +46,7 @@ SEEDS = range(1, 11)
 CYCLES = 300_000
 COSIM_LIMIT, SUITE_LIMIT, MAKE_LIMIT = 120, 600, 1800  # seconds
 KEYS = {"name", "file", "what", "old", "new"}
+OPTIONAL = {"config"}
 GROUPS = [("RTL", ("rtl/",)), ("cycle model", ("cmodel/src/cycle",)),
           ("architectural model and rules", ("cmodel/src/arch.c", "cmodel/src/rules.c"))]
 
@@ -61,6 +64,11 @@ def group_of(mutant):
     return None
 
 
+def config_of(mutant):
+    """The configuration that random runs look for it in."""
+    return mutant.get("config", CONFIG)
+
+
 def load(root):
     """The list, checked against the sources under root."""
     try:
@@ -68,11 +76,15 @@ def load(root):
     except (tomllib.TOMLDecodeError, KeyError) as e:
         raise CannotRun(f"{LIST}: {e}") from e
     problems, names = [], set()
+    configs = json.loads((root / CONFIGS).read_text())
     for number, m in enumerate(mutants, 1):
         who = f"{LIST}: mutant {number} ({m.get('name', 'no name')})"
-        if set(m) != KEYS:
-            problems.append(f"{who}: expected the keys {', '.join(sorted(KEYS))}")
+        if set(m) - OPTIONAL != KEYS:
+            problems.append(f"{who}: expected the keys {', '.join(sorted(KEYS))} and perhaps "
+                            f"{', '.join(sorted(OPTIONAL))}")
             continue
+        if config_of(m) not in configs:
+            problems.append(f"{who}: config {config_of(m)} is none of {CONFIGS}: {', '.join(configs)}")
         if m["name"] in names:
             problems.append(f"{who}: name used twice")
         names.add(m["name"])
@@ -135,12 +147,16 @@ class Tree:
     def __init__(self, path):
         self.path = path
         self.log = path / "log"
+        self.kept = set()  # configurations that may be of other RTL, however new they are
 
     def make(self, targets, keep=()):
         """Bring targets up to date; the RTL of the configurations to keep counts as such."""
         for config in keep:
             for product in (f"verilated/{config}/model.a", f"obj/tb/rtl_dut.{config}.o"):
                 (self.path / "build" / product).touch()
+        for config in self.kept - set(keep):
+            os.utime(self.path / f"build/verilated/{config}/model.a", (0, 0))
+        self.kept = set(keep)
         code = command(["make", "JOBS=1", "BUILD=build", *targets], self.path, MAKE_LIMIT, self.log)
         if code != 0:
             raise CannotRun(f"{self.path}: make {' '.join(targets)} failed:\n{tail(self.log)}")
@@ -149,9 +165,9 @@ class Tree:
         """Names of the Criterion binaries that could see a bug."""
         return sorted({c.stem for c in (self.path / "tests").glob("test_*.c")} - BLIND)
 
-    def cosim(self, seed):
+    def cosim(self, seed, config):
         """None when nothing was found, else (who, what, clock)."""
-        code = command(["build/dmt", "cosim", "--config", CONFIG, "--seed", str(seed),
+        code = command(["build/dmt", "cosim", "--config", config, "--seed", str(seed),
                         "--cycles", str(CYCLES), "--waves-dir="], self.path, COSIM_LIMIT, self.log)
         if code == 0:
             return None
@@ -181,17 +197,15 @@ class Tree:
         failed = re.search(r"^not ok - (.*)$", said, re.M)
         return (name, failed[1].strip() if failed else f"ended with {code}", None)
 
-    def hunt(self, suites, keep=()):
+    def hunt(self, suites, config):
         """Look for a bug. (who, what, seed, clocks until then) or None."""
         for n, seed in enumerate(SEEDS):
-            found = self.cosim(seed)
+            found = self.cosim(seed, config)
             if found:
                 who, what, clock = found
                 return who, what, seed, None if clock is None else n * CYCLES + clock
         if suites:
-            for config in SUITE_CONFIGS:  # may be kept, with the mutant before: older than its sources
-                os.utime(self.path / f"build/verilated/{config}/model.a", (0, 0))
-            self.make([f"build/tests/{s}" for s in suites], [c for c in keep if c not in SUITE_CONFIGS])
+            self.make([f"build/tests/{s}" for s in suites], configs_but(config, CONFIG, *SUITE_CONFIGS))
         for name in suites:
             found = self.suite(name)
             if found:
@@ -224,9 +238,9 @@ def copy(src, dst):
 
 # ------------------------------------------------------------------- campaign
 
-def other_configs():
-    """Configurations that random runs do not need."""
-    return [c for c in json.loads((ROOT / "rtl/configs.json").read_text()) if c != CONFIG]
+def configs_but(*needed):
+    """Configurations that runs do not need."""
+    return [c for c in json.loads((ROOT / CONFIGS).read_text()) if c not in needed]
 
 
 def attempt(trees, mutant, suites):
@@ -234,11 +248,12 @@ def attempt(trees, mutant, suites):
     tree = trees.get()
     source = tree.path / mutant["file"]
     text = source.read_text()
+    config = config_of(mutant)
     start = time.monotonic()
     try:
         source.write_text(text.replace(mutant["old"], mutant["new"]))
-        tree.make(["dmt"], other_configs())
-        return tree.hunt(suites, other_configs()), time.monotonic() - start
+        tree.make(["dmt"], configs_but(config))
+        return tree.hunt(suites, config), time.monotonic() - start
     except CannotRun as e:
         raise CannotRun(f"mutant {mutant['name']}: {e}") from e
     finally:
@@ -252,11 +267,13 @@ def campaign(mutants, build, jobs, with_suites):
     base = prepare(build, work)
     suites = base.suites() if with_suites else []
     base.make(["build/setup/base", "build/setup/test", "dmt", *[f"build/tests/{s}" for s in suites]])
-    print(f"mutants: it must pass {len(SEEDS)} runs of {CYCLES} clocks and {', '.join(suites) or 'no suite'}",
-          flush=True)
-    if found := base.hunt(suites):
-        raise CannotRun(f"the unchanged tree already fails, so nothing can be said: {found[0]}: {found[1]}\n"
-                        + tail(base.log, 40))
+    configs = sorted({config_of(m) for m in mutants})
+    print(f"mutants: it must pass {len(SEEDS)} runs of {CYCLES} clocks of {', '.join(configs)} and "
+          f"{', '.join(suites) or 'no suite'}", flush=True)
+    for config in configs:
+        if found := base.hunt(suites if config == configs[-1] else [], config):
+            raise CannotRun(f"the unchanged tree already fails, so nothing can be said: {found[0]}: {found[1]}\n"
+                            + tail(base.log, 40))
     trees = queue.Queue()
     for n in range(min(jobs, len(mutants))):
         copy(base.path, work / f"worker{n}")
@@ -285,7 +302,7 @@ def keep_one(mutant, build):
     tree = prepare(build, build / "mutants" / mutant["name"])
     source = tree.path / mutant["file"]
     source.write_text(source.read_text().replace(mutant["old"], mutant["new"]))
-    tree.make(["dmt"], other_configs())
+    tree.make(["dmt"], configs_but(config_of(mutant)))
     print(f"{os.path.relpath(tree.path)}")
 
 
@@ -298,8 +315,8 @@ def describe(found):
 
 
 def table(mutants, results):
-    lines = [f"Random runs: seeds {SEEDS[0]} to {SEEDS[-1]}, {CYCLES:,} clocks each, default configuration. "
-             "Clocks are counted over all runs until the bug showed.", ""]
+    lines = [f"Random runs: seeds {SEEDS[0]} to {SEEDS[-1]}, {CYCLES:,} clocks each, of the {CONFIG} configuration "
+             "or the one that is named. Clocks are counted over all runs until the bug showed.", ""]
     for group, _ in GROUPS:
         mine = [m for m in mutants if group_of(m) == group and m["name"] in results]
         if not mine:
@@ -310,7 +327,7 @@ def table(mutants, results):
         for m in mine:
             who, what, seed, clocks = results[m["name"]] or ("**survived**", "", None, None)
             at = what.replace("|", "\\|") + (f", seed {seed}" if seed is not None else "")
-            bug = m["what"].replace("|", "\\|")
+            bug = m["what"].replace("|", "\\|") + (f" ({m['config']})" if "config" in m else "")
             after = "" if clocks is None else f"{clocks:,}"
             lines.append(f"| {bug} | {Path(m['file']).name} | {who} | {at} | {after} |")
         lines.append("")
