@@ -345,6 +345,16 @@ static struct dmt_in noisy(struct bench *t)
     return in;
 }
 
+/* Another run of random numbers, unlike that of the next seed (splitmix64). */
+static void diversify(struct bench *t, uint64_t seed)
+{
+    uint64_t z = seed * 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    t->seed = z ^ z >> 31;
+}
+
 /* One clock. The request, response and CSR inputs are the caller's. */
 static void tick(struct bench *t)
 {
@@ -3092,7 +3102,7 @@ BOTH(load_last_image)
     t->in.s_awvalid = t->in.s_wvalid = 1;
     t->in.s_awaddr = LEVEL(1, LOAD);
     t->in.s_wdata = 4095;
-    ticks(t, 2);
+    ticks(t, csr_clocks(&cfg));
     t->in.s_awvalid = t->in.s_wvalid = 0;
     cr_assert_eq(t->o->m_araddr, image[1] + 2048 * 4095 + 8);
     while (!t->o->s_bvalid)
@@ -3731,7 +3741,7 @@ static void random_composition(struct dmt_config cfg, unsigned mode, bool caches
         if (!caches)
             cfg.pwc4_n = cfg.pwc3_n = cfg.pwc2_n = cfg.npwc4_n = cfg.npwc3_n = cfg.npwc2_n = 0;
         t = new_bench(&cfg, 1 + seed % 4);
-        t->seed += seed * 0x1234567;
+        diversify(t, seed);
         t->small = true;
         random_machine(t, &m, mode);
         for (unsigned n = 0; n < 60; n++) {
@@ -3782,7 +3792,7 @@ static void random_run(const struct dmt_config *cfg, unsigned mode, uint64_t see
     uint64_t status[16] = { 0 }, path[4] = { 0 }, sum = 0;
     bool busy[TAGS] = { false };
 
-    t->seed += seed * 0x12345;
+    diversify(t, seed);
     t->small = true;
     if (mode == DMT_MODE_NATIVE) {
         random_state(t, &m.s, update);
@@ -3839,8 +3849,10 @@ static void random_run(const struct dmt_config *cfg, unsigned mode, uint64_t see
         if (t->o->wt_end_valid && t->o->wt_end_status == DMT_STATUS_OK) {
             uint64_t p = t->o->wt_end_path, most = p & 3;
 
-            for (unsigned k = 1; k < 3; k++)
+            for (unsigned k = 0; k < 3; k++) {
                 most = (p >> 2 * k & 3) > most ? p >> 2 * k & 3 : most;
+                path_ok[p >> 2 * k & 3]++; /* of a stage */
+            }
             path[most]++;
         }
         if (t->in.req_valid && t->o->req_ready) {
@@ -3869,8 +3881,6 @@ static void random_run(const struct dmt_config *cfg, unsigned mode, uint64_t see
     for (unsigned reg = HOST(CNT_TEA); reg <= HOST(CNT_RETRY); reg += 8)
         sum += get(t, reg);
     cr_assert_eq(sum + get(t, HOST(CNT_GTEA)), REQUESTS, "every request is counted by its answer once");
-    for (unsigned i = 1; i < 4; i++)
-        path_ok[i] += (unsigned)path[i];
     cr_assert(!update || updates > 10);
     cr_assert(mode != DMT_MODE_NATIVE || status[DMT_STATUS_PF] > 50);
     free_bench(t);
@@ -3890,7 +3900,7 @@ BOTH(random_traffic, .timeout = 120)
                 cfg.pwc2_n = seed % 2 ? 32 : 1;
                 cfg.npwc2_n = seed % 2 ? 1 : 32;
                 /* Other walks' updates change what a guest's table writes meet, so none there. */
-                random_run(&cfg, mode, seed, 1 + 5 * (seed % 4), pressure[p],
+                random_run(&cfg, mode, 3 * seed + p, 1 + 5 * (seed % 4), pressure[p],
                            seed % 2 && mode == DMT_MODE_NATIVE, path);
             }
         for (unsigned i = 1; i < 4; i++)
@@ -4035,6 +4045,102 @@ Test(cycle, match_waits_for_launch)
         tick(t);
     }
     free_bench(t);
+}
+
+/* What a step sends to launch goes past first when nothing waits there and second is free, and overtakes
+ * nothing; without a place for it the step is not executed. */
+Test(cycle, addresses_keep_their_order)
+{
+    enum { L = 8, STEP = L + 5, NONE = 99, REQUESTS = 3 };
+    /* Clocks from the one in which the step could be executed: requests, the first one of so many sizes, and
+     * when their addresses and that of the step are on the pins. */
+    static const struct {
+        unsigned sizes;
+        int taken[REQUESTS], ar[REQUESTS], step_ar, executed;
+    } c[] = {
+        { 1, { NONE, NONE, NONE }, { NONE, NONE, NONE }, 3, 0 },
+        { 1, { -3, NONE, NONE }, { 1, NONE, NONE }, 3, 0 },
+        { 1, { -2, NONE, NONE }, { 2, NONE, NONE }, 3, 0 }, /* leaves second for launch */
+        { 1, { -1, NONE, NONE }, { 3, NONE, NONE }, 4, 0 }, /* in first */
+        { 1, { 0, NONE, NONE }, { 5, NONE, NONE }, 3, 0 },  /* a step that sends goes before the front */
+        { 2, { -3, NONE, NONE }, { 1, NONE, NONE }, 3, 0 },
+        { 2, { -3, -2, NONE }, { 1, 3, NONE }, 4, 0 }, /* second does not leave, so the step's goes to first */
+        { 3, { -3, -2, NONE }, { 1, 4, NONE }, 5, 0 },
+        { 3, { -4, -3, NONE }, { 0, 3, NONE }, 4, 0 },
+        { 3, { -3, -2, -1 }, { 1, 4, 5 }, 6, 2 }, /* first does not move for two clocks */
+    };
+    const uint64_t walked = 1ull << 39, sized = 0x40000000, plain = 0x400000;
+
+    for (unsigned i = 0; i < sizeof c / sizeof *c; i++) {
+        struct bench *t = piped_bench(L);
+        struct dmt_request q = user_read(walked);
+        uint64_t addr[REQUESTS + 1];
+        int ar[REQUESTS + 1] = { NONE, NONE, NONE, NONE }, executed = NONE;
+
+        map(t, walked, 4, 1, 0x77000 | E_LEAF);
+        for (unsigned sz = 0; sz < c[i].sizes; sz++)
+            addr[0] = (uint64_t)add_tea(t, sz, sized, 1 << 18, sz) << 12;
+        addr[1] = (uint64_t)add_tea(t, 3, plain, 512, DMT_SIZE_4K) << 12;
+        addr[2] = addr[1] + 8;
+        addr[3] = (uint64_t)((char *)entry_of(t, walked, 4, 3) - (char *)t->word);
+        drive_request(t, &q, 0);
+        for (int now = -STEP; now < 8; now++) {
+            for (unsigned n = 0; n < REQUESTS; n++)
+                if (now == c[i].taken[n]) {
+                    q = user_read(n == 0 ? sized : plain + (n - 1) * 0x1000);
+                    cr_assert(t->o->req_ready);
+                    drive_request(t, &q, n);
+                }
+            for (unsigned n = 0; n <= REQUESTS; n++)
+                if (t->o->m_arvalid && t->o->m_araddr == addr[n])
+                    ar[n] = now;
+            if (t->o->wt_ref_valid && executed == NONE)
+                executed = now - 1;
+            tick(t);
+            t->in.req_valid = 0;
+        }
+        cr_assert_eq(executed, c[i].executed, "case %u: executed in %d", i, executed);
+        cr_assert_eq(ar[REQUESTS], c[i].step_ar, "case %u: address of the step in %d", i, ar[REQUESTS]);
+        for (unsigned n = 0; n < REQUESTS; n++)
+            cr_assert_eq(ar[n], c[i].ar[n], "case %u: request %u in %d", i, n, ar[n]);
+        free_bench(t);
+    }
+}
+
+/* A match is routed by what the caches held when it moved to second, however long it waits there. */
+Test(cycle, compared_on_the_way_to_second)
+{
+    enum { L = 8, STEP = 3 * (L + 4) + 1 }; /* the PD entry's, which is filled: seen two clocks later */
+    /* Clocks from the step: a request of three sizes in the way, and the one that is compared. */
+    static const struct {
+        int blocker, request;
+        bool hits;
+    } c[] = { { 0, -1, false }, { -2, -1, false }, { -4, -3, false }, { 9, 0, true }, { -3, 0, true } };
+    const uint64_t walked = 1ull << 39, sized = 0x40000000;
+
+    for (unsigned i = 0; i < sizeof c / sizeof *c; i++) {
+        struct bench *t = piped_bench(L);
+        struct dmt_request q[2] = { user_read(walked), user_read(walked + 0x1000) }, big = user_read(sized);
+
+        for (unsigned sz = 0; sz < 3; sz++)
+            t->word[add_tea(t, sz, sized, 1 << 18, sz) * 512] = sz ? 0 : 0x66000 | E_LEAF;
+        for (unsigned n = 0; n < 2; n++)
+            map(t, q[n].va, 4, 1, 0x77000 | E_LEAF);
+        drive_request(t, &q[0], 0);
+        for (int now = -STEP; now < 100; now++) {
+            if (now == c[i].blocker)
+                drive_request(t, &big, 1);
+            if (now == c[i].request)
+                drive_request(t, &q[1], 2);
+            cr_assert(!t->in.req_valid || t->o->req_ready);
+            tick(t);
+            t->in.req_valid = 0;
+        }
+        cr_assert_eq(get(t, HOST(CNT_PWC2)), c[i].hits, "case %u", i);
+        cr_assert_eq(get(t, HOST(CNT_PWC3)), !c[i].hits, "case %u", i);
+        cr_assert_eq(get(t, HOST(CNT_RADIX)), 2);
+        free_bench(t);
+    }
 }
 
 /* Queued refusals, chains and write answers go before beats, which are not taken meanwhile. */
@@ -4201,7 +4307,7 @@ Test(cycle, full_of_everything, .timeout = 60)
         cfg.ctx_n = seed % 3 == 0 ? 64 : seed % 3 == 1 ? 16 : 5;
         cfg.tag_w = 8;
         t = new_bench(&cfg, 1 + seed % 2 * 6);
-        t->seed += seed * 0x1234567;
+        diversify(t, seed);
         plain_machine(t, &m, DMT_MODE_VIRT, false, va);
         none = t->frames++ * 512;
         cover_memory(t, &m, 0, 1, DMT_KIND_PA);
@@ -4277,7 +4383,7 @@ static void fates(const struct dmt_config *cfg, unsigned mode, uint64_t seed, un
     unsigned taken = 0, done = 0;
     const uint64_t first = seed * 0x1234567;
 
-    t->seed += first;
+    diversify(t, seed);
     t->small = true;
     random_machine(t, &m, mode);
     set(t, HOST(CTL), mode | m.s.full << 3); /* no updates: walks do not depend on each other */
