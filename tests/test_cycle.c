@@ -2441,6 +2441,33 @@ BOTH(refusals)
     free_bench(t);
 }
 
+/* What stage 1 does not cover is as wide as the table that it is walked on: the shadow table, or its own. */
+BOTH(width_of_the_table_used)
+{
+    for (unsigned full = 0; full < 2; full++)
+        for (unsigned five = 0; five < 2; five++) {
+            struct dmt_s2 used = { .format = DMT_FORMAT_EPT, .five = five };
+            struct dmt_s2 other = { .format = DMT_FORMAT_EPT, .five = !five };
+            struct bench *t = new_bench(uncached(cfg.pipe), 4);
+            struct dmt_request q = user_read(0);
+            unsigned clocks;
+            struct machine m;
+
+            new_machine(t, &m, DMT_MODE_NESTED, full, ept, full ? used : other, full ? other : used, 1);
+            load_machine(t, &m);
+            set(t, DMT_LEVEL_BASE(2) + DMT_LEVEL_CR3, 1ull << 48);
+            set(t, HOST(CNT_CLEAR), 0);
+            clocks = translate(t, &q);
+            cr_assert_eq(t->o->resp_status, DMT_STATUS_EPT_VIOLATION);
+            cr_assert(t->o->resp_stage == 1 && t->o->resp_addr == 1ull << 48);
+            take(t);
+            cr_assert(five || clocks == refusal_clocks(&cfg));
+            /* Wide enough, it is walked, to an absent entry of the top level; stage 0 locates that one. */
+            cr_assert_eq(get(t, HOST(CNT_READ)), !five ? 0 : full ? 5 : 1, "full %u, five %u", full, five);
+            free_bench(t);
+        }
+}
+
 /* A refusal needs room, and while it waits no beat is taken and nothing leaves the front. */
 Test(cycle, refusal_waits_for_room)
 {
