@@ -14,7 +14,7 @@ DMT_API_BEGIN
 /** Parameters of an instance and their ranges (microarchitecture 1), in the order of rtl/configs.json. */
 struct dmt_config {
     unsigned pa_w, ctx_n, tea_n, sets, pwc4_n, pwc3_n, pwc2_n, npwc4_n, npwc3_n, npwc2_n, tag_w, cnt_w;
-    unsigned pipe; /**< 1: registers before the walk step and before the match (3.10); 0: none */
+    unsigned pipe; /**< 1: registers before walk step, match, launch and AR pins (3.10); 0: none */
 };
 
 struct dmt_cycle;
