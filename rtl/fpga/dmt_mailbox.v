@@ -350,7 +350,7 @@ module dmt_mailbox #(
     // The cycles in which the store does not know of the reset yet.
     always @(posedge clk_i) wait_q <= {wait_q[1:0], reset_o};
 
-    wire [8*39-1:0] facts = {FACTS, build_i, session_i, version_i, 32'h42544d44};
+    wire [8*40-1:0] facts = {FACTS, build_i, session_i, version_i, 32'h42544d44};
     always @* begin
         case (state_q)
         CODE:    cmd_data = unknown ? `DMT_ANS_UNKNOWN : op_q;
