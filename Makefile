@@ -26,7 +26,7 @@ help: ## This list
 # ---------------------------------------------------------------- the two commands
 .PHONY: run test
 run: $(BUILD)/setup/base ## Install what is missing, build, and watch DMT walk a real system's page tables
-	@echo "Building (build/dmt, three configurations of the RTL)"
+	@echo "Building (build/dmt, every configuration of the RTL)"
 	@$(MAKE) dmt
 	@$(BUILD)/dmt run
 
