@@ -77,6 +77,8 @@ MUTANTS = [
      "wire writable  = w && (!own_v || is_s1 || loc1[0]);", "wire writable  = 1'b1;"),
     ("unusable-launched", "walk", "invariant", "dmt_route.v",
      "assign refuse_o = f_wide || g_wide || h_wide || |bad;", "assign refuse_o = f_wide || g_wide || h_wide;"),
+    ("walk-as-before", "walk", "ok_ahead", "dmt_mmu.v",
+     "is_chain ? chain_walk : step_walk)", "is_chain ? chain_walk : c_walk)"),
     ("id-unchecked", "loader", "ok_entry", "dmt_loader.v",
      "wire fetch   = look && wanted && !bad_id;", "wire fetch   = look && wanted;"),
     ("image-of-other-set", "csr", "ok_image", "dmt_csr.v",

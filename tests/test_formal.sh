@@ -5,5 +5,6 @@
 # "not ok NAME" a check.
 set -u
 cd "$(dirname "$0")/.."
-formal/prove.py "${BUILD:-build}" walk-invariant 'loader-[!s]*' 'csr-[!st]*' pipe-csr-invariant pipe-csr-ripe | grep -E '^(not )?ok '
+formal/prove.py "${BUILD:-build}" walk-invariant walk-ahead 'loader-[!s]*' 'csr-[!st]*' \
+    pipe-csr-invariant pipe-csr-ripe | grep -E '^(not )?ok '
 exit "${PIPESTATUS[0]}"
