@@ -77,6 +77,16 @@ Test(lockstep, default_configuration)
     every_profile("default", 3, 8000);
 }
 
+Test(lockstep, pipelined)
+{
+    every_profile("pipelined", 3, 8000);
+}
+
+Test(lockstep, tiny)
+{
+    every_profile("tiny", 1, 8000);
+}
+
 Test(lockstep, uncached)
 {
     every_profile("uncached", 2, 8000);

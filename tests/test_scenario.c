@@ -84,9 +84,9 @@ static void on_rtl(const char *name, const char *config)
     {                                                                                                        \
         on_rtl(name, "default");                                                                             \
     }                                                                                                        \
-    Test(rtl, id##_uncached)                                                                                 \
+    Test(rtl, id##_pipelined)                                                                                \
     {                                                                                                        \
-        on_rtl(name, "uncached");                                                                            \
+        on_rtl(name, "pipelined");                                                                           \
     }
 
 SCENARIO(database, "database")
