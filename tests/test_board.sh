@@ -147,7 +147,7 @@ bad "nobody answers" "no answer from a board within 300 ms" "$dmt" board identif
 up -c memory --garbage
 bad "garbage answers" "no answer from a board within 400 ms" "$asan" board identify --port "$port" --timeout 400
 up -c memory --version 7
-bad "another version" "speaks version 7, this program 1" "$dmt" board identify --port "$port"
+bad "another version" "speaks version 7, this program 2" "$dmt" board identify --port "$port"
 /usr/bin/python3 - > echo.port << 'END' &
 import os, pty, tty
 a, b = pty.openpty()

