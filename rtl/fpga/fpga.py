@@ -39,7 +39,7 @@ BOARDS = {
         "name": "iCE40HX-8K breakout", "top": f"{HERE}/hx8k_top.v", "constraints": f"{HERE}/hx8k.pcf",
         "synth": "synth_ice40 -abc9 -device hx",
         "pnr": ["nextpnr-ice40", "--hx8k", "--package", "ct256", "--pcf", "{constraints}", "--json", "{json}",
-                "--asc", "{base}.asc"],
+                "--asc", "{base}.asc", "--freq", "24"],
         "pack": ["icepack", "{base}.asc", "{base}.bin"], "result": ".bin",
         "cells": {"LUT4": "SB_LUT4", "carry": "SB_CARRY", "LUT RAM": None, "flip-flops": "SB_DFF.*",
                   "block RAM": "SB_RAM40.*"},

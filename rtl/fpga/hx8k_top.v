@@ -6,12 +6,12 @@
 `include "dmt_board.vh"
 
 module hx8k_top #(
-    // clock = 12 MHz * (DIVF + 1) / 2^DIVQ, DIVF + 1 from 45 to 88: 51 MHz
-    parameter [6:0] DIVF = 7'd67,
-    parameter [2:0] DIVQ = 3'd4,
-    parameter CLK_KHZ = 51000,
+    // clock = 12 MHz * (DIVF + 1) / 2^DIVQ, DIVF + 1 from 45 to 88: 24 MHz
+    parameter [6:0] DIVF = 7'd63,
+    parameter [2:0] DIVQ = 3'd5,
+    parameter CLK_KHZ = 24000,
     // 3 Mbaud
-    parameter DIVISOR = 17,
+    parameter DIVISOR = 8,
     parameter [31:0] BUILD = 32'd0
 ) (
     input  wire       clk_12mhz_i,
