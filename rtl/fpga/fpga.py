@@ -6,7 +6,7 @@
   fpga.py report OUT --docs the boards made so far, into docs/fpga.md
 
 Synthesis, place and route, and packing are kept in OUT and made again when a source, a
-constraint or this script changes. A missed clock is an error, and no bitstream is left.
+constraint or a tool's options change. A missed clock is an error, and no bitstream is left.
 Tools: Yosys, nextpnr-ice40 and icepack from Debian; nextpnr-ecp5 and ecppack from the path
 or from PyPI's YoWASP in $VENV (build/venv-fpga).
 """
@@ -81,9 +81,8 @@ def files(board):
 
 def key(board):
     """What the result depends on."""
-    used = [*files(board), board["constraints"], "rtl/dmt_regs.vh", "rtl/dmt_walk.vh", f"{HERE}/dmt_board.vh",
-            f"{HERE}/fpga.py"]
-    text = b"".join((TOP / f).read_bytes() for f in used)
+    used = [*files(board), board["constraints"], "rtl/dmt_regs.vh", "rtl/dmt_walk.vh", f"{HERE}/dmt_board.vh"]
+    text = b"".join((TOP / f).read_bytes() for f in used) + json.dumps(board).encode()
     return hashlib.sha256(text).hexdigest()
 
 
