@@ -39,5 +39,5 @@ echo "// lost    = b_i && resp_i == AXI_OKAY;" >>"$scratch/tree/rtl/dmt_entry.v"
 check "text that is there twice is found out" refused "mutant .*(lost-taken-as-done): old text occurs 2 times"
 cp rtl/dmt_entry.v "$scratch/tree/rtl/"
 sed -i '0,/^config = "pipelined"/s//config = "pipelines"/' "$scratch/tree/tests/mutants.toml"
-check "a configuration that is not there is found out" refused "config pipelines is none of rtl/configs.json: smallest"
+check "a configuration that is not there is found out" refused "config pipelines is none of rtl/configs.json: tiny"
 exit $status
