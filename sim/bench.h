@@ -3,8 +3,15 @@
 #ifndef SIM_BENCH_H
 #define SIM_BENCH_H
 
+#include "dmt/cycle.h"
 #include <stdbool.h>
 #include <stdio.h>
+
+/** Contexts that hide a memory of this latency (microarchitecture 4). */
+static inline unsigned bench_contexts(const struct dmt_config *c, unsigned latency)
+{
+    return latency + (c->pipe ? 6 : 2);
+}
 
 struct bench {
     FILE *text;      /**< the report, as Markdown */
@@ -16,7 +23,7 @@ struct bench {
     unsigned x86_beyond;    /**< of a native x86 walk, more than one a reference */
     unsigned stages_beyond; /**< of a walk of two or three stages, the same */
     unsigned plain_beyond;  /**< of one with a KIND PA register above set 0, the same */
-    double rate;            /**< native DMT translations a clock with contexts >= L + 2 */
+    double rate;            /**< native DMT translations a clock with contexts that hide L */
     double virt_rate, nested_rate; /**< pvDMT translations a clock, the same */
     double lockstep, cycle, arch;
     double fits;                          /**< per cent of walks served, scenarios whose clusters fit the registers */

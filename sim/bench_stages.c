@@ -269,8 +269,10 @@ static bool bench_rate(struct bench *b)
     for (const struct dut_ops *const *d = dut_rtl; *d; d++) {
         if ((*d)->config.sets < 3)
             continue;
-        for (unsigned i = 0; i < sizeof at / sizeof *at && at[i] + 2 <= (*d)->config.ctx_n; i++) {
+        for (unsigned i = 0; i < sizeof at / sizeof *at; i++) {
             double rate[2];
+            if (bench_contexts(&(*d)->config, at[i]) > (*d)->config.ctx_n)
+                break;
             for (unsigned nested = 0; nested < 2; nested++) {
                 struct cosim_options o = {.walks = RATE_WALKS};
                 struct traffic t = {.warm = 0};
