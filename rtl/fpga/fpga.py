@@ -128,7 +128,7 @@ def synthesize(name, board, base, build):
     done.unlink(missing_ok=True)
     script = (f"read_verilog -Irtl -Irtl/fpga {' '.join(files(board))}; "
               f"chparam -set BUILD 32'h{build} {top}; "
-              f"{board['synth']} -top {top} -json {base}.json; tee -q -o {stat} stat -json")
+              f"{board['synth']} -top {top}; write_json {base}.json; tee -q -o {stat} stat -json")
     text, status = run(["yosys", "-q", "-p", script], base.with_suffix(".yosys.log"), TOP)
     if status:
         fail(f"yosys failed, see {base}.yosys.log:\n" + "\n".join(text.splitlines()[-5:]))
