@@ -6,9 +6,10 @@
 // tells where reading starts, leaves for memory through dmt_launch and
 // dmt_pte_port, and is moved from entry to entry, and through the stages, by
 // dmt_walk_step until its answer goes to the response queue. Latency: n(L+1) + 1
-// cycles for a walk of n references with memory of latency L. Handshakes: valid/ready on the translation port, AXI4 on the
-// PTE port, AXI4-Lite on the CSR port; no output depends on an input of the
-// same cycle. docs/microarchitecture.md says when everything happens.
+// cycles for a walk of n references with memory of latency L, with PIPE = 1
+// n(L+4) + m + 1, m of them by a match. Handshakes: valid/ready on the translation
+// port, AXI4 on the PTE port, AXI4-Lite on the CSR port; no output depends on an
+// input of the same cycle. docs/microarchitecture.md says when everything happens.
 `default_nettype none
 `include "dmt_regs.vh"
 `include "dmt_walk.vh"

