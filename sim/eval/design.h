@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Translation designs: each with tables of its own in simulated memory, caches
+ * of its own, and its own traffic in the data caches. */
+#ifndef SIM_EVAL_DESIGN_H
+#define SIM_EVAL_DESIGN_H
+
+#include "eval/caches.h"
+#include "eval/system.h"
+
+#define EVAL_SLOTS    24
+#define EVAL_REFS_MAX 160
+
+/** One read of a walk, for replay and for people. */
+struct eval_ref {
+    uint64_t hpa;
+    uint32_t clocks; /**< until it was served */
+    uint8_t level;   /**< enum eval_level */
+    bool beside;     /**< at the same time as the one before it */
+};
+
+/** What a walk came to. The caller zeroes it but for log. */
+struct eval_walk {
+    uint64_t pa;      /**< of the access itself */
+    uint8_t size;     /**< DMT_SIZE_*: smallest page of all stages, what a TLB may keep */
+    uint64_t done;    /**< clock when the translation is there */
+    unsigned refs;    /**< references one after the other; those beside another count once */
+    unsigned reads;   /**< all */
+    bool fallback;    /**< DMT: a stage that registers did not serve */
+    /** Radix designs in NATIVE (slots 0..3: level 4 to 1) and VIRT: what served each reference, in the order
+     * gL4's hL4..hL1, gL4, .., gL1, data's hL4..hL1; for the formulas and the breakdown. Others leave it zero. */
+    uint8_t slot[EVAL_SLOTS];
+    struct eval_ref *log; /**< EVAL_REFS_MAX of them, or NULL: nobody asks */
+    unsigned logged;
+};
+
+/** A figure of a design's own: guesses missed, exits, bytes of tables. */
+struct eval_counter {
+    const char *name;
+    double value;
+    bool running; /**< counts up: reported is its growth since the warm-up */
+};
+
+struct eval_design {
+    const char *name;      /**< "pvdmt"; unique within an environment */
+    const char *title;     /**< "pvDMT" */
+    enum eval_env env;
+    const char *base;      /**< name of the design that speedups are over */
+    bool tea, pv, host_huge, full; /**< the system it runs on (struct eval_system_options) */
+    bool rtl;              /**< the RTL does this: windows can be replayed */
+    /** Set up tables and caches over a populated system. NULL after saying why. */
+    void *(*make)(const struct eval_config *c, struct eval_system *s);
+    /** Walk for an access at clock `now`. False: something is not present; nothing is changed but caches. */
+    bool (*walk)(void *d, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now, struct eval_walk *w);
+    /** Forget what is cached of translations (context switch). */
+    void (*flush)(void *d);
+    /** Its figures into counter[0..room-1]; how many. May be NULL. */
+    size_t (*counters)(void *d, struct eval_counter *counter, size_t room);
+    void (*free)(void *d);
+};
+
+/** Every design, by environment; NULL-terminated. */
+extern const struct eval_design *const eval_designs[];
+const struct eval_design *eval_design_find(enum eval_env env, const char *name);
+
+/** Append to w->log, when there is one, and count. */
+void eval_walk_note(struct eval_walk *w, uint64_t hpa, uint64_t clocks, enum eval_level level, bool beside);
+
+#endif
