@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sets are arrays of 32-bit tags, most recently used first: a set of the LLC is
+ * then one line of the host, which is what a miss of the simulation costs. */
+#include "eval/caches.h"
+
+#include "io.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_BITS 6
+#define LEVELS    3
+
+static void *need(void *p)
+{
+    if (p == NULL) {
+        say("out of memory");
+        exit(EXIT_BAD_INPUT);
+    }
+    return p;
+}
+
+/* ---------------------------------------------------------------- data caches */
+
+struct level {
+    uint32_t *tag; /* by set, most recent first; 0: none */
+    uint64_t last; /* line asked for last, + 1: artifact.repeat_miss */
+    uint32_t mask, ways, clocks;
+    unsigned shift;
+};
+
+struct bank {
+    uint64_t row, free; /* open row + 1; clock at which it takes the next read */
+};
+
+struct eval_caches {
+    const struct eval_config *config;
+    struct level level[LEVELS];
+    struct bank *bank; /* NULL: flat memory */
+    uint64_t bus_free;
+    struct eval_cache_stats stats;
+};
+
+static void level_open(struct level *l, uint32_t bytes, uint32_t ways, uint32_t clocks)
+{
+    uint32_t sets = (bytes >> LINE_BITS) / ways;
+
+    l->mask = sets - 1;
+    l->ways = ways;
+    l->clocks = clocks;
+    l->shift = (unsigned)__builtin_ctz(sets);
+    l->tag = need(aligned_alloc(64, ((size_t)sets * ways * sizeof *l->tag + 63) & ~(size_t)63));
+    memset(l->tag, 0, (size_t)sets * ways * sizeof *l->tag);
+}
+
+struct eval_caches *eval_caches_new(const struct eval_config *c)
+{
+    struct eval_caches *n = need(calloc(1, sizeof *n));
+
+    n->config = c;
+    level_open(&n->level[0], c->d1_bytes, c->d1_ways, c->d1_clocks);
+    level_open(&n->level[1], c->d2_bytes, c->d2_ways, c->d2_clocks);
+    level_open(&n->level[2], c->d3_bytes, c->d3_ways, c->d3_clocks);
+    if (c->dram_banks != 0) {
+        n->bank = need(calloc(c->dram_banks, sizeof *n->bank));
+    }
+    return n;
+}
+
+struct eval_caches *eval_caches_clone(const struct eval_caches *c)
+{
+    struct eval_caches *n = eval_caches_new(c->config);
+
+    for (unsigned i = 0; i < LEVELS; i++) {
+        const struct level *l = &c->level[i];
+        memcpy(n->level[i].tag, l->tag, ((size_t)l->mask + 1) * l->ways * sizeof *l->tag);
+        n->level[i].last = l->last;
+    }
+    if (c->bank != NULL) {
+        memcpy(n->bank, c->bank, c->config->dram_banks * sizeof *c->bank);
+    }
+    n->bus_free = c->bus_free;
+    n->stats = c->stats;
+    return n;
+}
+
+void eval_caches_free(struct eval_caches *c)
+{
+    for (unsigned i = 0; c != NULL && i < LEVELS; i++) {
+        free(c->level[i].tag);
+    }
+    if (c != NULL) {
+        free(c->bank);
+    }
+    free(c);
+}
+
+/* Bring a line to the front of its set. True: it was there. */
+static inline bool touch(struct level *l, uint64_t line)
+{
+    uint64_t wide = (line >> l->shift) + 1;
+    uint32_t tag = (uint32_t)wide, *set = l->tag + (line & l->mask) * l->ways, before = tag;
+    unsigned ways = l->ways;
+
+    assert(wide <= UINT32_MAX);
+    if (set[0] == tag) {
+        return true;
+    }
+    for (unsigned i = 0; i < ways; i++) {
+        uint32_t here = set[i];
+        set[i] = before;
+        if (here == tag) {
+            return true;
+        }
+        before = here;
+    }
+    return false;
+}
+
+/* The published simulator's cache answers "not found" when it is asked for the line it was asked for
+ * last; that request then counts as memory. */
+static inline bool repeats(struct eval_caches *c, struct level *l, uint64_t line)
+{
+    bool same = l->last == line + 1;
+
+    l->last = line + 1;
+    return same && c->config->repeat_miss != 0;
+}
+
+static uint64_t memory_read(struct eval_caches *c, uint64_t line, uint64_t now)
+{
+    const struct eval_config *g = c->config;
+
+    if (c->bank == NULL) {
+        return now + g->mem_clocks;
+    }
+    uint64_t row = line / (g->dram_row >> LINE_BITS);
+    /* Rows of one bank that conflict are spread over banks, as memory controllers do. */
+    struct bank *b = &c->bank[(row ^ (row >> 7) ^ (row >> 13)) & (g->dram_banks - 1)];
+    bool open = b->row == row + 1;
+    uint64_t start = now > b->free ? now : b->free;
+
+    start = start > c->bus_free ? start : c->bus_free;
+    c->bus_free = start + g->dram_burst;
+    b->free = start + (open ? g->dram_burst : g->dram_busy);
+    b->row = row + 1;
+    return start + (open ? g->dram_hit : g->mem_clocks);
+}
+
+/* A line comes into the caches from `first` on. */
+static inline uint64_t reference(struct eval_caches *c, unsigned first, uint64_t line, uint64_t now,
+                                 enum eval_level *level)
+{
+    unsigned hit = LEVELS;
+
+    for (unsigned i = first; i < LEVELS; i++) {
+        struct level *l = &c->level[i];
+        if (repeats(c, l, line)) {
+            touch(l, line);
+            break;
+        }
+        if (touch(l, line)) {
+            hit = i;
+            break;
+        }
+    }
+    *level = (enum eval_level)(EVAL_L1 + hit);
+    return hit < LEVELS ? now + c->level[hit].clocks : memory_read(c, line, now);
+}
+
+/* The prefetcher: what an L1D miss at `now` brings in besides. Nobody waits for it. */
+static void next_line(struct eval_caches *c, uint64_t line, uint64_t now)
+{
+    for (unsigned i = 0; i < LEVELS; i++) {
+        if (touch(&c->level[i], line + 1)) {
+            return;
+        }
+    }
+    if (c->bank != NULL) {
+        memory_read(c, line + 1, now);
+    }
+}
+
+uint64_t eval_caches_data(struct eval_caches *c, uint64_t pa, uint64_t now)
+{
+    enum eval_level level;
+    uint64_t done = reference(c, 0, pa >> LINE_BITS, now, &level);
+
+    c->stats.data[level]++;
+    if (level != EVAL_L1 && c->config->next_line != 0) {
+        next_line(c, pa >> LINE_BITS, now);
+    }
+    return done;
+}
+
+uint64_t eval_caches_walk(struct eval_caches *c, uint64_t pa, uint64_t now, enum eval_level *level)
+{
+    unsigned first = c->config->walker_port - 1;
+    uint64_t done = reference(c, first, pa >> LINE_BITS, now, level);
+
+    c->stats.walk[*level]++;
+    if (first == 0 && *level != EVAL_L1 && c->config->next_line != 0) {
+        next_line(c, pa >> LINE_BITS, now);
+    }
+    return done;
+}
+
+uint64_t eval_caches_prefetch(struct eval_caches *c, uint64_t pa, uint64_t now, enum eval_level *level)
+{
+    uint64_t done = reference(c, 0, pa >> LINE_BITS, now, level);
+
+    c->stats.walk[*level]++;
+    return done;
+}
+
+const struct eval_cache_stats *eval_caches_stats(const struct eval_caches *c)
+{
+    return &c->stats;
+}
+
+void eval_caches_count(struct eval_caches *c)
+{
+    c->stats = (struct eval_cache_stats){0};
+}
+
+/* ---------------------------------------------------------------- small caches of keys */
+
+#define FREE UINT64_MAX /* no key has this value: keys are page numbers and tags below 2^63 */
+
+struct eval_assoc {
+    uint64_t *key, *value;
+    uint32_t *use; /* LFU: how often; else not used */
+    unsigned entries, ways, mask, policy;
+    uint32_t *next; /* FIFO: a pointer a set */
+};
+
+struct eval_assoc *eval_assoc_new(unsigned entries, unsigned ways, unsigned policy)
+{
+    struct eval_assoc *a = need(calloc(1, sizeof *a));
+
+    if (entries == 0) {
+        return a;
+    }
+    ways = ways > entries ? entries : ways;
+    a->entries = entries;
+    a->ways = ways;
+    a->mask = entries / ways - 1;
+    a->policy = policy;
+    a->key = need(malloc(entries * sizeof *a->key));
+    a->value = need(calloc(entries, sizeof *a->value));
+    a->use = need(calloc(entries, sizeof *a->use));
+    a->next = need(calloc(entries / ways, sizeof *a->next));
+    eval_assoc_clear(a);
+    return a;
+}
+
+struct eval_assoc *eval_assoc_clone(const struct eval_assoc *a)
+{
+    struct eval_assoc *n = eval_assoc_new(a->entries, a->ways, a->policy);
+
+    if (a->entries != 0) {
+        memcpy(n->key, a->key, a->entries * sizeof *a->key);
+        memcpy(n->value, a->value, a->entries * sizeof *a->value);
+        memcpy(n->use, a->use, a->entries * sizeof *a->use);
+        memcpy(n->next, a->next, a->entries / a->ways * sizeof *a->next);
+    }
+    return n;
+}
+
+void eval_assoc_free(struct eval_assoc *a)
+{
+    if (a != NULL) {
+        free(a->key);
+        free(a->value);
+        free(a->use);
+        free(a->next);
+    }
+    free(a);
+}
+
+void eval_assoc_clear(struct eval_assoc *a)
+{
+    for (unsigned i = 0; i < a->entries; i++) {
+        a->key[i] = FREE;
+    }
+}
+
+/* Way `way` of a set goes to the front, those before it back by one. */
+static void to_front(struct eval_assoc *a, size_t set, unsigned way)
+{
+    uint64_t key = a->key[set + way], value = a->value[set + way];
+
+    for (unsigned i = way; i > 0; i--) {
+        a->key[set + i] = a->key[set + i - 1];
+        a->value[set + i] = a->value[set + i - 1];
+    }
+    a->key[set] = key;
+    a->value[set] = value;
+}
+
+uint64_t *eval_assoc_find(struct eval_assoc *a, uint64_t index, uint64_t key)
+{
+    if (a->entries == 0) {
+        return NULL;
+    }
+    size_t set = (size_t)(index & a->mask) * a->ways;
+
+    for (unsigned i = 0; i < a->ways; i++) {
+        if (a->key[set + i] != key) {
+            continue;
+        }
+        if (a->policy == EVAL_LRU) {
+            if (i != 0) {
+                to_front(a, set, i);
+            }
+            return &a->value[set];
+        }
+        a->use[set + i]++;
+        return &a->value[set + i];
+    }
+    return NULL;
+}
+
+void eval_assoc_put(struct eval_assoc *a, uint64_t index, uint64_t key, uint64_t value)
+{
+    if (a->entries == 0) {
+        return;
+    }
+    size_t set = (size_t)(index & a->mask) * a->ways;
+    unsigned way = a->ways;
+
+    for (unsigned i = 0; i < a->ways && way == a->ways; i++) {
+        if (a->key[set + i] == key) {
+            way = i;
+        }
+    }
+    if (way < a->ways) {
+        a->value[set + way] = value;
+        return;
+    }
+    switch (a->policy) {
+    case EVAL_LRU:
+        way = a->ways - 1;
+        break;
+    case EVAL_LFU:
+        way = 0;
+        for (unsigned i = 0; i < a->ways; i++) {
+            if (a->key[set + i] == FREE) {
+                way = i;
+                break;
+            }
+            if (a->use[set + i] < a->use[set + way]) {
+                way = i;
+            }
+        }
+        a->use[set + way] = 1;
+        break;
+    default:
+        way = a->next[index & a->mask];
+        a->next[index & a->mask] = (way + 1) % a->ways;
+        break;
+    }
+    a->key[set + way] = key;
+    a->value[set + way] = value;
+    if (a->policy == EVAL_LRU) {
+        to_front(a, set, way);
+    }
+}
