@@ -338,8 +338,9 @@ static bool compare(const struct loop *l, const struct eval_access *a)
     r->references += got->refs;
     r->clocks_equal += want->clocks == got->clocks;
     if (!same) {
-        r->mismatches++;
-        report(l, a);
+        if (r->mismatches++ == 0) {
+            report(l, a);
+        }
     }
     return same;
 }

@@ -21,8 +21,8 @@ struct rtl_window_sink {
     bool every_clock;       /**< simulate clocks in which the RTL only waits for memory, too */
 };
 
-/** engine_options.window; user: a struct rtl_window_sink. The first walk of a window that differs is reported on
- * stderr and counted, and ends the window. False, after saying why, when the RTL cannot be asked: it does not
+/** engine_options.window; user: a struct rtl_window_sink. The first walk of a window that differs is counted and
+ * ends the window; the first of a run is reported on stderr. False, after saying why, when the RTL cannot be asked: it does not
  * have what the system needs, hangs, or breaks a rule that needs no simulator. */
 bool rtl_window(void *user, const struct engine_view *view, const struct eval_access *access, size_t n);
 
