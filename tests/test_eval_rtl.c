@@ -18,13 +18,19 @@
 #define ACCESSES 4096
 
 /* One that begins and ends in the middle of a 2M page, one of which half is not there yet, one that cannot be
- * written. */
-static const struct eval_area areas[] = {
+ * written; and one of more leaf tables than are cached. */
+static const struct eval_area small[] = {
     {.vpn = 0x555555555, .pages = 300, .resident = 300, .flags = DMT_OS_R | DMT_OS_X | DMT_OS_FILE, .name = "text"},
     {.vpn = 0x7f0000123, .pages = 8192, .resident = 8192, .flags = RW, .name = "heap"},
     {.vpn = 0x7f8000000, .pages = 4096, .resident = 2048, .flags = RW, .name = "table"},
 };
-#define AREAS (sizeof areas / sizeof *areas)
+static const struct eval_area wide[] = {
+    {.vpn = 0x555555555, .pages = 10, .resident = 10, .flags = DMT_OS_R | DMT_OS_X | DMT_OS_FILE, .name = "text"},
+    {.vpn = 0x7f0000123, .pages = 40960, .resident = 40960, .flags = RW, .name = "heap"},
+    {.vpn = 0x7f8000000, .pages = 100, .resident = 100, .flags = RW, .name = "table"},
+};
+#define AREAS 3
+static const struct eval_area *areas = small;
 
 /* TLBs so small that huge pages miss, too; caches so small that entries come from everywhere. */
 static struct eval_config machine(void)
@@ -97,7 +103,7 @@ static void agree(const struct eval_config *c, const struct eval_design *d, stru
 
     cr_expect_eq(r.mismatches, 0, "%s, environment %d: walk %lu of the window differs", d->title, d->env,
                  (unsigned long)r.walks);
-    cr_expect_eq(r.walks, RTL_WALKS);
+    cr_expect(r.walks > 100 && r.walks <= RTL_WALKS, "%lu walks", (unsigned long)r.walks);
     cr_expect_eq(r.clocks_equal, r.walks);
     cr_expect(r.references >= r.walks);
 }
@@ -121,7 +127,7 @@ static void run(const char *workload, enum eval_env env, bool thp)
                                         .fragment = 40, .seed = 3};
         struct result_design *result = calloc(1, sizeof *result);
         struct rtl_window_sink sink = {.design = *d, .rtl = &result->rtl};
-        struct engine_options e = {.config = &c, .design = *d, .workload = w, .warmup = 8192, .measured = 16384,
+        struct engine_options e = {.config = &c, .design = *d, .workload = w, .warmup = 8192, .measured = 32768,
                                    .windows = 2, .window = rtl_window, .user = &sink};
         o.areas = workload_areas(w, &o.area);
         e.system = eval_system_new(&o);
@@ -200,7 +206,7 @@ static void thin(struct eval_system *s, uint64_t seed)
     }
 }
 
-static void thinned(enum eval_env env, bool thp)
+static void thinned(enum eval_env env, bool thp, uint64_t seeds)
 {
     struct eval_config c = machine();
 
@@ -212,7 +218,7 @@ static void thinned(enum eval_env env, bool thp)
         struct dmt_state *state = (struct dmt_state *)eval_system_state(s), *whole = malloc(sizeof *whole);
         must(whole != NULL);
         *whole = *state;
-        for (uint64_t seed = 1; seed <= 4; seed++) {
+        for (uint64_t seed = 1; seed <= seeds; seed++) {
             *state = *whole;
             thin(s, seed);
             agree(&c, *d, s, seed);
@@ -224,19 +230,26 @@ static void thinned(enum eval_env env, bool thp)
 
 Test(thinned, native)
 {
-    thinned(EVAL_NATIVE, true);
+    thinned(EVAL_NATIVE, true, 4);
 }
 
 Test(thinned, virtualized)
 {
-    thinned(EVAL_VIRT, false);
-    thinned(EVAL_VIRT, true);
+    thinned(EVAL_VIRT, false, 4);
+    thinned(EVAL_VIRT, true, 4);
 }
 
 Test(thinned, nested)
 {
-    thinned(EVAL_NESTED, false);
-    thinned(EVAL_NESTED, true);
+    thinned(EVAL_NESTED, false, 4);
+    thinned(EVAL_NESTED, true, 4);
+}
+
+/* Shadow table and stage 0 fill the same caches. */
+Test(thinned, caches_that_overflow)
+{
+    areas = wide;
+    thinned(EVAL_NESTED, false, 6);
 }
 
 /* Of an area's TEAs one lies in the guest's memory and one, of another page size, is a gTEA: no software here
@@ -389,9 +402,10 @@ Test(spoilt, timing)
 Test(spoilt, caches)
 {
     differ(EVAL_NATIVE, "radix", false, smaller, "a cache of half the size");
-    differ(EVAL_VIRT, "nested", false, least_recent, "least recently used in place of first in first out");
     differ(EVAL_VIRT, "nested", false, not_combined, "entries that lead to guest addresses");
-    differ(EVAL_NESTED, "shadow", false, none_for_final, "final walks from the root");
+    differ(EVAL_VIRT, "nested", false, none_for_final, "final walks from the root");
+    areas = wide;
+    differ(EVAL_VIRT, "nested", false, least_recent, "least recently used in place of first in first out");
 }
 
 Test(spoilt, report, .init = cr_redirect_stderr)

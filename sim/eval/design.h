@@ -22,7 +22,7 @@ struct eval_ref {
 struct eval_walk {
     uint64_t pa;      /**< of the access itself */
     uint8_t size;     /**< DMT_SIZE_*: smallest page of all stages, what a TLB may keep */
-    uint64_t done;    /**< clock when the translation is there, or known to be missing */
+    uint64_t done;    /**< clock when the translation is there */
     unsigned refs;    /**< references one after the other; those beside another count once */
     unsigned reads;   /**< all */
     bool fallback;    /**< DMT: a stage that registers did not serve */

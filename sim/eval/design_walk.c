@@ -463,10 +463,12 @@ static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access
     if (d->generation != eval_system_generation(d->system)) {
         load_registers(d);
     }
-    bool ok = host(&x, (int)d->entry, va, d->entry < 2 ? 0 : -1, false, &w->pa);
+    if (!host(&x, (int)d->entry, va, d->entry < 2 ? 0 : -1, false, &w->pa)) {
+        return false;
+    }
     w->size = (uint8_t)x.size;
     w->done = x.now;
-    return ok;
+    return true;
 }
 
 static size_t counters(void *user, struct eval_counter *counter, size_t room)

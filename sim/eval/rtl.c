@@ -123,14 +123,27 @@ static enum dmt_resp first_write(void *user, const struct dmt_ref *ref, uint64_t
     return DMT_RESP_EXOKAY;
 }
 
-/* The walk before this one: it leaves the A and D bits set. True: the access is allowed. */
-static bool walked_before(struct loop *l, struct dmt_request *q)
+static bool allowed(struct loop *l, const struct dmt_request *q)
 {
     struct dmt_port port = {.user = l, .read = first_read, .write = first_write};
     struct dmt_result r;
 
     dmt_arch_translate(&l->state, q, &port, &r);
     return r.status == DMT_STATUS_OK;
+}
+
+/* The request of an access, after a walk by the model that leaves A and D bits set. False: software is asked
+ * first, for something is not present. */
+static bool request_of(struct loop *l, const struct eval_access *a, struct dmt_request *q)
+{
+    *q = (struct dmt_request){.va = a->va, .access = a->kind, .cpl = 3, .nonspec = true};
+    if (allowed(l, q)) {
+        return true;
+    }
+    /* The simulator knows no rights: what a page does not allow yet, as before a copy on write, is asked for as
+     * a read. */
+    q->access = DMT_ACCESS_READ;
+    return a->kind == DMT_ACCESS_WRITE && allowed(l, q);
 }
 
 /* The clock of a read's address, from the request's on; the simulator counts the clock of the answer to the
@@ -214,21 +227,14 @@ static void simulator(struct loop *l, const struct eval_access *a)
     l->now[0] = w.done;
 }
 
-static bool hardware(struct loop *l, const struct eval_access *a)
+static bool hardware(struct loop *l, const struct dmt_request *q)
 {
-    struct dmt_request q = {.va = a->va, .access = a->kind, .cpl = 3, .nonspec = true};
     struct side *s = &l->side[1];
     struct dmt_result r;
 
-    /* The simulator knows no rights: what its page does not allow yet, as before a copy on write, is asked for
-     * as a read. */
-    if (!walked_before(l, &q) && q.access == DMT_ACCESS_WRITE) {
-        q.access = DMT_ACCESS_READ;
-        walked_before(l, &q);
-    }
     s->n = 0;
-    if (!single_translate(l->rtl, &q, &r, &l->log)) {
-        say("window %" PRIu64 ", walk %" PRIu64 ", of 0x%" PRIx64 ": %s", l->sink->rtl->windows, l->walk, a->va,
+    if (!single_translate(l->rtl, q, &r, &l->log)) {
+        say("window %" PRIu64 ", walk %" PRIu64 ", of 0x%" PRIx64 ": %s", l->sink->rtl->windows, l->walk, q->va,
             cosim_error());
         return false;
     }
@@ -355,17 +361,17 @@ bool rtl_window(void *user, const struct engine_view *view, const struct eval_ac
         const struct eval_access *a = &access[i];
         unsigned clocks;
         uint64_t pa;
+        struct dmt_request q;
         if (eval_tlbs_find(l->tlbs, a->va, a->kind, &pa, &clocks)) {
             l->now[0] += clocks;
             l->now[1] += clocks;
+        } else if (!request_of(l, a, &q)) {
+            continue;
         } else {
             simulator(l, a);
-            ok = hardware(l, a);
+            ok = hardware(l, &q);
             same = ok && compare(l, a);
             l->walk++;
-            if (!l->side[0].ok) {
-                continue; /* a fault: software would serve it, and begin the access anew */
-            }
             pa = l->side[0].pa;
             eval_tlbs_fill(l->tlbs, a->va, a->kind, pa, l->side[0].size);
         }
