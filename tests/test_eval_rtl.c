@@ -310,6 +310,7 @@ Test(machines, banks_port_registers)
     struct eval_system *s = system_of(d, true, 80, 64);
 
     c.dram_banks = 16;
+    c.dram_busy = 700; /* longer than a read takes: the next one waits, how long depends on its clock */
     agree(&c, d, s, 1);
     c.walker_port = 2;
     c.next_line = 0;
