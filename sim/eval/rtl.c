@@ -356,8 +356,9 @@ bool rtl_window(void *user, const struct engine_view *view, const struct eval_ac
     const struct rtl_window_sink *sink = user;
     struct loop *l = open(sink, view);
     bool ok = l != NULL, same = true;
+    unsigned most = sink->walks != 0 ? sink->walks : RTL_WALKS;
 
-    for (size_t i = 0; ok && same && i < n && l->walk < RTL_WALKS; i++) {
+    for (size_t i = 0; ok && same && i < n && l->walk < most; i++) {
         const struct eval_access *a = &access[i];
         unsigned clocks;
         uint64_t pa;
