@@ -119,10 +119,13 @@ static bool draw(const char *script, FILE *data, struct out *page)
     close(pipes[0]);
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
+    if (child > 0 && WIFEXITED(status) && (WEXITSTATUS(status) == 3 || WEXITSTATUS(status) == 127)) {
+        say("the page needs /usr/bin/python3 with Matplotlib (Debian: python3-matplotlib; --out none leaves "
+            "it out)");
+        return false;
+    }
     if (child < 0 || n < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 || bytes == 0) {
-        say("%s: expected a page from it; it needs /usr/bin/python3 with matplotlib (Debian: "
-            "python3-matplotlib)",
-            script);
+        say("%s made no page", script);
         return false;
     }
     return true;
