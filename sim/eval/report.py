@@ -288,7 +288,7 @@ def tornado(data, env, pages, design):
     if not rows:
         return ""
     rows.sort(key=lambda r: abs(r[0]))
-    fig, ax = plt.subplots(figsize=(8.6, 0.27 * len(rows) + 0.9), layout="constrained")
+    fig, ax = plt.subplots(figsize=(11.4, 0.27 * len(rows) + 0.9), layout="constrained")
     ax.grid(axis="x")
     ax.grid(visible=False, axis="y")
     ax.barh(range(len(rows)), [r[0] for r in rows], 0.62, color=colour(design), linewidth=0)
@@ -482,7 +482,7 @@ def latencies(data):
                             [f"{100 * v / total:.1f}" for v in levels[1:]])
         out.append(f"<details><summary>{title}</summary>" + distributions(data, g) + table(
             ["design", "accesses", "walks", "mean", "median", "99th percentile", "references one after the other", "all reads",
-             "fallback", "PWC %", "L1D %", "L2 %", "LLC %", "memory %"], rows, "workload", cls="numbers") + "</details>")
+             "fallback", "PWC %", "L1D %", "L2 %", "LLC %", "memory %"], rows, "workload", cls="numbers named") + "</details>")
     return "".join(out) + made_by(data, FROM_UNITS) + "</section>"
 
 
@@ -538,16 +538,17 @@ def breakdown(data):
         if rest:
             out.append("<details><summary>Tables of the other workloads</summary><div class=\"grids\">" + "".join(
                 grid(b["slots"], text(workload_name(u["workload"])), top) for u, b in rest) + "</div></details>")
-    more = []
-    for u in data["units"]:
-        base = next((d for d in u["designs"] if d["name"] == d["base"] and "slots" in d), None)
-        if base and u["environment"] != "virt":
-            top = max([1] + [v for v in base["slots"] if v is not None])
-            more.append(grid(base["slots"], f"{text(workload_name(u['workload']))}, {u['environment']}, {PAGES[u['pages']]}", top,
-                             u["environment"] == "native"))
-    if more:
-        out.append('<details><summary>Native and nested (the guest over L0\'s shadow table)</summary><div class="grids">' +
-                   "".join(more) + "</div></details>")
+    for env in ("native", "nested"):
+        more = []
+        for u in data["units"]:
+            base = next((d for d in u["designs"] if d["name"] == d["base"] and "slots" in d), None)
+            if base and u["environment"] == env:
+                top = max([1] + [v for v in base["slots"] if v is not None])
+                more.append(grid(base["slots"], f"{text(workload_name(u['workload']))}, {'4K' if u['pages'] == '4k' else 'THP'}", top,
+                                 env == "native"))
+        if more:
+            what = "Native" if env == "native" else "Nested, over L0's shadow table"
+            out.append(f'<details><summary>{what}</summary><div class="grids">' + "".join(more) + "</div></details>")
     return "".join(out) + made_by(data, FROM_UNITS) + "</section>"
 
 
@@ -559,33 +560,35 @@ def sensitivity(data):
     out.append("<p>Each row is a machine that differs from the results' in the keys named. Numbers are geometric means over the "
                "workloads that both have, run over as many accesses; small ones are the change against "
                + ("the variant <code>" + text(reference) + "</code>" if reference else "the results") + ".</p>")
-    for env in ENV:
-        columns = []
-        for v in data["variants"]:
-            for r in v["rows"]:
-                key = (r["pages"], r["design"])
-                base = next((d for g in data["groups"] if g["environment"] == env and g["pages"] == r["pages"]
-                             for d in g["designs"] if d["name"] == r["design"]), None)
-                if r["environment"] == env and key not in [c[0] for c in columns]:
-                    columns.append((key, r["title"], bool(base) and base["name"] == base["base"]))
+    for g in data["groups"]:
+        env, pages = g["environment"], g["pages"]
+        here = [(v, [r for r in v["rows"] if (r["environment"], r["pages"]) == (env, pages) and r["workloads"]])
+                for v in data["variants"]]
+        columns = {}
+        for _, rows in here:
+            for r in rows:
+                columns.setdefault(r["design"], r["title"])
         if not columns:
             continue
-        columns.sort(key=lambda c: c[0][0])
-        rows = []
-        for v in data["variants"]:
+        bases = {d["base"] for d in g["designs"]}
+        table_rows = []
+        for v, rows in here:
+            by_name = {r["design"]: r for r in rows}
             cells = [f"<code>{text(v['name'])}</code><br><small>{effect_of(data, v['name'])}</small>"]
-            for key, _, base in columns:
-                r = next((r for r in v["rows"] if r["environment"] == env and (r["pages"], r["design"]) == key), None)
-                if r is None or r["workloads"] == 0:
+            for name in columns:
+                r = by_name.get(name)
+                if r is None:
                     cells.append(number(None))
                     continue
-                a, b = (r["mean"], r["mean_reference"]) if base else (r["speedup"], r["speedup_reference"])
-                cells.append(f"{number(a, 1 if base else 3)}<br><small>{signed(percent(a, b))}</small>")
-            if any(not c.startswith('<span class="none"') for c in cells[1:]):
-                rows.append(cells)
-        if rows:
-            out.append(f"<h3>{ENV[env]}</h3>" + table([f"{text(t)}{', clocks' if base else ''}<br><small>{'4K' if key[0] == '4k' else 'THP'}</small>"
-                                                      for key, t, base in columns], rows, "variant", cls="numbers"))
+                base = name in bases
+                now, before = (r["mean"], r["mean_reference"]) if base else (r["speedup"], r["speedup_reference"])
+                cells.append(f"{number(now, 1 if base else 3)}<br><small>{signed(percent(now, before))}</small>")
+            if rows:
+                n = {r["workloads"] for r in rows}
+                table_rows.append(cells + [" to ".join(str(x) for x in sorted({min(n), max(n)}))])
+        out.append(f"<h3>{heading(g)}</h3>" + table(
+            [f"{text(t)}{', clocks' if name in bases else ''}" for name, t in columns.items()] + ["workloads"], table_rows,
+            "variant", cls="numbers"))
     for env, pages, design in (("native", "4k", "dmt"), ("virt", "4k", "pvdmt"), ("virt", "thp", "pvdmt")):
         out.append(tornado(data, env, pages, design))
     commands = "".join(f"<h4><code>{text(v['name'])}</code></h4><pre>" + "\n".join(text(c) for c in v["commands"]) + "</pre>"
@@ -632,11 +635,39 @@ def kind(s):
     return ", ".join(names) or "no TEAs"
 
 
+def spread(values, unit, digits=1):
+    """Least and most of what is known."""
+    values = [v for v in values if v is not None]
+    if not values:
+        return "not known"
+    least, most = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return f"{least}&#8239;{unit}" if least == most else f"{least} to {most}&#8239;{unit}"
+
+
+def os_summary(data):
+    rows = []
+    for g in data["groups"]:
+        units = [u for u in data["units"] if (u["environment"], u["pages"]) == (g["environment"], g["pages"])]
+        if not units:
+            continue
+        cover, fall, frames = [], [], []
+        for u in units:
+            without = next((s["tables"] + s["tea_frames"] for s in u["systems"] if not s["tea"]), None)
+            for s in u["systems"]:
+                if s["tea"]:
+                    cover += [100 * c / a for c, a in zip(s["covered"], s["area_pages"]) if a]
+                    frames.append(percent(s["tables"] + s["tea_frames"], without))
+            fall += [100 * d["fallbacks"] / d["walks"] for d in u["designs"] if u["systems"][d["system"]]["tea"] and d["walks"]]
+        rows.append([heading(g), spread(cover, "%", 2), spread(fall, "%", 2), spread(frames, "%")])
+    return table(["pages that TEAs cover, a stage", "walks that fall back", "frames of tables more than without TEAs"], rows,
+                 "over all workloads")
+
+
 def os_cost(data):
     out = ['<section id="os"><h2>What software does</h2><p>Sums over all levels of software, of set-up and run. Coverage: pages of '
-           "areas that lie in a live TEA, by stage. TEA frames are there in place of leaf tables; <em>unused</em> are those that hold none. "
+           "areas that lie in a live TEA, by stage. Table frames are those outside TEAs; TEA frames hold leaf tables, but for <em>unused</em> ones. "
            f"For comparison, the paper has {data['paper']['tables_mb'][1]} MB of page tables against {data['paper']['tables_mb'][0]} MB (Redis), and "
-           f"{data['paper']['hypercall_us'][1]} &micro;s a hypercall, {data['paper']['hypercall_us'][2]} &micro;s nested.</p>"]
+           f"{data['paper']['hypercall_us'][1]} &micro;s a hypercall, {data['paper']['hypercall_us'][2]} &micro;s nested.</p>", os_summary(data)]
     for env in ENV:
         rows = []
         for u in data["units"]:
@@ -676,7 +707,7 @@ def rtl(data):
                f"<p><b>All {whole(walks)} replayed walks are equal</b> in translated address, list of references and clocks. The RTL walked "
                "windows of the runs with the simulated caches as its memory.</p>")
     return head + verdict + "<details><summary>By unit</summary>" + table(
-        ["design", "environment", "pages", "windows", "walks", "references", "equal clocks", "different"], rows, "workload", cls="numbers") + \
+        ["design", "environment", "pages", "windows", "walks", "references", "equal clocks", "different"], rows, "workload", cls="numbers named") + \
         "</details>" + made_by(data, FROM_UNITS) + "</section>"
 
 
@@ -733,7 +764,7 @@ section{scroll-margin-top:2.5rem}dt{scroll-margin-top:3.5rem}
 caption{text-align:left;font-weight:600;padding-bottom:.3rem}
 th,td{padding:.28rem .65rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
 thead th{color:var(--soft);font-weight:500;vertical-align:bottom}tbody th{font-weight:400;text-align:left}th:first-child{text-align:left}
-table.numbers tbody th,table.machine td{white-space:nowrap}table.machine td:last-child,table.left-last td:last-child,table.machine th{text-align:left}
+table.numbers tbody th,table.numbers td,table.machine td{white-space:nowrap}table.named td:nth-child(2){text-align:left}table.machine td:last-child,table.left-last td:last-child,table.machine th{text-align:left}
 tr.head th,tr.head td{border-bottom:0;padding-top:.7rem}tr.speedup td,tr.speedup th,tr.app td,tr.app th{font-weight:600}
 tr.paper_label,tr.paper_formula,tr.paper_app_label,tr.paper_app_formula{color:var(--soft)}tr.changed{font-weight:600}
 small{color:var(--soft);font-size:.82em}.none{color:var(--faint)}.ok{color:var(--ok)}.off{color:var(--off)}
@@ -745,7 +776,7 @@ figure{margin:1rem 0}figcaption{position:absolute;width:1px;height:1px;overflow:
 .key .dash{border-top-style:dashed}.key .dot{border-radius:50%}.key .bar{width:2px;height:.9rem;margin:0 .75rem 0 .4rem;border-radius:0}
 .key .diamond{width:.5rem;height:.5rem;background:none;border:1.5px solid var(--c);border-radius:0;transform:rotate(45deg);margin:0 .6rem 0 .2rem;vertical-align:.06rem}
 .plot text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif!important}
-.grids{display:flex;flex-wrap:wrap;gap:.4rem 2.4rem}.grid td{min-width:3.9rem}
+.grids{display:flex;flex-wrap:wrap;gap:.4rem 2.4rem}.grid td{min-width:3.9rem}.grid thead th{text-align:right}
 .heat{background:color-mix(in srgb,var(--heat-c) calc(var(--heat)*.75),transparent)}
 details{margin:.5rem 0}summary{cursor:pointer;color:var(--accent);width:fit-content}
 code,pre{font:.87em/1.5 ui-monospace,"SF Mono",Menlo,Consolas,monospace}pre,dd code{overflow-wrap:anywhere;white-space:pre-wrap}
