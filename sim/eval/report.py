@@ -153,7 +153,8 @@ def grouped(data, group, own, label, form, ylabel, caption):
     if not designs:
         return ""
     fig, ax = plt.subplots(figsize=(11.4, 3.3), layout="constrained")
-    slot = 0.86 / len(designs)
+    slot = min(0.86 / len(designs), 0.24)
+    first = -slot * len(designs) / 2
     top, low = 1.05, 1.0
     for k, d in enumerate(designs):
         ours = d["values"][own] + [d["geomean"][own][0]]
@@ -161,7 +162,7 @@ def grouped(data, group, own, label, form, ylabel, caption):
         other = d["values"][form] + [d["paper"].get(form, {}).get("geomean")]
         c = colour(d["name"])
         for i, (v, p, q) in enumerate(zip(ours, paper, other)):
-            x = i + (i == len(names) - 1) * 0.25 - 0.43 + k * slot
+            x = i + (i == len(names) - 1) * 0.25 + first + k * slot
             if v is not None:
                 ax.bar(x, v - 1, slot * 0.56, bottom=1, color=c, align="edge", linewidth=0)
                 top, low = max(top, v), min(low, v)
@@ -188,7 +189,7 @@ def grouped(data, group, own, label, form, ylabel, caption):
     for k, d in enumerate(designs):
         for i, v in enumerate(d["values"][own] + [d["geomean"][own][0]]):
             if v is not None and v < low:
-                ax.annotate(f"{v:.2f}", (i + (i == len(names) - 1) * 0.25 - 0.43 + (k + 0.28) * slot, low), (0, 2), rotation=90,
+                ax.annotate(f"{v:.2f}", (i + (i == len(names) - 1) * 0.25 + first + (k + 0.28) * slot, low), (0, 2), rotation=90,
                             textcoords="offset points", ha="center", va="bottom", fontsize=6.5, color=PAPER)
     ax.set_ylabel(ylabel)
     keys = [("box", colour(d["name"]), d["title"]) for d in designs] + [("pale", INK, "paper, as labelled")]
@@ -351,7 +352,7 @@ def cause(data, h):
         out.append("Measured by changing the machine:<ul>")
         for near, _, change, e in toward[:6]:
             out.append(f"<li>{signed(change)} ({'towards' if near else 'away from'} the paper's) with <code>{text(e['variant'])}</code>: "
-                       f"{effect_of(data, e['variant'])}</li>")
+                       f"{effect_of(data, e['variant'])}{'' if e['workloads'] == h['workloads'] else ' (over %d workloads)' % e['workloads']}</li>")
         out.append("</ul>")
     return "".join(out) + "</li>"
 
@@ -375,8 +376,27 @@ def summary(data):
     out.append("<h3>Where differences above 5&#8239;% come from</h3>")
     out.append("<ul class=\"causes\">" + "".join(cause(data, h) for h in off) + "</ul>" if off
                else "<p>No mean of own state differs by more than 5&#8239;% from the paper's.</p>")
+    out.append("<details><summary>Factors by workload</summary>" + factors(data) + "</details>")
     out.append(made_by(data, FROM_UNITS) + "</section>")
     return "".join(out)
+
+
+def factors(data):
+    """The same factors, workload by workload: each is one row of the section on speedups over another."""
+    rows = []
+    for h in data["headlines"]:
+        g = next(g for g in data["groups"] if (g["environment"], g["pages"]) == (h["environment"], h["pages"]))
+        d = next((d for d in g["designs"] if d["name"] == h["design"] and d["simulated"]), None)
+        if d is None:
+            continue
+        v = d["values"]
+        rows.append(("head", [f"<b>{TITLE[h['design']]}, {inside(heading(g))}</b>, own state over the paper's bar"] +
+                     [signed(percent(a, b)) for a, b in zip(v["speedup"], v["paper_label"])]))
+        for name, a, b in (("walks", "published", "paper_label"), ("pages", "formula", "published"),
+                           ("state", "covered", "formula"), ("fallback", "speedup", "covered")):
+            if name != "pages" or h["pages"] == "thp":
+                rows.append([name] + [signed(percent(x, y)) for x, y in zip(v[a], v[b])])
+    return table([text(workload_name(w)) for w in data["workloads"]], rows, "", cls="numbers")
 
 
 def per_workload(data, group, d, keys):
@@ -472,17 +492,17 @@ def latencies(data):
         for u in units:
             for d in u["designs"]:
                 n = max(d["walks"], 1)
-                levels = d["walk_levels"]
-                total = max(sum(levels[1:]), 1)
+                levels = d["walk_levels"][2:]
+                total = max(sum(levels), 1)
                 rows.append([f'<a href="#{anchor(u["workload"], u["environment"], u["pages"])}">{text(workload_name(u["workload"]))}</a>',
                              text(d["title"]), whole(d["accesses"]), f"{100 * d['walks'] / max(d['accesses'], 1):.1f}&#8239;%",
                              number(d["mean"], 1), whole(d["p50"]), whole(d["p99"]), number(d["refs"] / n if d["walks"] else None, 2),
                              number(d["reads"] / n if d["walks"] else None, 2),
                              f"{100 * d['fallbacks'] / n:.2f}&#8239;%"] +
-                            [f"{100 * v / total:.1f}" for v in levels[1:]])
+                            [f"{100 * v / total:.1f}" for v in levels])
         out.append(f"<details><summary>{title}</summary>" + distributions(data, g) + table(
             ["design", "accesses", "walks", "mean", "median", "99th percentile", "references one after the other", "all reads",
-             "fallback", "PWC %", "L1D %", "L2 %", "LLC %", "memory %"], rows, "workload", cls="numbers named") + "</details>")
+             "fallback", "L1D %", "L2 %", "LLC %", "memory %"], rows, "workload", cls="numbers named") + "</details>")
     return "".join(out) + made_by(data, FROM_UNITS) + "</section>"
 
 
@@ -814,7 +834,7 @@ def page(data):
            "<header><h1>Translation designs side by side</h1><p>Trace-driven simulation of page walks, each design with its own tables, "
            "caches and traffic, beside the numbers published for Direct Memory Translation (Zhang et al., ASPLOS 2024). "
            f"{len(data['units'])} units from <code>{text(data['directory'])}</code>; {length} accesses measured a unit, data at scale {scale}; "
-           f"{len(data['variants'])} variants of the machine; OpenDMT {text(data['version'])}.</p></header><nav><div>",
+           f"{len(data['variants']) or 'no'} variant{'' if len(data['variants']) == 1 else 's'} of the machine; OpenDMT {text(data['version'])}.</p></header><nav><div>",
            "".join(f'<a href="#{i}">{n}</a>' for i, n, _ in SECTIONS), "</div></nav><main>"]
     out += [make(data) for _, _, make in SECTIONS]
     out.append("</main><footer>What units, formulas and variants are: docs/evaluation.md of OpenDMT.</footer></body></html>\n")
