@@ -367,7 +367,8 @@ Test(file, is_refused_when_changed, .init = scratch, .fini = tidy)
          "histogram: expected counts that add up"},
         {"\"walks_by_clocks\": {", "\"walks_by_clocks\": {\"129\": 0,",
          "walks_by_clocks: expected the least clocks"},
-        {"\"counters\": {", "\"counters\": {\"x\": \"y\"}, \"old\": {", "counters: expected at most 48 numbers"},
+        {"\"counters\": {", "\"counters\": {\"x\": \"y\"}, \"old\": {",
+         "counters: expected at most 48 numbers"},
     };
     struct result *r = unit(EVAL_VIRT, false);
 
@@ -931,6 +932,40 @@ Test(report, missing_is_shown_as_missing, .init = scratch, .fini = tidy, .timeou
     cr_assert_str_eq(first, second);
     free(first);
     free(second);
+}
+
+/* Python that does not start, and one without Matplotlib: said so, and the page that was there stays. */
+Test(report, page_is_made_whole_or_not_at_all, .init = scratch, .fini = tidy)
+{
+    struct eval_config c = machine();
+
+    mkdir(in_work("r"), 0700);
+    write_unit(in_work("r"), eval_unit_make("gups", EVAL_NATIVE, false, &c, 1));
+    spit(in_work("page"), "old", 3);
+    cr_redirect_stdout();
+    for (unsigned i = 0; i < 2; i++) {
+        if (i == 0) {
+            setenv("PYTHONHOME", work, 1);
+        } else {
+            unsetenv("PYTHONHOME");
+            mkdir(in_work("py"), 0700);
+            spit(in_work("py/matplotlib.py"), "raise ImportError", 17);
+            setenv("PYTHONPATH", in_work("py"), 1);
+        }
+        listen_stderr();
+        int code = report(in_work("r"), in_work("page"), "");
+        char *said = heard(), *text = slurp(in_work("page"));
+        cr_assert_eq(code, EXIT_BAD_INPUT);
+        cr_assert_not_null(strstr(said, i == 0 ? "report.py made no page" : "(Debian: python3-matplotlib;"),
+                           "%s", said);
+        cr_assert_str_eq(text, "old");
+        free(said);
+        free(text);
+    }
+    unsetenv("PYTHONPATH");
+    char command[300];
+    snprintf(command, sizeof command, "ls %s | grep -q tmp", work);
+    cr_assert_neq(system(command), 0, "something half-written was left");
 }
 
 Test(report, a_walk_that_differs_is_a_failed_check, .init = scratch, .fini = tidy)

@@ -123,7 +123,7 @@ def svg(figure, label, keys=()):
     global plots
     plots += 1
     out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    figure.savefig(out, format="svg", transparent=True)
     plt.close(figure)
     s = out.getvalue()
     s = s[s.index("<svg"):]
