@@ -397,6 +397,12 @@ Test(file, is_written_whole_or_not_at_all, .init = scratch, .fini = tidy)
     listen_stderr();
     cr_assert_not(result_write(in_work("u"), r));
     r->design[1].counter[0].value = 1;
+    r->design[1].exposed = (uint64_t)-5;
+    cr_assert_not(result_write(in_work("u"), r));
+    r->design[1].exposed = 5;
+    r->system[1].stats.covered[2] = (uint64_t)-1;
+    cr_assert_not(result_write(in_work("u"), r));
+    r->system[1].stats.covered[2] = 0;
     r->command[0] = '\0';
     cr_assert_not(result_write(in_work("u"), r));
     strcpy(r->command, "\xff");
@@ -405,6 +411,8 @@ Test(file, is_written_whole_or_not_at_all, .init = scratch, .fini = tidy)
     cr_assert_not(result_write(in_work("no/such/folder"), r));
     char *said = heard();
     cr_assert_not_null(strstr(said, "counter 'c' of dmt is no number"));
+    cr_assert_not_null(strstr(said, "exposed of dmt is 18446744073709551611, expected a count below 2^63"));
+    cr_assert_not_null(strstr(said, "covered of a system is 18446744073709551615"));
     cr_assert_not_null(strstr(said, "the command of the unit is ''"));
     cr_assert_not_null(strstr(said, "no/such/folder: cannot write"));
     free(said);

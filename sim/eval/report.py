@@ -340,7 +340,7 @@ def cause(data, h):
         out.append(f"<li>{signed(100 * (v - 1))}: {PART[name]}</li>")
     missing = [n for n, v in h["parts"] if v is None]
     if missing:
-        out.append(f"<li>not known, for want of units: {text(', '.join(missing))}</li>")
+        out.append(f"<li>not known, for want of units, or of a histogram of their radix walks: {text(', '.join(missing))}</li>")
     out.append("</ul>")
     toward = []
     for e in h["effects"]:
@@ -576,7 +576,7 @@ def sensitivity(data):
     out = ['<section id="sensitivity"><h2>Sensitivity</h2>']
     if not data["variants"]:
         return "".join(out) + '<p class="none">No variant was run: directories in the results\' directory are variants (make report).</p></section>'
-    reference = data["variants"][0]["reference"]
+    reference = next((v["reference"] for v in data["variants"] if v["name"] != "default"), "")
     out.append("<p>Each row is a machine that differs from the results' in the keys named. Numbers are geometric means over the "
                "workloads that both have, run over as many accesses; small ones are the change against "
                + ("the variant <code>" + text(reference) + "</code>" if reference else "the results") + ".</p>")
@@ -592,6 +592,12 @@ def sensitivity(data):
             continue
         bases = {d["base"] for d in g["designs"]}
         table_rows = []
+        before = {}
+        for _, rows in here:
+            for r in rows:
+                before.setdefault(r["design"], r["mean_reference"] if r["design"] in bases else r["speedup_reference"])
+        table_rows.append([f"<code>{text(reference)}</code>" if reference else "the results"] +
+                          [number(before[name], 1 if name in bases else 3) for name in columns] + [""])
         for v, rows in here:
             by_name = {r["design"]: r for r in rows}
             cells = [f"<code>{text(v['name'])}</code><br><small>{effect_of(data, v['name'])}</small>"]
@@ -601,8 +607,8 @@ def sensitivity(data):
                     cells.append(number(None))
                     continue
                 base = name in bases
-                now, before = (r["mean"], r["mean_reference"]) if base else (r["speedup"], r["speedup_reference"])
-                cells.append(f"{number(now, 1 if base else 3)}<br><small>{signed(percent(now, before))}</small>")
+                now, then = (r["mean"], r["mean_reference"]) if base else (r["speedup"], r["speedup_reference"])
+                cells.append(f"{number(now, 1 if base else 3)}<br><small>{signed(percent(now, then))}</small>")
             if rows:
                 n = {r["workloads"] for r in rows}
                 table_rows.append(cells + [" to ".join(str(x) for x in sorted({min(n), max(n)}))])
