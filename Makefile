@@ -75,7 +75,7 @@ INC := -I. -Icmodel/include -Icmodel/src -Itb -Isim -I$(BUILD)
 CFLAGS_ALL := -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) $(INC) $(CFLAGS)
 VERILATOR_INC = $(shell verilator --getenv VERILATOR_ROOT)/include
 CXXFLAGS_ALL = -std=c++17 $(WARN) $(OPT) $(INC) -isystem $(VERILATOR_INC) -isystem $(VERILATOR_INC)/vltstd $(CXXFLAGS)
-LDLIBS := -lzstd -lelf -lz -lpthread -lm
+LDLIBS := -lzstd -lelf -lz -ljansson -lpthread -lm
 # The library's objects serve the archive and the shared one; what no public header declares is hidden.
 LIB_CFLAGS := -fPIC -fvisibility=hidden -fno-semantic-interposition
 VFLAGS := --cc -O3 -fno-const-bit-op-tree --x-assign unique --x-initial unique --trace-fst \
@@ -149,7 +149,7 @@ $(foreach c,$(CONFIGS),$(eval $(call RTL_RULES,$(c))))
 # ---------------------------------------------------------------- the command
 TB_O := $(call objects,$(wildcard tb/*.c) $(filter-out tb/rtl_dut.cpp tb/board_%.cpp,$(wildcard tb/*.cpp))) \
     $(patsubst %,$(O)/obj/tb/rtl_dut.%.o,$(CONFIGS))
-SIM_O := $(call objects,$(wildcard sim/*.c))
+SIM_O := $(call objects,$(wildcard sim/*.c sim/eval/*.c))
 LINK_O := $(TB_O) $(filter-out $(O)/obj/sim/main.o,$(SIM_O)) $(O)/libdmt.a \
     $(patsubst %,$(V)/%/model.a,$(CONFIGS)) $(RUNTIME_O)
 

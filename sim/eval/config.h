@@ -53,7 +53,8 @@ enum { EVAL_LRU, EVAL_LFU, EVAL_FIFO };
     X(pwc_combined, "pwc.combined", 0, 1, 0, "entries of a guest's table lead to host addresses: no host walk after a hit") \
     X(npwc, "pwc.second", 0, 1, 1, "a second set of them serves second-stage walks") \
     X(npwc_final, "pwc.second.final", 0, 1, 1, "it also serves the walk of the final address") \
-    X(repeat_miss, "artifact.repeat_miss", 0, 1, 0, "the published simulator's defect: a line asked for twice in a row costs memory") \
+    X(npwc_root, "pwc.second.root", 0, 1, 1, "it also serves the walk of a guest's root table") \
+    X(repeat_miss, "artifact.repeat_miss", 0, 1, 0, "the published simulator's caches: what is asked for twice in a row is not found") \
     X(ntlb_entries, "ntlb.entries", 0, 4096, 0, "nested TLB, guest-physical page to host-physical page, of every second stage") \
     X(ntlb_ways, "ntlb.ways", 1, 4096, 4, "") \
     X(ntlb_clocks, "ntlb.clocks", 0, 1000, 1, "") \
@@ -63,6 +64,7 @@ enum { EVAL_LRU, EVAL_LFU, EVAL_FIFO };
     X(window, "walker.window", 0, 4096, 0, "accesses that may be under way beyond one that waits, 0: one after the other") \
     X(walk_first, "walker.first", 0, 1000, 0, "clocks beyond memory of a walk's first reference (RTL: 2)") \
     X(walk_next, "walker.next", 0, 1000, 0, "the same of each further one (RTL: 1)") \
+    X(walk_chain, "walker.chain", 0, 1000, 0, "the same of a TEA that lies in guest memory, above stage 0 (RTL: 1)") \
     X(dmt_registers, "dmt.registers", 1, 64, 16, "TEA registers a set") \
     X(dmt_gtea_cached, "dmt.gtea_cached", 0, 1, 1, "1: the gTEA's base is kept beside the register, 0: each walk reads the table") \
     X(fpt_entries, "fpt.pwc.entries", 0, 4096, 32, "flattened tables: cache of upper entries") \

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/design.h"
+
+#include <string.h>
+
+extern const struct eval_design eval_radix, eval_dmt, eval_nested, eval_hugegpt, eval_vdmt, eval_pvdmt,
+    eval_over_shadow, eval_full, eval_npvdmt;
+
+const struct eval_design *const eval_designs[] = {
+    &eval_radix, &eval_dmt,
+    &eval_nested, &eval_hugegpt, &eval_vdmt, &eval_pvdmt,
+    &eval_over_shadow, &eval_full, &eval_npvdmt,
+    NULL,
+};
+
+const struct eval_design *eval_design_find(enum eval_env env, const char *name)
+{
+    for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+        if ((*d)->env == env && strcmp((*d)->name, name) == 0) {
+            return *d;
+        }
+    }
+    return NULL;
+}
+
+void eval_walk_note(struct eval_walk *w, uint64_t hpa, uint64_t clocks, enum eval_level level, bool beside)
+{
+    w->reads++;
+    w->refs += !beside;
+    if (w->log != NULL && w->logged < EVAL_REFS_MAX) {
+        w->log[w->logged++] = (struct eval_ref){hpa, (uint32_t)clocks, (uint8_t)level, beside};
+    }
+}
