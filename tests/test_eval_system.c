@@ -562,6 +562,80 @@ Test(frames, of_the_host_and_of_guests)
     }
 }
 
+/* Before anything else is backed. */
+Test(frames, of_guests_that_have_nothing)
+{
+    for (unsigned e = 1; e < 4; e++) {
+        struct eval_system_options o = options(envs[e].env, PV, e % 2, 60);
+        struct eval_system *s = eval_system_new(&o);
+        uint64_t gfn, host;
+
+        must(s != NULL && eval_system_guest_frames(s, 100, &gfn));
+        for (uint64_t i = 0; i < 100; i++) {
+            host = (gfn + i) << 12;
+            must(below(s, envs[e].env, false, &host), "a guest frame is not backed");
+        }
+        eval_system_free(s);
+    }
+}
+
+/* ------------------------------------------------------------ what hypervisors do under the workload */
+
+/* Tables and pages move in host memory, at either level; the shadow table is gone. Then gTEAs are taken back. */
+Test(moved, mirrors_and_registers_follow)
+{
+    for (unsigned e = 1; e < 4; e++) {
+        struct eval_system_options o = options(envs[e].env, PV, false, 0);
+        struct dmt_state *was = malloc(sizeof *was);
+        struct eval_system *s;
+        uint64_t generation, ids = 0;
+
+        o.full = envs[e].full;
+        for (unsigned pv = 0; pv < 2; pv++) {
+            o.pv = pv;
+            s = populated(&o);
+            for (unsigned round = 0; round < 40; round++) {
+                const struct eval_area *a = &areas[1 + round % 3];
+                uint64_t va = (a->vpn + (uint64_t)round * 97 % a->pages) << 12, gfn;
+                struct dmt_vm *vm = round % 4 == 3 && s->inner ? s->inner : s->outer;
+                struct mirror_path p;
+
+                must(mirror_walk(eval_system_stage(s, envs[e].env), va, &p));
+                gfn = (round % 2 ? p.to : p.step[1].at) >> 12;
+                if (vm != s->inner)
+                    must(s->inner == NULL || dmt_vm_backing(s->inner, gfn, &gfn));
+                generation = eval_system_generation(s);
+                /* Tables in gTEAs are pinned. */
+                if (dmt_vm_move(vm, gfn))
+                    must(eval_system_generation(s) > generation);
+                else
+                    must(pv == 1 && round % 2 == 0);
+                eval_system_work(s);
+                must(eval_system_fault(s, va, DMT_ACCESS_WRITE));
+                expect_page(s, va, DMT_ACCESS_WRITE);
+            }
+            if (pv == 0)
+                eval_system_free(s);
+        }
+        *was = *eval_system_state(s);
+        generation = eval_system_generation(s);
+        for (unsigned id = 0; id < 16; id++)
+            ids += dmt_vm_revoke(s->outer, id);
+        must(ids > 0 && eval_system_generation(s) > generation && memcmp(was, eval_system_state(s), sizeof *was));
+        while (eval_system_work(s)) {
+        }
+        for (unsigned i = 0; i < AREAS; i++) {
+            for (uint64_t p = 0; p < areas[i].pages; p += 3) {
+                must(eval_system_fault(s, (areas[i].vpn + p) << 12, access_of(&areas[i])));
+                expect_page(s, (areas[i].vpn + p) << 12, access_of(&areas[i]));
+            }
+        }
+        expect_invariants(s);
+        free(was);
+        eval_system_free(s);
+    }
+}
+
 struct told {
     uint64_t calls, last, of, stop;
 };
