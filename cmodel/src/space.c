@@ -34,13 +34,15 @@ static uint64_t load(const struct dmt_space *s, uint64_t pa)
     return s->p->load(s->p->user, pa);
 }
 
-static void store(const struct dmt_space *s, uint64_t pa, uint64_t value)
+static void store(struct dmt_space *s, uint64_t pa, uint64_t value)
 {
+    s->stats.stores++;
     s->p->store(s->p->user, pa, value);
 }
 
-static uint64_t exchange(const struct dmt_space *s, uint64_t pa, uint64_t value)
+static uint64_t exchange(struct dmt_space *s, uint64_t pa, uint64_t value)
 {
+    s->stats.stores++;
     return s->p->exchange(s->p->user, pa, value);
 }
 
@@ -366,7 +368,7 @@ bool dmt_space_map(struct dmt_space *s, uint64_t vpn, unsigned size, uint64_t en
     bool made = space_table(s, level, vpn) == NULL;
     struct table *t = get_table(s, level, vpn);
 
-    if (t == NULL || space_table(s, level - 1, vpn) != NULL) {
+    if (t == NULL || (level > 1 && space_table(s, level - 1, vpn) != NULL)) {
         return false;
     }
     entry |= size != DMT_SIZE_4K ? DMT_PTE_PS : 0;

@@ -58,8 +58,8 @@ uint64_t eval_system_generation(const struct eval_system *s);
 /** n free contiguous host frames for tables of a design's own (hash tables, flattened nodes), zeroed and
  * present when `present`, else only addresses are taken. False: none. */
 bool eval_system_frames(struct eval_system *s, uint64_t n, bool present, uint64_t *pfn);
-/** The same in the memory of level k + 1's machine: guest frames that are backed contiguously enough for
- * stage k to map them (k = 0: memory of a VIRT guest). */
+/** The same in the memory of the machine that the process's kernel runs in: contiguous guest frames, backed at
+ * every level, of which only addresses are taken. False: none, or NATIVE. */
 bool eval_system_guest_frames(struct eval_system *s, uint64_t n, uint64_t *gfn);
 
 /** What software did and what it cost so far, sums over levels. */
