@@ -356,6 +356,15 @@ void agent_edge(struct agent *a, const struct dmt_out *out, const struct dmt_in 
     a->now++;
 }
 
+uint64_t agent_due(const struct agent *a)
+{
+    if (!a->waiting)
+        return UINT64_MAX;
+    unsigned id = a->order[a->order_head];
+
+    return a->read[id][a->head[id]].due;
+}
+
 bool agent_idle(const struct agent *a)
 {
     return !a->waiting && !a->r.valid && !a->aw_count && !a->w_count && !a->write_count && !a->b.valid;

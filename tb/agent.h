@@ -113,6 +113,10 @@ void agent_edge(struct agent *a, const struct dmt_out *out, const struct dmt_in 
 /** A store by another processor: kills reservations on the word. False: absent frame. */
 bool agent_poke(struct agent *a, uint64_t addr, uint64_t value);
 
+/** Clock (as `now` counts) from which the answer of the oldest read can be shown; UINT64_MAX: there is none. Of
+ * memory that answers in order of arrival. */
+uint64_t agent_due(const struct agent *a);
+
 /** Nothing taken and unanswered, nothing shown and not taken. */
 bool agent_idle(const struct agent *a);
 

@@ -285,6 +285,12 @@ struct single *single_new(const struct dut_ops *dut, const struct dmt_config *co
                           unsigned latency, bool monitor);
 void single_free(struct single *s);
 
+/** Another memory for translations: clocks(user, addr, clock) says how long the entry at hPA addr takes, at least 1,
+ * when its address is taken `clock` clocks after the request was. It is asked in the order of the reads, for those
+ * of walks alone. idle: clocks in which the device waits for memory and nothing moves are counted, not simulated. */
+void single_memory(struct single *s, unsigned (*clocks)(void *user, uint64_t addr, uint32_t clock), void *user,
+                   bool idle);
+
 /** Write, read one CSR; the answer is the AXI response (DMT_RESP_OKAY, _SLVERR). */
 enum dmt_resp single_write(struct single *s, unsigned offset, uint64_t value);
 enum dmt_resp single_read(struct single *s, unsigned offset, uint64_t *value);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define PATIENCE 100000 /* clocks without an answer that count as a hang */
+#define QUIET    4      /* clocks without a handshake after which only an answer of memory can change anything */
 
 struct single {
     const struct dut_ops *ops;
@@ -24,6 +25,10 @@ struct single {
     struct cosim_source source;    /* the judge gives its answers to this */
     struct dmt_result *result;     /* of the translation under way */
     bool guilty;
+    unsigned (*clocks)(void *user, uint64_t addr, uint32_t clock);
+    void *clocks_user;
+    bool idle;                     /* clocks without work are left out */
+    uint64_t taken, left_out;      /* of the translation under way: agent's clock of the request, clocks left out */
 };
 
 /* What the pins do not say, from the judge. */
@@ -118,6 +123,22 @@ struct single *single_new(const struct dut_ops *dut, const struct dmt_config *co
     s->ops->edge(s->dut, &s->in, true);
     s->in.resp_ready = 1;
     return s;
+}
+
+static unsigned ask_clocks(void *user, uint64_t addr)
+{
+    const struct single *s = user;
+
+    return s->clocks(s->clocks_user, addr, (uint32_t)(s->agent.now - s->taken));
+}
+
+void single_memory(struct single *s, unsigned (*clocks)(void *user, uint64_t addr, uint32_t clock), void *user,
+                   bool idle)
+{
+    s->clocks = clocks;
+    s->clocks_user = user;
+    s->idle = idle;
+    s->agent.clocks_user = s;
 }
 
 enum dmt_resp single_write(struct single *s, unsigned offset, uint64_t value)
@@ -216,13 +237,31 @@ static void log_event(struct single_log *log, const struct dmt_out *o, bool writ
     }
 }
 
-bool single_translate(struct single *s, const struct dmt_request *q, struct dmt_result *result,
+/* With the device at rest the clock stands still until the answer of memory is due. */
+static void leave_out(struct single *s)
+{
+    uint64_t due = agent_due(&s->agent);
+
+    if (due != UINT64_MAX && due > s->agent.now) {
+        s->left_out += due - s->agent.now;
+        s->agent.now = due;
+    }
+}
+
+static bool at_rest(const struct single *s, const struct dmt_out *o)
+{
+    return !o->m_arvalid && !s->in.m_rvalid && !o->m_awvalid && !o->m_wvalid && !s->in.m_bvalid && !o->resp_valid;
+}
+
+static bool translate(struct single *s, const struct dmt_request *q, struct dmt_result *result,
                       struct single_log *log)
 {
     bool sent = false, ended = false, answered = false;
+    unsigned quiet = 0;
 
     memset(result, 0, sizeof(*result));
     s->result = result;
+    s->left_out = 0;
     if (log) {
         log->n = 0;
         log->clocks = 0;
@@ -252,7 +291,7 @@ bool single_translate(struct single *s, const struct dmt_request *q, struct dmt_
                 result->index[k] = o->wt_end_index >> 6 * k & 63;
             }
             if (log)
-                log->clocks = (uint32_t)o->wt_end_clocks;
+                log->clocks = (uint32_t)(o->wt_end_clocks + s->left_out);
             ended = true;
         }
         if (o->resp_valid) {
@@ -270,8 +309,14 @@ bool single_translate(struct single *s, const struct dmt_request *q, struct dmt_
             result->stage = (uint8_t)o->resp_stage;
             answered = true;
         }
-        sent = sent || o->req_ready;
+        if (!sent && o->req_ready) {
+            sent = true;
+            s->taken = s->agent.now;
+        }
+        quiet = sent && at_rest(s, o) ? quiet + 1 : 0;
         edge(s, o);
+        if (s->idle && quiet >= QUIET)
+            leave_out(s);
         if ((ended && answered) || s->guilty) {
             s->in.req_valid = 0;
             s->result = NULL;
@@ -281,4 +326,13 @@ bool single_translate(struct single *s, const struct dmt_request *q, struct dmt_
     s->in.req_valid = 0;
     s->result = NULL;
     return cosim_fail("%s: a request is not answered", s->ops->name);
+}
+
+bool single_translate(struct single *s, const struct dmt_request *q, struct dmt_result *result,
+                      struct single_log *log)
+{
+    s->agent.clocks = s->clocks ? ask_clocks : NULL;
+    bool ok = translate(s, q, result, log);
+    s->agent.clocks = NULL;
+    return ok;
 }

@@ -97,7 +97,7 @@ static void *make(const struct eval_config *c, struct eval_system *s, bool tea)
     /* The entering stage has its own; all second stages' walks share the others, as in the RTL. */
     for (unsigned k = 0; k <= STAGES; k++) {
         d->cached[k] = k == d->entry || c->npwc;
-        if (k == d->entry || k == 0 || k == EVAL_SHADOW) {
+        if (k == d->entry || k == 0) {
             d->pwc[k].of[4] = eval_assoc_new(c->pwc4_entries, c->pwc4_ways, c->pwc_policy);
             d->pwc[k].of[3] = eval_assoc_new(c->pwc3_entries, c->pwc3_ways, c->pwc_policy);
             d->pwc[k].of[2] = eval_assoc_new(c->pwc2_entries, c->pwc2_ways, c->pwc_policy);
@@ -169,10 +169,10 @@ static enum eval_level read_entry(struct walk *x, uint64_t hpa)
 
 /* ---------------------------------------------------------------- paging-structure caches */
 
-/* Stages 1 and 0 of a nested walk use one set of caches: their keys say whose they are. */
+/* Second stages, and the shadow table in their place, use one set of caches: keys say whose an entry is. */
 static struct pwc *pwc_of(struct walker *d, unsigned stage)
 {
-    return stage == d->entry || stage == EVAL_SHADOW ? &d->pwc[stage] : &d->pwc[0];
+    return &d->pwc[stage == d->entry ? stage : 0];
 }
 
 static uint64_t pwc_key(const struct walker *d, unsigned stage, uint64_t addr, unsigned level)
@@ -267,12 +267,18 @@ static bool radix(struct walk *x, unsigned stage, uint64_t addr, int slot, bool 
                         level == p.top, &hpa)) {
                 return false;
             }
+            /* An entry that leads to a host address is kept when that is known: after the walks that told. */
+            if (g->pwc_combined && level != p.top) {
+                pwc_fill(d, stage, addr, level + 1);
+            }
         }
         note_slot(x, stage, slot, level, read_entry(x, hpa));
         if (level == p.leaf) {
             break;
         }
-        pwc_fill(d, stage, addr, level);
+        if (direct || !g->pwc_combined) {
+            pwc_fill(d, stage, addr, level);
+        }
     }
     if (!p.present) {
         return false;
@@ -301,71 +307,102 @@ static bool tea_entry(struct walk *x, unsigned k, const struct reg *r, uint64_t 
     return true;
 }
 
-/* TEA registers of set k. False: none covers the address, or none of the entries decides. */
-static bool by_registers(struct walk *x, unsigned k, uint64_t addr, uint64_t *to)
-{
-    struct walker *d = x->d;
-    const struct eval_config *g = d->config;
-    uint64_t vpn = addr >> 12, start, last;
-    const struct reg *of[STAGES] = {NULL};
-    unsigned n = 0;
-    bool found = false, direct = true;
+/* What the TEA registers of a set made of an address. */
+enum tea { TEA_NONE, TEA_FOUND, TEA_UNDECIDED, TEA_FAILED };
 
-    for (unsigned i = 0; i < d->regs[k]; i++) {
-        const struct reg *r = &d->reg[k][i];
-        if (vpn - r->base < r->pages && of[r->size] == NULL) {
-            of[r->size] = r;
-            direct = direct && r->direct;
-            n++;
+static uint64_t tea_at(const struct reg *r, uint64_t vpn)
+{
+    return r->at + 8 * ((vpn - r->base) >> (9 * (unsigned)r->size));
+}
+
+/* A register whose TEA lies in memory of the level below, or beside one: alone. */
+static enum tea fetch_one(struct walk *x, unsigned k, const struct reg *r, uint64_t addr, uint64_t *to)
+{
+    uint64_t hpa = tea_at(r, addr >> 12);
+
+    if (!r->direct) {
+        x->now += x->d->config->walk_chain;
+        if (!locate(x, (int)k - 1, hpa, -1, false, &hpa)) {
+            return TEA_FAILED;
         }
     }
-    if (n == 0) {
-        return false;
-    }
-    start = last = x->now;
-    n = 0;
+    read_entry(x, hpa);
+    return tea_entry(x, k, r, addr, hpa, to) ? TEA_FOUND : TEA_UNDECIDED;
+}
+
+/* Registers of host memory, all sizes at once: as many start in a clock as there are ports, and as many are
+ * answered, in order. The largest that maps the address counts. */
+static enum tea fetch_all(struct walk *x, unsigned k, const struct reg *const of[STAGES], uint64_t addr, uint64_t *to)
+{
+    const struct eval_config *g = x->d->config;
+    uint64_t start = 0, answered[STAGES];
+    enum tea found = TEA_UNDECIDED;
+    unsigned n = 0;
+
     for (int size = DMT_SIZE_1G; size >= DMT_SIZE_4K; size--) {
         const struct reg *r = of[size];
         enum eval_level level;
-        uint64_t at, hpa, done;
+        uint64_t hpa, issued, done;
         if (r == NULL) {
             continue;
         }
-        at = hpa = r->at + 8 * ((vpn - r->base) >> (9 * (unsigned)size));
-        if (!direct) {
-            /* In memory of the level below: the largest size first, one after the other. */
-            x->now += g->walk_chain;
-            if (!r->direct && !locate(x, (int)k - 1, at, -1, false, &hpa)) {
-                return false;
-            }
-            read_entry(x, hpa);
-            last = x->now;
-            if (tea_entry(x, k, r, addr, hpa, to)) {
-                found = true;
-                break;
-            }
-            continue;
-        }
-        if (r->table != 0 && !g->dmt_gtea_cached && n == 0) {
-            read_entry(x, r->table);
-            d->gtea_reads++;
-            start = last = x->now;
-        }
-        /* All sizes at once, as many a clock as there are ports. */
         if (n == 0) {
-            start += x->w->refs == 0 ? g->walk_first : g->walk_next;
+            if (r->table != 0 && !g->dmt_gtea_cached) {
+                read_entry(x, r->table);
+                x->d->gtea_reads++;
+            }
+            start = x->now + (x->w->refs == 0 ? g->walk_first : g->walk_next);
         }
-        done = eval_caches_walk(x->c, hpa, start + n / g->walker_ports, &level);
-        eval_walk_note(x->w, hpa, done - start, level, n != 0);
-        last = done > last ? done : last;
-        n++;
-        if (!found) {
-            found = tea_entry(x, k, r, addr, hpa, to);
+        hpa = tea_at(r, addr >> 12);
+        issued = start + n / g->walker_ports;
+        done = eval_caches_walk(x->c, hpa, issued, &level);
+        eval_walk_note(x->w, hpa, done - issued, level, n != 0);
+        if (n > 0 && done < answered[n - 1]) {
+            done = answered[n - 1];
+        }
+        if (n >= g->walker_ports && done < answered[n - g->walker_ports] + 1) {
+            done = answered[n - g->walker_ports] + 1;
+        }
+        x->now = answered[n++] = done;
+        if (found == TEA_UNDECIDED && tea_entry(x, k, r, addr, hpa, to)) {
+            found = TEA_FOUND;
         }
     }
-    x->now = last;
-    d->by_tea[k] += found;
-    d->restarts += !found;
+    return found;
+}
+
+/* TEA registers of set k. */
+static enum tea by_registers(struct walk *x, unsigned k, uint64_t addr, uint64_t *to)
+{
+    struct walker *d = x->d;
+    const struct reg *of[STAGES] = {NULL};
+    unsigned apart = 0; /* sizes whose TEA is in memory of the level below */
+    enum tea found = TEA_NONE;
+
+    for (unsigned i = 0; i < d->regs[k]; i++) {
+        const struct reg *r = &d->reg[k][i];
+        if ((addr >> 12) - r->base < r->pages && of[r->size] == NULL) {
+            of[r->size] = r;
+            apart += !r->direct;
+            found = TEA_UNDECIDED;
+        }
+    }
+    if (found == TEA_NONE) {
+        return TEA_NONE;
+    }
+    /* As long as one of them must be located first: the largest size, then the next. */
+    for (int size = DMT_SIZE_1G; size >= DMT_SIZE_4K && apart != 0 && found == TEA_UNDECIDED; size--) {
+        if (of[size] != NULL) {
+            found = fetch_one(x, k, of[size], addr, to);
+            apart -= !of[size]->direct;
+            of[size] = NULL;
+        }
+    }
+    if (found == TEA_UNDECIDED && (of[0] != NULL || of[1] != NULL || of[2] != NULL)) {
+        found = fetch_all(x, k, of, addr, to);
+    }
+    d->by_tea[k] += found == TEA_FOUND;
+    d->restarts += found == TEA_UNDECIDED;
     return found;
 }
 
@@ -389,14 +426,19 @@ static bool host(struct walk *x, int k, uint64_t addr, int slot, bool root, uint
     }
     unsigned before = x->size;
     x->size = DMT_SIZE_1G;
-    if (by_registers(x, (unsigned)k, addr, &to)) {
+    enum tea tea = by_registers(x, (unsigned)k, addr, &to);
+    if (tea == TEA_FAILED) {
+        return false;
+    }
+    if (tea == TEA_FOUND) {
         if (!host(x, k - 1, to, -1, false, hpa)) {
             return false;
         }
     } else {
         bool shadow = k == 1 && d->entry == 2 && !d->full;
         x->w->fallback = x->w->fallback || d->tea;
-        if (!radix(x, shadow ? EVAL_SHADOW : (unsigned)k, addr, slot, root, &to)) {
+        /* Where a root lies is not asked of the caches, but a walk that begins anew asks. */
+        if (!radix(x, shadow ? EVAL_SHADOW : (unsigned)k, addr, slot, root && tea == TEA_NONE, &to)) {
             return false;
         }
         if (shadow) {

@@ -187,7 +187,7 @@ static void collect(struct run *r, const struct eval_counter *before, const stru
 
 static bool window(struct run *r, const struct eval_access *a, size_t n)
 {
-    struct engine_view view = {r->o->config, r->o->system, r->caches, r->tlbs};
+    struct engine_view view = {r->o->config, r->o->system, r->caches, r->tlbs, r->real.most};
 
     return r->o->window(r->o->user, &view, a, n);
 }

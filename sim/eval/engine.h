@@ -18,6 +18,7 @@ struct engine_view {
     struct eval_system *system;
     const struct eval_caches *caches;
     const struct eval_tlbs *tlbs;
+    uint64_t now; /**< clock at which all accesses so far are done */
 };
 
 struct engine_options {

@@ -158,7 +158,7 @@ static int run_design(struct unit *u, unsigned index)
     const struct job *j = &u->job[index];
     struct result *r = describe(o);
     struct workload *w = open_workload(o);
-    struct rtl_window_sink sink = {.design = j->design, .rtl = &r->design[0].rtl};
+    struct rtl_window_sink sink = {.design = j->design, .rtl = &r->design[0].rtl, .command = o->command};
     double start = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     struct rusage usage;
     struct engine_options e = {
