@@ -149,7 +149,7 @@ $(foreach c,$(CONFIGS),$(eval $(call RTL_RULES,$(c))))
 # ---------------------------------------------------------------- the command
 TB_O := $(call objects,$(wildcard tb/*.c) $(filter-out tb/rtl_dut.cpp tb/board_%.cpp,$(wildcard tb/*.cpp))) \
     $(patsubst %,$(O)/obj/tb/rtl_dut.%.o,$(CONFIGS))
-SIM_O := $(call objects,$(wildcard sim/*.c))
+SIM_O := $(call objects,$(wildcard sim/*.c sim/eval/*.c))
 LINK_O := $(TB_O) $(filter-out $(O)/obj/sim/main.o,$(SIM_O)) $(O)/libdmt.a \
     $(patsubst %,$(V)/%/model.a,$(CONFIGS)) $(RUNTIME_O)
 

@@ -13,6 +13,7 @@ int cmd_translate(int argc, char **argv);
 int cmd_cosim(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_sim(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_waves(int argc, char **argv);
 int cmd_board(int argc, char **argv);

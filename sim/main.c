@@ -15,6 +15,7 @@ static const struct {
     {"run", cmd_run, "watch DMT walk captured systems, RTL beside its model, and end in a table"},
     {"translate", cmd_translate, "translate a list of addresses on one or all engines"},
     {"cosim", cmd_cosim, "lockstep of RTL and cycle model, random or replayed"},
+    {"sim", cmd_sim, "translation designs side by side on workloads and traces"},
     {"import", cmd_import, "other tools' files to memory, state and trace files"},
     {"board", cmd_board, "the walker on an FPGA board at a serial port"},
     {"bench", cmd_bench, "exact clocks of a walk, throughput, simulation speed"},

@@ -47,6 +47,7 @@ struct eval_design {
     const char *base;      /**< name of the design that speedups are over */
     bool tea, pv, host_huge, full; /**< the system it runs on (struct eval_system_options) */
     bool rtl;              /**< the RTL does this: windows can be replayed */
+    bool slots;            /**< its walks fill struct eval_walk's slots */
     /** Set up tables and caches over a populated system. NULL after saying why. */
     void *(*make)(const struct eval_config *c, struct eval_system *s);
     /** Walk for an access at clock `now`. False: something is not present; nothing is changed but caches. */

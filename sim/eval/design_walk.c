@@ -451,10 +451,11 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
     const struct eval_design symbol = { \
         __VA_ARGS__, .walk = walk, .flush = flush, .counters = counters, .free = close, .rtl = true}
 
-WALKER(eval_radix, .name = "radix", .title = "x86 radix", .env = EVAL_NATIVE, .base = "radix", .make = make_radix);
+WALKER(eval_radix, .name = "radix", .title = "x86 radix", .env = EVAL_NATIVE, .base = "radix", .slots = true, .make = make_radix);
 WALKER(eval_dmt, .name = "dmt", .title = "DMT", .env = EVAL_NATIVE, .base = "radix", .tea = true, .make = make_dmt);
-WALKER(eval_nested, .name = "nested", .title = "nested paging", .env = EVAL_VIRT, .base = "nested", .make = make_radix);
-WALKER(eval_hugegpt, .name = "hugegpt", .title = "HugeGPT", .env = EVAL_VIRT, .base = "nested", .host_huge = true,
+WALKER(eval_nested, .name = "nested", .title = "nested paging", .env = EVAL_VIRT, .base = "nested", .slots = true,
+       .make = make_radix);
+WALKER(eval_hugegpt, .name = "hugegpt", .title = "HugeGPT", .env = EVAL_VIRT, .base = "nested", .slots = true, .host_huge = true,
        .make = make_radix);
 WALKER(eval_vdmt, .name = "dmt", .title = "DMT", .env = EVAL_VIRT, .base = "nested", .tea = true, .make = make_dmt);
 WALKER(eval_pvdmt, .name = "pvdmt", .title = "pvDMT", .env = EVAL_VIRT, .base = "nested", .tea = true, .pv = true,

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Designs that share a kind of system are run one after another over it: the
+ * parent populates it, each design's process inherits it, and while the last ones
+ * run the next system is populated. A design that is done leaves a part file
+ * beside the unit's, so that an interrupted run goes on where it was. */
+#include "eval/unit.h"
+
+#include "eval/rtl.h"
+#include "io.h"
+#include "replay.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATH_MAX_HERE 1200
+
+struct job {
+    const struct eval_design *design;
+    char part[PATH_MAX_HERE];
+    pid_t pid; /* 0: not running */
+    bool done;
+};
+
+struct unit {
+    const struct unit_options *o;
+    struct result *result;
+    struct job job[RESULT_DESIGNS_MAX];
+    unsigned jobs, running;
+    volatile uint64_t *done; /* accesses of each job, shared with the processes */
+    struct eval_system *system;
+    char label[64];
+    bool ok;
+};
+
+static double seconds_of(clockid_t id)
+{
+    struct timespec t;
+
+    clock_gettime(id, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static bool stopped(const struct unit *u)
+{
+    return u->o->stop != NULL && *u->o->stop != 0;
+}
+
+/* ---------------------------------------------------------------- which designs */
+
+static bool named(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *p = list; p != NULL; p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : NULL) {
+        if (strncmp(p, name, n) == 0 && (p[n] == '\0' || p[n] == ',')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool choose(struct unit *u)
+{
+    for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+        if ((*d)->env == u->o->env && (u->o->designs == NULL || named(u->o->designs, (*d)->name)) &&
+            u->jobs < RESULT_DESIGNS_MAX) {
+            u->job[u->jobs++].design = *d;
+        }
+    }
+    if (u->jobs == 0) {
+        say("no design named %s for %s (dmt sim --list names them)", u->o->designs, result_envs[u->o->env]);
+    }
+    return u->jobs != 0;
+}
+
+static bool same_system(const struct eval_design *a, const struct eval_design *b)
+{
+    return a->tea == b->tea && a->pv == b->pv && a->host_huge == b->host_huge && a->full == b->full;
+}
+
+/* ---------------------------------------------------------------- part files */
+
+static bool same_run(const struct unit *u, const struct result *r)
+{
+    return strcmp(r->command, u->result->command) == 0 &&
+           memcmp(&r->machine, &u->result->machine, sizeof r->machine) == 0;
+}
+
+static bool part_ready(const struct unit *u, const struct job *j)
+{
+    struct result *r = result_done(j->part) ? result_read(j->part) : NULL;
+    bool ready = r != NULL && same_run(u, r) && r->designs == 1;
+
+    result_free(r);
+    return ready;
+}
+
+/* A part's design and its system become the unit's. */
+static bool join(struct unit *u, const struct job *j)
+{
+    struct result *r = result_read(j->part), *to = u->result;
+    unsigned system = 0;
+
+    if (r == NULL) {
+        return false;
+    }
+    const struct result_system *from = &r->system[0];
+    while (system < to->systems &&
+           (to->system[system].tea != from->tea || to->system[system].pv != from->pv ||
+            to->system[system].host_huge != from->host_huge || to->system[system].full != from->full)) {
+        system++;
+    }
+    if (system == to->systems) {
+        to->system[to->systems++] = *from;
+    }
+    to->design[to->designs] = r->design[0];
+    to->design[to->designs++].system = system;
+    r->design[0].histogram = NULL; /* it has moved */
+    to->measured = r->measured;
+    to->peak = r->peak > to->peak ? r->peak : to->peak;
+    result_free(r);
+    return true;
+}
+
+/* ---------------------------------------------------------------- one design, in its process */
+
+static struct workload *open_workload(const struct unit_options *o)
+{
+    return o->kind != NULL ? workload_new(o->kind, o->scale, o->seed) : workload_trace(o->trace, o->maps);
+}
+
+static struct result *describe(const struct unit_options *o)
+{
+    struct result *r = result_new();
+
+    snprintf(r->command, sizeof r->command, "%s", o->command);
+    r->scale = o->scale;
+    r->env = o->env;
+    r->thp = o->thp;
+    r->fragment = o->fragment;
+    r->seed = o->seed;
+    r->warmup = o->warmup;
+    r->measured = o->measured;
+    r->machine = *o->config;
+    return r;
+}
+
+static int run_design(struct unit *u, unsigned index)
+{
+    const struct unit_options *o = u->o;
+    const struct job *j = &u->job[index];
+    struct result *r = describe(o);
+    struct workload *w = open_workload(o);
+    struct rtl_window_sink sink = {.design = j->design, .rtl = &r->design[0].rtl};
+    double start = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    struct rusage usage;
+    struct engine_options e = {
+        .config = o->config,
+        .design = j->design,
+        .system = u->system,
+        .workload = w,
+        .warmup = o->warmup,
+        .measured = o->measured,
+        .histogram = strcmp(j->design->name, j->design->base) == 0,
+        .done = &u->done[index],
+        .windows = j->design->rtl ? o->windows : 0,
+        .window = rtl_window,
+        .user = &sink,
+    };
+    bool ok = w != NULL;
+
+    if (ok) {
+        snprintf(r->workload, sizeof r->workload, "%s", workload_name(w));
+        r->system[0] = (struct result_system){.tea = j->design->tea,
+                                              .pv = j->design->pv,
+                                              .host_huge = j->design->host_huge,
+                                              .full = j->design->full};
+        ok = engine_run(&e, &r->design[0]);
+    }
+    if (ok) {
+        eval_system_stats(u->system, &r->system[0].stats);
+        r->systems = r->designs = 1;
+        r->measured = r->design[0].accesses;
+        r->design[0].seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - start;
+        getrusage(RUSAGE_SELF, &usage);
+        r->peak = (uint64_t)usage.ru_maxrss * 1024;
+        ok = result_write(j->part, r);
+    }
+    /* The process ends here: what it holds goes with it. */
+    return ok ? EXIT_OK : EXIT_BAD_INPUT;
+}
+
+static bool start_design(struct unit *u, unsigned index)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+
+    if (pid < 0) {
+        say("cannot start a process: %s", strerror(errno));
+        return false;
+    }
+    if (pid == 0) {
+        int code = run_design(u, index);
+        fflush(NULL);
+        _exit(code);
+    }
+    u->job[index].pid = pid;
+    u->running++;
+    return true;
+}
+
+/* ---------------------------------------------------------------- the pool */
+
+static void show(const struct unit *u)
+{
+    uint64_t sum = 0, of = (u->o->warmup + u->o->measured) * u->jobs;
+
+    for (unsigned i = 0; i < u->jobs; i++) {
+        sum += u->job[i].done ? u->o->warmup + u->o->measured : u->done[i];
+    }
+    progress_show(u->label, sum, of);
+}
+
+/* Until fewer than `most` processes run. */
+static void wait_for(struct unit *u, unsigned most)
+{
+    while (u->running > 0 && u->running >= most) {
+        int status;
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid == 0) {
+            nanosleep(&(struct timespec){0, 20000000}, NULL);
+            show(u);
+        }
+        for (unsigned i = 0; i < u->jobs; i++) {
+            if (stopped(u) && u->job[i].pid != 0) {
+                kill(u->job[i].pid, SIGTERM);
+            }
+            if (pid <= 0 || u->job[i].pid != pid) {
+                continue;
+            }
+            u->job[i].pid = 0;
+            u->running--;
+            u->job[i].done = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
+            if (!u->job[i].done && !stopped(u)) {
+                if (WIFSIGNALED(status)) {
+                    say("%s: the process was ended by signal %d", u->label, WTERMSIG(status));
+                }
+                u->ok = false;
+            }
+        }
+        if (pid < 0 && errno != EINTR) {
+            u->running = 0;
+            u->ok = false;
+        }
+    }
+}
+
+static bool told(void *user, uint64_t done, uint64_t of)
+{
+    const struct unit *u = user;
+
+    (void)done, (void)of;
+    show(u);
+    return !stopped(u);
+}
+
+static struct eval_system *populate(struct unit *u, const struct eval_design *d, const struct workload *w)
+{
+    const struct unit_options *o = u->o;
+    struct eval_system_options s = {
+        .env = o->env, .thp = o->thp, .host_huge = d->host_huge, .tea = d->tea, .pv = d->pv, .full = d->full,
+        .registers = o->config->dmt_registers, .fragment = o->fragment, .seed = o->seed};
+
+    s.areas = workload_areas(w, &s.area);
+    struct eval_system *system = eval_system_new(&s);
+    if (system != NULL && !eval_system_populate(system, told, u)) {
+        eval_system_free(system);
+        system = NULL;
+    }
+    return system;
+}
+
+/* Every design that is not done, system by system. */
+static void run_all(struct unit *u, const struct workload *w)
+{
+    bool taken[RESULT_DESIGNS_MAX] = {false};
+
+    for (unsigned i = 0; i < u->jobs && u->ok && !stopped(u); i++) {
+        if (taken[i] || u->job[i].done) {
+            continue;
+        }
+        wait_for(u, u->o->jobs);
+        if (!u->ok || stopped(u)) {
+            return;
+        }
+        u->system = populate(u, u->job[i].design, w);
+        u->ok = u->system != NULL;
+        for (unsigned k = i; k < u->jobs && u->ok && !stopped(u); k++) {
+            if (!taken[k] && !u->job[k].done && same_system(u->job[i].design, u->job[k].design)) {
+                taken[k] = true;
+                wait_for(u, u->o->jobs);
+                u->ok = u->ok && (stopped(u) || start_design(u, k));
+            }
+        }
+        eval_system_free(u->system);
+        u->system = NULL;
+    }
+}
+
+struct result *unit_run(const struct unit_options *o)
+{
+    struct unit u = {.o = o, .ok = true};
+    struct result *before = NULL;
+    struct workload *w;
+    char path[PATH_MAX_HERE];
+    double start = seconds_of(CLOCK_MONOTONIC);
+
+    u.result = describe(o);
+    if (!choose(&u) || (w = open_workload(o)) == NULL) {
+        result_free(u.result);
+        return NULL;
+    }
+    snprintf(u.result->workload, sizeof u.result->workload, "%s", workload_name(w));
+    snprintf(u.label, sizeof u.label, "%.20s %s %s", workload_name(w), result_envs[o->env], result_pages(o->thp));
+    u.ok = result_path(o->out, u.result, path, sizeof path);
+    if (!u.ok) {
+        say("%s: name too long", o->out);
+    }
+    if (u.ok && result_done(path) && (before = result_read(path)) != NULL && same_run(&u, before)) {
+        workload_free(w);
+        result_free(u.result);
+        return before;
+    }
+    result_free(before);
+    u.done = mmap(NULL, sizeof *u.done * RESULT_DESIGNS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (u.done == MAP_FAILED) {
+        say("out of memory");
+        u.ok = false;
+    }
+    for (unsigned i = 0; u.ok && i < u.jobs; i++) {
+        snprintf(u.job[i].part, sizeof u.job[i].part, "%.1000s.%s.part", path, u.job[i].design->name);
+        u.job[i].done = part_ready(&u, &u.job[i]);
+    }
+    if (u.ok) {
+        run_all(&u, w);
+        wait_for(&u, 1);
+        progress_end();
+    }
+    workload_free(w);
+    for (unsigned i = 0; u.ok && i < u.jobs; i++) {
+        u.ok = u.job[i].done && join(&u, &u.job[i]);
+    }
+    u.result->seconds = seconds_of(CLOCK_MONOTONIC) - start;
+    if (!u.ok || stopped(&u) || !result_write(path, u.result)) {
+        result_free(u.result);
+        u.result = NULL;
+    }
+    for (unsigned i = 0; u.result != NULL && i < u.jobs; i++) {
+        unlink(u.job[i].part);
+    }
+    if (u.done != MAP_FAILED) {
+        munmap((void *)u.done, sizeof *u.done * RESULT_DESIGNS_MAX);
+    }
+    return u.result;
+}
