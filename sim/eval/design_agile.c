@@ -4,7 +4,6 @@
  * says that it leads to the guest's own table, by host address. */
 #include "eval/tables.h"
 
-#include "dmt/regs.h"
 #include "io.h"
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,6 @@
  * walked as a native one; every store to a guest's table leaves the guest. */
 #include "eval/tables.h"
 
-#include "dmt/regs.h"
 #include "io.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@ struct shadow {
     struct eval_system *system;
     struct flat table;
     struct tables_stage stage;
-    uint64_t generation, tables, fills, moved;
+    uint64_t tables, fills;
 };
 
 static bool place(void *user, unsigned level, uint64_t addr, uint64_t *at)
@@ -72,7 +71,6 @@ static void *make(const struct eval_config *c, struct eval_system *s)
         shadow_free(d);
         return NULL;
     }
-    d->generation = eval_system_generation(s);
     return d;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/tables.h"
 
-#include "dmt/regs.h"
 #include "dmt/table.h"
 #include "io.h"
 #include <endian.h>

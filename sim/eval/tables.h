@@ -6,6 +6,7 @@
 #ifndef SIM_EVAL_TABLES_H
 #define SIM_EVAL_TABLES_H
 
+#include "dmt/regs.h"
 #include "eval/design.h"
 
 #define TABLES_ABSENT 3u /* in place of a DMT_SIZE_*: not present */
