@@ -51,9 +51,13 @@ static void scrub(struct dmt_host *h, uint64_t pfn, uint64_t frames)
 {
     const struct dmt_platform *p = h->p;
 
-    for (uint64_t pa = pfn << 12; pa < (pfn + frames) << 12; pa += 8) {
-        if (p->load(p->user, pa) != 0)
-            p->store(p->user, pa, 0);
+    for (uint64_t i = pfn; i < pfn + frames; i++) {
+        if (p->blank && p->blank(p->user, i))
+            continue;
+        for (uint64_t pa = i << 12; pa < (i + 1) << 12; pa += 8) {
+            if (p->load(p->user, pa) != 0)
+                p->store(p->user, pa, 0);
+        }
     }
     h->stats.zeroed += frames;
 }
@@ -153,6 +157,16 @@ bool vm_ready(struct dmt_vm *vm, uint64_t gfn, bool write, bool fetch)
     return true;
 }
 
+/* No walk can have cached that nothing was there, so that no flush is due (S1). */
+uint64_t dmt_vm_populate(struct dmt_vm *vm, uint64_t gfn, uint64_t frames)
+{
+    uint64_t i = gfn;
+
+    while (i < vm->o.frames && i - gfn < frames && (vm->pfn[i] != VM_NONE || back(vm, i)))
+        i++;
+    return i - gfn;
+}
+
 bool dmt_vm_fault(struct dmt_vm *vm, unsigned vcpu, const struct dmt_result *fault)
 {
     struct dmt_host *h = vm->host;
@@ -242,6 +256,14 @@ static void guest_clear(void *user, uint64_t gfn)
 
     if (touch(vm, gfn))
         p->clear(p->user, vm->pfn[gfn]);
+}
+
+static bool guest_blank(void *user, uint64_t gfn)
+{
+    const struct dmt_vm *vm = user;
+    const struct dmt_platform *p = vm->host->p;
+
+    return gfn >= vm->end || vm->pfn[gfn] == VM_NONE || (p->blank && p->blank(p->user, vm->pfn[gfn]));
 }
 
 static void guest_csr(void *user, unsigned thread, unsigned offset, uint64_t value)
@@ -459,6 +481,7 @@ static void fill_platform(struct dmt_vm *vm)
         .store = guest_store,
         .exchange = guest_exchange,
         .clear = guest_clear,
+        .blank = guest_blank,
         .csr = guest_csr,
         .tea_alloc = vm->o.pv ? vm_tea_alloc : vm_ram_alloc,
         .tea_extend = vm->o.pv ? vm_tea_extend : NULL,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The machine inside a machine, as L0 sees it (docs/software.md, H8): mode
  * NESTED, and the shadow table from L2 physical straight to host physical. It
- * is made of 4K leaves at violations, from the tables of the hypervisor at
- * level 1 and L0's own record, and is like those tables in everything (S2CTL),
- * so that faults which are not L0's are reported as that hypervisor expects them. */
+ * is made at violations, of leaves of 4K and, where both levels have one of 2M,
+ * of 2M, from the tables of the hypervisor at level 1 and L0's own record, and is
+ * like those tables in everything (S2CTL), so that faults which are not L0's are
+ * reported as that hypervisor expects them. */
 #include "host_vm.h"
 #include "dmt/table.h"
 
@@ -126,7 +127,7 @@ static uint64_t rights_of(const struct vm_cpu *c, uint64_t entry)
     return entry & (c->shadow_ctl & DMT_LEVEL_S2CTL_MBEC_MASK ? EPT_RWX | EPT_XU : EPT_RWX);
 }
 
-/* False: not present, or a misconfiguration. */
+/* False: not present, or a misconfiguration, in the entry of level `leaf`. */
 static bool walk_inner(struct dmt_vm *vm, const struct vm_cpu *c, uint64_t addr, struct inner_walk *w)
 {
     uint64_t table = c->shadow_root & DMT_PTE_FRAME, e;
@@ -134,6 +135,7 @@ static bool walk_inner(struct dmt_vm *vm, const struct vm_cpu *c, uint64_t addr,
     w->top = c->shadow_ctl & DMT_LEVEL_S2CTL_FIVE_MASK ? 5 : 4;
     w->rights = UINT64_MAX;
     for (unsigned level = w->top;; level--) {
+        w->leaf = level;
         w->pa[level] = dmt_table_entry_addr(table >> 12, level, addr);
         w->entry[level] = e = vm_load(vm, w->pa[level]);
         w->rights &= rights_of(c, e);
@@ -141,7 +143,6 @@ static bool walk_inner(struct dmt_vm *vm, const struct vm_cpu *c, uint64_t addr,
             return false;
         table = e & DMT_PTE_FRAME;
         if (level == 1 || (level <= 3 && e & DMT_PTE_PS)) {
-            w->leaf = level;
             w->gfn = (table + (addr & (dmt_level_bytes(level) - 1))) >> 12;
             return true;
         }
@@ -172,9 +173,19 @@ static bool write_unseen(const struct dmt_vm *vm, const struct vm_cpu *c, const 
     return !(c->shadow_ctl & DMT_LEVEL_S2CTL_AD_MASK) || w->entry[w->leaf] & EPT_D;
 }
 
+/* One leaf for 2M: where level 1 and L0 have one, too, and nobody asks which of its pages are written. */
+static unsigned shadow_size(const struct dmt_vm *vm, const struct inner_walk *w)
+{
+    unsigned size = DMT_SIZE_4K;
+
+    if (w->leaf > 1 && !vm->track)
+        dmt_space_leaf(vm->space, w->gfn, &size);
+    return size == DMT_SIZE_4K ? DMT_SIZE_4K : DMT_SIZE_2M;
+}
+
 /* The leaf's own A and D tell nothing, and are there from the start: walkers need not set them. */
 static uint64_t shadow_leaf(const struct dmt_vm *vm, const struct vm_cpu *c, const struct inner_walk *w,
-                            bool write)
+                            bool write, unsigned size)
 {
     uint64_t rights = w->rights, exec = npt(c) ? DMT_PTE_XD : UINT64_C(4) | EPT_XU;
 
@@ -186,18 +197,33 @@ static uint64_t shadow_leaf(const struct dmt_vm *vm, const struct vm_cpu *c, con
         rights = (rights ^ DMT_PTE_XD) | DMT_PTE_A | (rights & DMT_PTE_W ? DMT_PTE_D : 0);
     else
         rights |= EPT_WB | EPT_A | (rights & DMT_PTE_W ? EPT_D : 0);
-    return rights | vm->pfn[w->gfn] << 12;
+    return rights | vm->pfn[size == DMT_SIZE_4K ? w->gfn : w->gfn & ~(uint64_t)(VM_BLOCK - 1)] << 12;
 }
 
-static bool put_leaf(struct vm_cpu *c, uint64_t vpn, uint64_t leaf)
+/* *size: of the leaf that maps it now. False: out of memory. */
+static bool put_leaf(struct dmt_vm *vm, unsigned vcpu, uint64_t vpn, const struct inner_walk *w, bool write,
+                     unsigned *size)
 {
-    unsigned size;
+    struct vm_cpu *c = &vm->cpu[vcpu];
+    uint64_t block = vpn & ~(uint64_t)(VM_BLOCK - 1);
+    unsigned had;
 
+    *size = shadow_size(vm, w);
+    if (dmt_space_leaf(c->shadow, vpn, &had) != 0) {
+        if (had <= *size) { /* the next entry's write of CTL flushes */
+            *size = had;
+            dmt_space_exchange(c->shadow, had == DMT_SIZE_4K ? vpn : block, had,
+                               shadow_leaf(vm, c, w, write, had));
+            return true;
+        }
+        vm_shadow_drop(vm, vcpu); /* one of the leaves that it was made of is smaller now */
+    }
     c->shadow_used = true;
-    if (dmt_space_leaf(c->shadow, vpn, &size) == 0)
-        return dmt_space_map(c->shadow, vpn, DMT_SIZE_4K, leaf);
-    dmt_space_exchange(c->shadow, vpn, DMT_SIZE_4K, leaf); /* the next entry's write of CTL flushes */
-    return true;
+    if (*size == DMT_SIZE_2M &&
+        dmt_space_map(c->shadow, block, DMT_SIZE_2M, shadow_leaf(vm, c, w, write, DMT_SIZE_2M)))
+        return true;
+    *size = DMT_SIZE_4K; /* a table of 4K leaves is there */
+    return dmt_space_map(c->shadow, vpn, DMT_SIZE_4K, shadow_leaf(vm, c, w, write, DMT_SIZE_4K));
 }
 
 bool vm_shadow_fill(struct dmt_vm *vm, unsigned vcpu, const struct dmt_result *fault)
@@ -205,8 +231,9 @@ bool vm_shadow_fill(struct dmt_vm *vm, unsigned vcpu, const struct dmt_result *f
     struct vm_cpu *c = &vm->cpu[vcpu];
     struct dmt_host_stats *stats = &vm->host->stats;
     bool write = fault->error & 2, fetch = fault->error & (npt(c) ? 1u << 4 : 1u << 2);
-    uint64_t need = 0, leaf;
     struct inner_walk w;
+    uint64_t need = 0;
+    unsigned size;
 
     if (!c->shadow)
         return false;
@@ -225,10 +252,9 @@ bool vm_shadow_fill(struct dmt_vm *vm, unsigned vcpu, const struct dmt_result *f
     if (write)
         vm_mark_dirty(vm, w.gfn, 1);
     set_accessed(vm, c, &w, write);
-    leaf = shadow_leaf(vm, c, &w, write);
-    if (!put_leaf(c, fault->addr >> 12, leaf)) {
+    if (!put_leaf(vm, vcpu, fault->addr >> 12, &w, write, &size)) {
         vm_shadow_drop(vm, vcpu); /* its own tables are what memory is short of */
-        if (!put_leaf(c, fault->addr >> 12, leaf)) {
+        if (!put_leaf(vm, vcpu, fault->addr >> 12, &w, write, &size)) {
             vm_shadow_delete(vm, vcpu);
             c->full = true;
             return true;
@@ -236,6 +262,37 @@ bool vm_shadow_fill(struct dmt_vm *vm, unsigned vcpu, const struct dmt_result *f
     }
     stats->shadow_fills++;
     return true;
+}
+
+uint64_t dmt_vm_populate_shadow(struct dmt_vm *vm, unsigned vcpu, uint64_t gfn, uint64_t frames)
+{
+    struct vm_cpu *c = vcpu < vm->o.vcpus ? &vm->cpu[vcpu] : NULL;
+    uint64_t end = gfn + frames, limit, next, done = 0;
+    struct inner_walk w;
+
+    if (!c || !c->nested || !c->shadow)
+        return 0;
+    limit = UINT64_C(1) << 9 * dmt_space_levels(c->shadow);
+    end = end < gfn || end > limit ? limit : end;
+    for (uint64_t i = gfn; i < end; i = next) {
+        bool there = walk_inner(vm, c, i << 12, &w), write = w.rights & DMT_PTE_W;
+        unsigned size;
+
+        next = (i | ((dmt_level_bytes(w.leaf) >> 12) - 1)) + 1;
+        if (!there)
+            continue;
+        next = i + 1;
+        if (!vm_ready(vm, w.gfn, write, false))
+            continue;
+        if (write)
+            vm_mark_dirty(vm, w.gfn, 1);
+        set_accessed(vm, c, &w, write);
+        if (!put_leaf(vm, vcpu, i, &w, write, &size))
+            break;
+        next = (i | ((UINT64_C(1) << 9 * size) - 1)) + 1;
+        done += (next < end ? next : end) - i;
+    }
+    return done;
 }
 
 /* ------------------------------------------------------------ launch and exit of the machine inside */

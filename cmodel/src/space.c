@@ -34,13 +34,15 @@ static uint64_t load(const struct dmt_space *s, uint64_t pa)
     return s->p->load(s->p->user, pa);
 }
 
-static void store(const struct dmt_space *s, uint64_t pa, uint64_t value)
+static void store(struct dmt_space *s, uint64_t pa, uint64_t value)
 {
+    s->stats.stores++;
     s->p->store(s->p->user, pa, value);
 }
 
-static uint64_t exchange(const struct dmt_space *s, uint64_t pa, uint64_t value)
+static uint64_t exchange(struct dmt_space *s, uint64_t pa, uint64_t value)
 {
+    s->stats.stores++;
     return s->p->exchange(s->p->user, pa, value);
 }
 

@@ -1,333 +1,93 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The machine under a workload, and what its software is asked to do. Level 0
- * stands directly on the simulated memory; register writes are decoded as the
- * hardware decodes them (tb/shadow.h), gTEAs resolved. No time passes. */
-#include "eval/system.h"
-
+ * A system as designs and the engine see it: populated, faulting, walked,
+ * counted. The levels below it are system_levels.c's. */
 #include "dmt/regs.h"
 #include "dmt/table.h"
+#include "eval/system_parts.h"
 #include "io.h"
-#include "shadow.h"
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_FRAME  UINT64_C(0x100) /* of host memory */
-#define IMAGE_FRAMES 16u             /* register images of level 0 */
-#define IMAGE_SIZE   2048u
-#define BLOCK        UINT64_C(512)         /* pages of a 2M page */
-#define USER_PAGES   (UINT64_C(1) << 35)   /* of four-level tables, half of the addresses */
-#define RETRIES      64                    /* faults of one access before it counts as not getting anywhere */
-#define WORK_EVERY   UINT64_C(0x4000)      /* pages populated between slices of background work */
-#define TELL_EVERY   UINT64_C(0x40000)     /* pages populated between calls of progress */
-#define WORK_MAX     64                    /* slices at a time */
-#define STAGES       4u
-
-struct eval_system {
-    struct eval_system_options o; /* area: a copy */
-    struct dmt_mem *mem;
-    struct dmt_buddy *buddy;
-    struct dmt_platform platform; /* of level 0 */
-    struct shadow regs;
-    uint64_t image_pfn;
-    struct dmt_host *l0, *l1;
-    struct dmt_vm *outer, *inner; /* of l0 and of l1 */
-    struct dmt_os *os;
-    int pid;
-    unsigned entering; /* stage of the process */
-    struct mirror *stage[STAGES];
-    uint64_t shadow_root; /* that stage[EVAL_SHADOW] was made for */
-    struct mirror **old; /* of roots that are gone: somebody may hold them */
-    size_t olds;
-    uint64_t csr_writes, generation, moved;
-};
-
-/* ------------------------------------------------------------ memory and registers of level 0 */
-
-static uint8_t *add(struct eval_system *s, uint64_t pfn)
-{
-    uint8_t *frame = dmt_mem_add(s->mem, pfn);
-
-    if (frame == NULL) {
-        say("out of memory: the simulated machine has %zu frames of tables", dmt_mem_count(s->mem));
-        exit(EXIT_BAD_INPUT);
-    }
-    return frame;
-}
-
-static uint64_t platform_load(void *user, uint64_t pa)
-{
-    const struct eval_system *s = user;
-    uint64_t value = 0;
-
-    dmt_mem_read(s->mem, pa, &value);
-    return value;
-}
-
-static uint64_t platform_exchange(void *user, uint64_t pa, uint64_t value)
-{
-    struct eval_system *s = user;
-    uint64_t old = 0;
-
-    if (!dmt_mem_read(s->mem, pa, &old)) {
-        if (!dmt_buddy_has(s->buddy, pa >> 12)) {
-            return 0;
-        }
-        add(s, pa >> 12);
-    }
-    dmt_mem_write(s->mem, pa, value);
-    return old;
-}
-
-static void platform_store(void *user, uint64_t pa, uint64_t value)
-{
-    platform_exchange(user, pa, value);
-}
-
-static bool platform_blank(void *user, uint64_t pfn)
-{
-    const struct eval_system *s = user;
-
-    return dmt_mem_frame(s->mem, pfn) == NULL;
-}
-
-static void platform_clear(void *user, uint64_t pfn)
-{
-    struct eval_system *s = user;
-
-    if (platform_blank(s, pfn)) {
-        add(s, pfn);
-    } else {
-        memset(add(s, pfn), 0, 4096);
-    }
-}
-
-static enum dmt_resp read_word(void *user, uint64_t addr, uint64_t *data)
-{
-    const struct eval_system *s = user;
-
-    return dmt_mem_read(s->mem, addr, data) ? DMT_RESP_OKAY : DMT_RESP_DECERR;
-}
-
-static void write_csr(struct eval_system *s, unsigned offset, uint64_t value)
-{
-    s->csr_writes++;
-    s->generation++;
-    shadow_write_from(&s->regs, offset, value, read_word, s);
-}
-
-static void platform_csr(void *user, unsigned thread, unsigned offset, uint64_t value)
-{
-    (void)thread;
-    write_csr(user, DMT_LEVEL_BASE(0) + offset, value);
-}
-
-static void host_csr(void *user, unsigned thread, unsigned offset, uint64_t value)
-{
-    (void)thread;
-    write_csr(user, DMT_HOST_BASE + offset, value);
-}
-
-static void level_csr(void *user, unsigned thread, unsigned level, unsigned offset, uint64_t value)
-{
-    (void)thread;
-    write_csr(user, DMT_LEVEL_BASE(level) + offset, value);
-}
-
-static size_t platform_tea_alloc(void *user, const uint64_t *frames, size_t n, struct dmt_grant *grant,
-                                 size_t room)
-{
-    struct eval_system *s = user;
-    size_t grants = 0;
-    uint64_t pfn;
-
-    for (size_t i = 0; i < n && grants < room; i++) {
-        if (frames[i] == 0 || !dmt_buddy_alloc_run(s->buddy, frames[i], &pfn)) {
-            continue;
-        }
-        for (uint64_t k = 0; k < frames[i]; k++) {
-            platform_clear(s, pfn + k);
-        }
-        grant[grants++] = (struct dmt_grant){.request = i, .pfn = pfn, .frames = frames[i]};
-    }
-    return grants;
-}
-
-static bool platform_tea_extend(void *user, struct dmt_grant *grant, uint64_t frames)
-{
-    struct eval_system *s = user;
-    uint64_t end = grant->pfn + grant->frames;
-
-    if (!dmt_buddy_alloc_at(s->buddy, end, frames)) {
-        return false;
-    }
-    for (uint64_t k = 0; k < frames; k++) {
-        platform_clear(s, end + k);
-    }
-    grant->frames += frames;
-    return true;
-}
-
-static void platform_tea_release(void *user, const struct dmt_grant *grant, uint64_t skip, uint64_t frames)
-{
-    struct eval_system *s = user;
-
-    dmt_buddy_release(s->buddy, grant->pfn + skip, frames);
-}
-
-/* ------------------------------------------------------------ how much memory each level gets */
-
-static uint64_t up_to(uint64_t n, uint64_t unit)
-{
-    return (n + unit - 1) / unit * unit;
-}
-
-/* Frames of tables, or of TEAs, that map an area of so many pages: leaf tables of 4K, those of 2M beside
- * them when both may occur, and the way from the root. */
-static uint64_t table_frames(uint64_t pages)
-{
-    return pages / BLOCK + pages / (BLOCK * BLOCK) + 8;
-}
-
-/* What the process maps: the pages it will have, and their tables. */
-static void process_needs(const struct eval_system_options *o, uint64_t *pages, uint64_t *tables)
-{
-    *pages = *tables = 0;
-    for (size_t i = 0; i < o->areas; i++) {
-        *pages += o->thp ? up_to(o->area[i].resident, BLOCK) : o->area[i].resident;
-        *tables += table_frames(o->area[i].pages);
-    }
-}
-
-/* A level's memory that is to hold these. Tables may be there twice, in a TEA and on their way into it;
- * room is for tables of a design's own, areas that grow, and what fragmentation makes useless. */
-static uint64_t with_room(const struct eval_system_options *o, uint64_t pages, uint64_t tables)
-{
-    uint64_t n = pages + 2 * tables;
-
-    return up_to(n + n / (o->fragment > 0 ? 6 : 24) + 4096, BLOCK);
-}
-
-/* gTEA frames of a machine: what its kernel's TEAs take while some are replaced by others. */
-static uint64_t quota_of(uint64_t tables)
-{
-    return 2 * tables + 1024;
-}
-
-/* ------------------------------------------------------------ software */
-
-static struct dmt_tea_policy tea_policy(const struct eval_system *s)
-{
-    struct dmt_tea_policy p = dmt_tea_policy_default();
-
-    p.enabled = s->o.tea;
-    p.registers = s->platform.registers;
-    return p;
-}
-
-static bool make_kernel(struct eval_system *s, const struct dmt_platform *platform)
-{
-    struct dmt_os_options o = dmt_os_options_default();
-    const char *why;
-
-    o.platform = platform;
-    o.processes = 1;
-    o.thp = s->o.thp ? DMT_THP_ALWAYS : DMT_THP_NEVER;
-    o.tea = tea_policy(s);
-    o.seed = s->o.seed;
-    s->os = dmt_os_new(&o, &why);
-    if (s->os == NULL) {
-        say("the kernel cannot be made: %s", why);
-    }
-    return s->os != NULL;
-}
-
-static bool map_areas(struct eval_system *s)
-{
-    enum dmt_os_status status = dmt_os_spawn(s->os, &s->pid);
-
-    if (status == DMT_OS_OK) {
-        status = dmt_os_switch(s->os, 0, s->pid);
-    }
-    for (size_t i = 0; i < s->o.areas && status == DMT_OS_OK; i++) {
-        const struct eval_area *a = &s->o.area[i];
-        uint64_t vpn = a->vpn;
-        status = dmt_os_map(s->os, s->pid, a->pages, a->flags, (unsigned)i + 1, 0, &vpn);
-        if (status != DMT_OS_OK) {
-            say("area %zu (%s), %" PRIu64 " pages at 0x%" PRIx64 ", cannot be mapped: %s", i, a->name,
-                a->pages, a->vpn << 12, dmt_os_status_name(status));
-            return false;
-        }
-    }
-    if (status != DMT_OS_OK) {
-        say("the process cannot be made: %s", dmt_os_status_name(status));
-    }
-    return status == DMT_OS_OK;
-}
-
-static bool make_level0(struct eval_system *s, uint64_t frames)
-{
-    struct dmt_config config = {.pa_w = 52, .ctx_n = 1, .sets = 3, .tag_w = 8, .cnt_w = 48};
-
-    config.tea_n = s->o.registers;
-    s->mem = dmt_mem_new();
-    s->buddy = dmt_buddy_new(FIRST_FRAME, frames);
-    if (s->mem == NULL || s->buddy == NULL || !shadow_reset(&s->regs, &config)) {
-        say("out of memory");
-        return false;
-    }
-    s->platform = (struct dmt_platform){.user = s,
-                                        .level = 0,
-                                        .threads = 1,
-                                        .registers = s->o.registers,
-                                        .maxpa = 52,
-                                        .buddy = s->buddy,
-                                        .load = platform_load,
-                                        .store = platform_store,
-                                        .exchange = platform_exchange,
-                                        .clear = platform_clear,
-                                        .csr = platform_csr,
-                                        .tea_alloc = platform_tea_alloc,
-                                        .tea_extend = platform_tea_extend,
-                                        .tea_release = platform_tea_release};
-    if (!dmt_buddy_alloc_run(s->buddy, IMAGE_FRAMES, &s->image_pfn)) {
-        say("no frames for register images");
-        return false;
-    }
-    for (unsigned i = 0; i < IMAGE_FRAMES; i++) {
-        platform_clear(s, s->image_pfn + i);
-    }
-    s->platform.image_pa = s->image_pfn << 12;
-    s->platform.images = IMAGE_FRAMES * 4096 / IMAGE_SIZE;
-    host_csr(s, 0, DMT_HOST_IMAGE_BASE0, s->platform.image_pa);
-    host_csr(s, 0, DMT_HOST_IMAGE_COUNT0, s->platform.images);
-    host_csr(s, 0, DMT_HOST_CTL, DMT_MODE_NATIVE | DMT_HOST_CTL_AD_UPDATE_MASK);
-    if (s->o.fragment > 0) {
-        dmt_buddy_fragment(s->buddy, 9, s->o.fragment / 100.0, s->o.seed);
-    }
-    return true;
-}
-
-static bool build(struct eval_system *s)
-{
-    uint64_t pages, tables;
-
-    process_needs(&s->o, &pages, &tables);
-    s->entering = (unsigned)s->o.env;
-    if (s->o.env != EVAL_NATIVE) {
-        (void)quota_of, (void)level_csr;
-        say("virtual machines are not there yet");
-        return false;
-    }
-    return make_level0(s, with_room(&s->o, pages, tables)) && make_kernel(s, &s->platform) && map_areas(s);
-}
+#define USER_PAGES (UINT64_C(1) << 35)  /* of four-level tables, half of the addresses */
+#define RETRIES    64                   /* faults of one access before it counts as not getting anywhere */
+#define SLICE      UINT64_C(0x4000)     /* pages populated between slices of background work */
+#define TELL       UINT64_C(0x40000)    /* pages populated between calls of progress */
+#define WORK_MAX   64                   /* slices of work at a time */
 
 /* ------------------------------------------------------------ mirrors */
 
+static struct mirror *second_stage(const struct eval_system *s, struct dmt_vm *vm,
+                                   bool (*to_host)(void *user, uint64_t pfn, uint64_t *hpfn))
+{
+    const struct dmt_space *space = dmt_vm_space(vm);
+
+    return mirror_new(s->mem, dmt_space_root(space), dmt_space_levels(space), true, to_host, (void *)s);
+}
+
 static void make_mirrors(struct eval_system *s)
 {
-    s->stage[0] = mirror_new(s->mem, s->regs.state.level[0].cr3 >> 12, 4, false, NULL, NULL);
+    static bool (*const to_host[])(void *, uint64_t, uint64_t *) = {NULL, levels_to_host_1, levels_to_host_2};
+    unsigned k = s->entering;
+
+    if (s->outer != NULL) {
+        s->stage[0] = second_stage(s, s->outer, NULL);
+    }
+    if (s->inner != NULL) {
+        s->stage[1] = second_stage(s, s->inner, levels_to_host_1);
+    }
+    s->stage[k] = mirror_new(s->mem, dmt_space_root(dmt_os_space(s->os, s->pid)), 4, false, to_host[k], s);
+}
+
+/* The shadow table may be made anew, and be given up when memory is short; whoever holds the old one's mirror
+ * finds out by the generation. */
+static void refresh_shadow(struct eval_system *s)
+{
+    const struct dmt_state *state = &s->regs.state;
+    uint64_t root = state->mode == DMT_MODE_NESTED && !state->full ? state->shadow.root : 0;
+
+    if (root == s->shadow_root) {
+        return;
+    }
+    if (s->stage[EVAL_SHADOW] != NULL) {
+        struct mirror **old = realloc(s->old, (s->olds + 1) * sizeof(struct mirror *));
+        if (old == NULL) {
+            say("out of memory");
+            exit(EXIT_BAD_INPUT);
+        }
+        s->old = old;
+        s->old[s->olds++] = s->stage[EVAL_SHADOW];
+    }
+    s->shadow_root = root;
+    s->stage[EVAL_SHADOW] =
+        root != 0 ? mirror_new(s->mem, root >> 12, state->shadow.five ? 5 : 4,
+                               state->shadow.format == DMT_FORMAT_EPT, NULL, NULL)
+                  : NULL;
+}
+
+/* Frames that guests had before may be backed by others now. */
+static uint64_t host_moved(const struct dmt_host *h)
+{
+    const struct dmt_host_stats *t = h != NULL ? dmt_host_stats(h) : NULL;
+
+    return t != NULL ? t->released + t->revoked + t->moved + t->ballooned : 0;
+}
+
+/* After everything that software does. */
+static void refresh(struct eval_system *s)
+{
+    uint64_t moved = host_moved(s->l0) + host_moved(s->l1);
+
+    refresh_shadow(s);
+    if (moved != s->moved) {
+        s->moved = moved;
+        s->generation++;
+        for (unsigned k = 0; k < STAGES; k++) {
+            if (s->stage[k] != NULL) {
+                mirror_moved(s->stage[k]);
+            }
+        }
+    }
 }
 
 /* ------------------------------------------------------------ making one */
@@ -381,13 +141,13 @@ struct eval_system *eval_system_new(const struct eval_system_options *o)
     memcpy(area, o->area, o->areas * sizeof *area);
     s->o = *o;
     s->o.area = area;
-    if (!build(s)) {
+    if (!levels_make(s)) {
         eval_system_free(s);
         return NULL;
     }
+    make_mirrors(s);
     while (eval_system_work(s)) {
     }
-    make_mirrors(s);
     return s;
 }
 
@@ -403,10 +163,7 @@ void eval_system_free(struct eval_system *s)
         mirror_free(s->old[i]);
     }
     free(s->old);
-    dmt_os_delete(s->os);
-    shadow_free(&s->regs);
-    dmt_buddy_delete(s->buddy);
-    dmt_mem_free(s->mem);
+    levels_free(s);
     free((struct eval_area *)s->o.area);
     free(s);
 }
@@ -459,6 +216,17 @@ static bool serve(struct eval_system *s, uint64_t va, unsigned access, const str
     if (r->status == DMT_STATUS_PF) {
         return serve_kernel(s, va, access);
     }
+    if (r->status == DMT_STATUS_EPT_VIOLATION && s->outer != NULL) {
+        if (dmt_vm_fault(s->outer, 0, r) || (s->inner != NULL && dmt_vm_fault(s->inner, 0, r))) {
+            return true;
+        }
+        say("no hypervisor backs 0x%" PRIx64 " of stage %u, for 0x%" PRIx64 ": out of simulated memory",
+            r->addr, r->stage, va);
+        return false;
+    }
+    if (r->status == DMT_STATUS_GTEA) { /* taken back meanwhile: registers have changed */
+        return eval_system_work(s) || true;
+    }
     say("the walk of 0x%" PRIx64 " ends with status %u at 0x%" PRIx64, va, r->status, r->addr);
     return false;
 }
@@ -480,16 +248,97 @@ static bool walk_through(struct eval_system *s, const struct dmt_state *state, u
     return false;
 }
 
+/* The same registers without a TEA. */
+static bool walk_radix(struct eval_system *s, uint64_t va, unsigned access)
+{
+    struct dmt_state state = s->regs.state;
+    bool any = false;
+
+    for (unsigned k = 0; k < DMT_SETS_MAX; k++) {
+        for (unsigned i = 0; i < s->o.registers; i++) {
+            any = any || state.tea[k][i].valid;
+            state.tea[k][i].valid = false;
+        }
+    }
+    return !any || walk_through(s, &state, va, access);
+}
+
 bool eval_system_fault(struct eval_system *s, uint64_t va, unsigned access)
 {
-    return walk_through(s, &s->regs.state, va, access);
+    /* A design may walk tables that registers spare the hardware: they must lead there, too. */
+    bool ok = walk_through(s, &s->regs.state, va, access) && walk_radix(s, va, access);
+
+    refresh(s);
+    return ok;
 }
 
 /* ------------------------------------------------------------ at the start */
 
 bool eval_system_work(struct eval_system *s)
 {
-    return dmt_os_work(s->os);
+    bool more = dmt_os_work(s->os);
+
+    more = (s->inner != NULL && dmt_space_work(dmt_vm_space(s->inner))) || more;
+    more = (s->outer != NULL && dmt_space_work(dmt_vm_space(s->outer))) || more;
+    refresh(s);
+    return more;
+}
+
+static void work_some(struct eval_system *s)
+{
+    for (unsigned n = 0; n < WORK_MAX && eval_system_work(s); n++) {
+    }
+}
+
+struct progress {
+    bool (*call)(void *user, uint64_t done, uint64_t of);
+    void *user;
+    uint64_t done, of, told;
+};
+
+static bool tell(struct progress *p)
+{
+    p->told = p->done;
+    return p->call == NULL || p->call(p->user, p->done, p->of);
+}
+
+/* Machines are started with their memory preallocated, the outer one first: its memory backs that of the
+ * other. */
+static bool back(struct eval_system *s, struct dmt_vm *vm, uint64_t frames, struct progress *p)
+{
+    for (uint64_t i = 0; vm != NULL && i < frames; i += TELL) {
+        uint64_t n = frames - i < TELL ? frames - i : TELL;
+        if (dmt_vm_populate(vm, i, n) != n) {
+            say("out of simulated memory behind frame %" PRIu64 " of a machine of %" PRIu64, i, frames);
+            return false;
+        }
+        s->generation++;
+        work_some(s);
+        if (!tell(p)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All that the machine inside has, so that what follows costs no exits. */
+static bool fill_shadow(struct eval_system *s, struct progress *p)
+{
+    uint64_t area, covered;
+
+    if (s->stage[EVAL_SHADOW] == NULL) {
+        return true;
+    }
+    dmt_space_coverage(dmt_vm_space(s->inner), &area, &covered); /* RAM and window, without the gap between */
+    for (uint64_t i = 0; i < area + BLOCK; i += TELL) {
+        dmt_vm_populate_shadow(s->outer, 0, i, TELL);
+        s->generation++;
+        if (!tell(p)) {
+            return false;
+        }
+    }
+    refresh(s);
+    return true;
 }
 
 static unsigned first_access(const struct eval_area *a)
@@ -499,47 +348,65 @@ static unsigned first_access(const struct eval_area *a)
                                         : DMT_ACCESS_EXECUTE;
 }
 
-bool eval_system_populate(struct eval_system *s, bool (*progress)(void *user, uint64_t done, uint64_t of), void *user)
+/* Touch page p of an area. The page after all that came with it; 0 after saying why. */
+static uint64_t touch(struct eval_system *s, const struct eval_area *a, uint64_t p, unsigned access)
 {
     const struct dmt_os_stats *stats = dmt_os_stats(s->os);
-    uint64_t of = 0, done = 0, work = WORK_EVERY, tell = TELL_EVERY;
+    uint64_t huge = stats->huge_faults, vpn = a->vpn + p, pages;
+    unsigned size = DMT_SIZE_4K;
+
+    if (!serve_kernel(s, vpn << 12, access)) {
+        return 0;
+    }
+    if (stats->huge_faults == huge) {
+        return p + 1;
+    }
+    dmt_space_leaf(dmt_os_space(s->os, s->pid), vpn, &size);
+    pages = UINT64_C(1) << 9 * size;
+    p = (vpn & ~(pages - 1)) + pages - a->vpn;
+    return p < a->resident ? p : a->resident;
+}
+
+static bool populate_area(struct eval_system *s, const struct eval_area *a, struct progress *p)
+{
+    unsigned access = first_access(a);
+    uint64_t before = p->done;
+
+    for (uint64_t i = 0, work = SLICE; i < a->resident; p->done = before + i) {
+        i = touch(s, a, i, access);
+        if (i == 0) {
+            return false;
+        }
+        if (i >= work) {
+            work = i + SLICE;
+            work_some(s);
+        }
+        if (before + i >= p->told + TELL && !tell(p)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool eval_system_populate(struct eval_system *s, bool (*progress)(void *user, uint64_t done, uint64_t of),
+                          void *user)
+{
+    struct progress p = {.call = progress, .user = user};
 
     for (size_t i = 0; i < s->o.areas; i++) {
-        of += s->o.area[i].resident;
+        p.of += s->o.area[i].resident;
+    }
+    if (!back(s, s->outer, s->frames[1], &p) || !back(s, s->inner, s->frames[2], &p)) {
+        return false;
     }
     for (size_t i = 0; i < s->o.areas; i++) {
-        const struct eval_area *a = &s->o.area[i];
-        unsigned access = first_access(a);
-        for (uint64_t p = 0; p < a->resident;) {
-            uint64_t huge = stats->huge_faults, next = p + 1;
-            if (!serve_kernel(s, (a->vpn + p) << 12, access)) {
-                return false;
-            }
-            if (stats->huge_faults != huge) {
-                unsigned size = DMT_SIZE_4K;
-                dmt_space_leaf(dmt_os_space(s->os, s->pid), a->vpn + p, &size);
-                uint64_t pages = UINT64_C(1) << 9 * size;
-                next = ((a->vpn + p) & ~(pages - 1)) + pages - a->vpn;
-            }
-            next = next < a->resident ? next : a->resident;
-            done += next - p;
-            p = next;
-            if (done >= work) {
-                work = done + WORK_EVERY;
-                for (unsigned n = 0; n < WORK_MAX && eval_system_work(s); n++) {
-                }
-            }
-            if (done >= tell) {
-                tell = done + TELL_EVERY;
-                if (progress != NULL && !progress(user, done, of)) {
-                    return false;
-                }
-            }
+        if (!populate_area(s, &s->o.area[i], &p)) {
+            return false;
         }
     }
     while (eval_system_work(s)) {
     }
-    return progress == NULL || progress(user, of, of);
+    return fill_shadow(s, &p) && tell(&p);
 }
 
 /* ------------------------------------------------------------ what there is */
@@ -576,15 +443,28 @@ bool eval_system_frames(struct eval_system *s, uint64_t n, bool present, uint64_
         return false;
     }
     for (uint64_t i = 0; i < n && present; i++) {
-        platform_clear(s, *pfn + i);
+        levels_clear(s, *pfn + i);
     }
     return true;
 }
 
 bool eval_system_guest_frames(struct eval_system *s, uint64_t n, uint64_t *gfn)
 {
-    (void)s, (void)n, (void)gfn;
-    return false;
+    struct dmt_vm *vm = s->inner != NULL ? s->inner : s->outer;
+    uint64_t pfn;
+
+    if (vm == NULL || !dmt_buddy_alloc_run(dmt_vm_platform(vm)->buddy, n, gfn)) {
+        return false;
+    }
+    bool backed = dmt_vm_populate(vm, *gfn, n) == n;
+    for (uint64_t i = 0; i < n && backed && s->inner != NULL; i++) {
+        backed = dmt_vm_backing(s->inner, *gfn + i, &pfn) && dmt_vm_populate(s->outer, pfn, 1) == 1;
+    }
+    s->generation++;
+    if (!backed) {
+        dmt_buddy_release(dmt_vm_platform(vm)->buddy, *gfn, n);
+    }
+    return backed;
 }
 
 /* ------------------------------------------------------------ figures */
@@ -648,6 +528,43 @@ static void count_space(const struct eval_system *s, struct eval_system_stats *t
     t->alloc_failed += one->alloc_failed;
 }
 
+/* RAM, and the window behind it, which begins at a 2M boundary. */
+static void count_vm(const struct eval_system *s, struct eval_system_stats *t, unsigned k, struct dmt_vm *vm)
+{
+    uint64_t area, covered, ram = s->frames[k + 1];
+    const struct dmt_space *space = dmt_vm_space(vm);
+
+    count_space(s, t, k, space);
+    dmt_space_coverage(space, &area, &covered);
+    count_area(s, t, k, space, 0, ram);
+    count_area(s, t, k, space, (ram + BLOCK - 1) / BLOCK * BLOCK, area - ram);
+}
+
+static void count_host(struct eval_system_stats *t, const struct dmt_host *h)
+{
+    const struct dmt_host_stats *one = dmt_host_stats(h);
+
+    t->violations += one->violations + one->shadow_exits;
+    t->exits += one->exits;
+    t->hypercalls += one->hypercalls;
+    t->zeroed += one->zeroed;
+    t->copied += one->moved;
+}
+
+/* Table frames below the table at pfn, itself included. Hypervisors do not say of their shadow tables. */
+static uint64_t count_tables(const struct eval_system *s, uint64_t pfn, unsigned level)
+{
+    uint64_t n = 1;
+
+    for (unsigned i = 0; i < BLOCK && level > 1; i++) {
+        uint64_t entry;
+        if (dmt_mem_read(s->mem, pfn << 12 | i << 3, &entry) && entry != 0 && (entry & DMT_PTE_PS) == 0) {
+            n += count_tables(s, (entry & DMT_PTE_FRAME) >> 12, level - 1);
+        }
+    }
+    return n;
+}
+
 void eval_system_stats(struct eval_system *s, struct eval_system_stats *t)
 {
     const struct dmt_os_stats *os = dmt_os_stats(s->os);
@@ -663,5 +580,18 @@ void eval_system_stats(struct eval_system *s, struct eval_system_stats *t)
     count_space(s, t, s->entering, process);
     for (size_t i = 0; i < s->o.areas; i++) {
         count_area(s, t, s->entering, process, s->o.area[i].vpn, s->o.area[i].pages);
+    }
+    if (s->outer != NULL) {
+        count_vm(s, t, 0, s->outer);
+        count_host(t, s->l0);
+        t->guest_stores = dmt_space_stats(process)->stores;
+    }
+    if (s->inner != NULL) {
+        count_vm(s, t, 1, s->inner);
+        count_host(t, s->l1);
+        t->guest_stores += dmt_space_stats(dmt_vm_space(s->inner))->stores;
+    }
+    if (s->shadow_root != 0) {
+        t->tables += count_tables(s, s->shadow_root >> 12, s->regs.state.shadow.five ? 5 : 4);
     }
 }

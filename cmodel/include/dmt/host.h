@@ -137,6 +137,12 @@ bool dmt_vm_entered(const struct dmt_vm *vm, unsigned vcpu);
  * guest's own doing, or no frame is free. Causes an exit and an entry. */
 bool dmt_vm_fault(struct dmt_vm *vm, unsigned vcpu, const struct dmt_result *fault);
 
+/** Back RAM frames [gfn, gfn + frames) ahead of time and without an exit, as
+ * for a machine that is started with preallocated memory; by 2M where the
+ * machine is `huge`. Returns how many of them, from gfn on, are backed now:
+ * fewer when no frame is free, or at the end of RAM. */
+uint64_t dmt_vm_populate(struct dmt_vm *vm, uint64_t gfn, uint64_t frames);
+
 /** The hypercall, as the guest makes it: arrays at guest addresses. answers:
  * how many elements were written. Causes an exit and an entry. */
 enum dmt_call_status dmt_vm_call(struct dmt_vm *vm, unsigned vcpu, uint64_t requests_pa, uint64_t request_n,
@@ -168,6 +174,11 @@ void dmt_vm_inner_options(struct dmt_vm *vm, struct dmt_host_options *o);
 /** The machine's hypervisor launches the machine inside it on this vCPU (mode
  * NESTED), or that exits (VIRT). Causes an exit and an entry. */
 void dmt_vm_nest(struct dmt_vm *vm, unsigned vcpu, bool inside);
+/** Fill the vCPU's shadow table for frames [gfn, gfn + frames) of the machine
+ * inside ahead of time and without an exit, as a write to each would: what its
+ * hypervisor maps (as KVM prefetches around a fault, but all of it). Returns how
+ * many frames are in the shadow table of those; 0 when there is none. */
+uint64_t dmt_vm_populate_shadow(struct dmt_vm *vm, unsigned vcpu, uint64_t gfn, uint64_t frames);
 /** It writes the window of level 1 or 2; as its platform's csr. */
 void dmt_vm_level_csr(struct dmt_vm *vm, unsigned vcpu, unsigned level, unsigned offset, uint64_t value);
 

@@ -45,6 +45,9 @@ struct dmt_platform {
     uint64_t (*exchange)(void *user, uint64_t pa, uint64_t value);
     /** Fill a frame with zeros, before it becomes a table. */
     void (*clear)(void *user, uint64_t pfn);
+    /** May be NULL. Is the frame known to hold nothing but zeros, because
+     * nothing was ever written to it? Saves reading it before it changes hands. */
+    bool (*blank)(void *user, uint64_t pfn);
 
     /** Write the CSR at this offset of the level's own window (DMT_LEVEL_*) on
      * a thread. Returns when the write is answered: no walk that used the old

@@ -102,6 +102,7 @@ struct dmt_space_stats {
     uint64_t tea_used;        /**< of them linked */
     uint64_t plans, created, grown, migrated, retired, halved, merged; /**< since the start */
     uint64_t moved;           /**< leaf tables moved */
+    uint64_t stores;          /**< table words written */
     uint64_t fences;          /**< table protocols run */
     uint64_t alloc_failed;    /**< TEA requests that went unserved */
 };
