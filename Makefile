@@ -75,7 +75,7 @@ INC := -I. -Icmodel/include -Icmodel/src -Itb -Isim -I$(BUILD)
 CFLAGS_ALL := -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L $(WARN) $(OPT) $(INC) $(CFLAGS)
 VERILATOR_INC = $(shell verilator --getenv VERILATOR_ROOT)/include
 CXXFLAGS_ALL = -std=c++17 $(WARN) $(OPT) $(INC) -isystem $(VERILATOR_INC) -isystem $(VERILATOR_INC)/vltstd $(CXXFLAGS)
-LDLIBS := -lzstd -lelf -lz -lpthread -lm
+LDLIBS := -lzstd -lelf -lz -ljansson -lpthread -lm
 # The library's objects serve the archive and the shared one; what no public header declares is hidden.
 LIB_CFLAGS := -fPIC -fvisibility=hidden -fno-semantic-interposition
 VFLAGS := --cc -O3 -fno-const-bit-op-tree --x-assign unique --x-initial unique --trace-fst \
