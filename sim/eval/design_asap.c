@@ -337,7 +337,7 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
     }
     const struct eval_counter all[] = {
         {"prefetches", issued, true},
-        {"prefetches that the walk came to", used, true},
+        {"prefetches of entries that are there", used, true},
         {"levels of areas without contiguous tables", scattered, false},
         {"bytes of tables", bytes, false},
     };

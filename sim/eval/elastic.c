@@ -286,6 +286,14 @@ bool elastic_get(const struct elastic *e, uint64_t key, uint32_t *value, unsigne
     return false;
 }
 
+bool elastic_in(const struct elastic *e, uint64_t key, unsigned way)
+{
+    uint64_t i;
+    const struct table *t = table_of(e, key, way, &i);
+
+    return t->slot[i] >> VALUE_BITS == key;
+}
+
 bool elastic_put(struct elastic *e, uint64_t key, uint32_t value)
 {
     if (key >= ELASTIC_KEYS - 1 || value >= ELASTIC_VALUES) {

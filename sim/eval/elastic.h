@@ -39,6 +39,8 @@ void elastic_free(struct elastic *e);
 bool elastic_put(struct elastic *e, uint64_t key, uint32_t value);
 /** Value and way (may be NULL) of a key. False: not there. */
 bool elastic_get(const struct elastic *e, uint64_t key, uint32_t *value, unsigned *way);
+/** Is it in this way? */
+bool elastic_in(const struct elastic *e, uint64_t key, unsigned way);
 /** Give the tables their frames; until then there are no addresses, and tables that were outgrown never get
  * any. False after saying why. Tables that come later get theirs at once. */
 bool elastic_settle(struct elastic *e);
