@@ -33,15 +33,20 @@ static const struct eval_area areas[] = {
 };
 enum { AREAS = sizeof areas / sizeof *areas, GROWING = 3 };
 
-static struct eval_system *system_of(enum eval_env env, bool thp)
+static struct eval_system *fragmented(enum eval_env env, bool thp, unsigned percent)
 {
-    struct eval_system_options o = {
-        .env = env, .area = areas, .areas = AREAS, .thp = thp, .registers = 16, .seed = 7};
+    struct eval_system_options o = {.env = env, .area = areas, .areas = AREAS, .thp = thp, .registers = 16,
+                                    .fragment = percent, .seed = 7};
     struct eval_system *s = eval_system_new(&o);
 
     cr_assert_not_null(s);
     cr_assert(eval_system_populate(s, NULL, NULL));
     return s;
+}
+
+static struct eval_system *system_of(enum eval_env env, bool thp)
+{
+    return fragmented(env, thp, 0);
 }
 
 static uint64_t random_address(void)
@@ -156,9 +161,8 @@ static const char *const names[2][6] = {
 
 /* ---------------------------------------------------------------- the same answers */
 
-static void same_answers(enum eval_env env, bool thp)
+static void same_answers_in(struct eval_system *s, enum eval_env env, bool thp)
 {
-    struct eval_system *s = system_of(env, thp);
     struct eval_config c;
     unsigned sizes[3] = {0};
 
@@ -195,6 +199,11 @@ static void same_answers(enum eval_env env, bool thp)
     eval_system_free(s);
 }
 
+static void same_answers(enum eval_env env, bool thp)
+{
+    same_answers_in(system_of(env, thp), env, thp);
+}
+
 Test(designs, native_4k_answers)
 {
     same_answers(EVAL_NATIVE, false);
@@ -213,6 +222,108 @@ Test(designs, virtual_4k_answers)
 Test(designs, virtual_thp_answers)
 {
     same_answers(EVAL_VIRT, true);
+}
+
+/* No run of 2 MB is free: tables are in pieces, or as they were before. */
+Test(designs, fragmented_memory)
+{
+    struct eval_system *s = fragmented(EVAL_NATIVE, false, 100);
+    struct eval_config c = flat();
+    struct bed b;
+
+    uint64_t pfn;
+    while (eval_system_frames(s, 512, false, &pfn)) {
+    }
+    open_bed(&b, s, &c, EVAL_NATIVE, "fpt");
+    cr_assert_eq(counter(&b, "merged nodes of 2 MB"), 0);
+    for (unsigned n = 0; n < 1000; n++) {
+        unsigned refs = walk(&b, random_address()).refs;
+        cr_assert_eq(refs, 4, "%u", refs);
+    }
+    close_bed(&b);
+    same_answers_in(s, EVAL_NATIVE, false);
+}
+
+/* One entry a page, each at an address of its own, neighbours 8 bytes apart. */
+struct seen {
+    uint64_t hpa, page;
+};
+
+static int by_hpa(const void *a, const void *b)
+{
+    const struct seen *x = a, *y = b;
+
+    return x->hpa != y->hpa ? (x->hpa > y->hpa) - (x->hpa < y->hpa) : (x->page > y->page) - (x->page < y->page);
+}
+
+static void own_entries(enum eval_env env, bool thp, const char *name, unsigned ref)
+{
+    enum { N = 3000 };
+    static struct seen seen[N];
+    struct eval_system *s = system_of(env, thp);
+    struct eval_config c = flat();
+    struct bed b;
+
+    c.asap_registers = 3; /* some areas' tables lie anywhere */
+    c.asap_residual = 0;  /* what was prefetched is not read again, so that the prefetches tell where it is */
+    open_bed(&b, s, &c, env, name);
+    for (unsigned i = 0; i < N; i++) {
+        uint64_t va = i < 1000 ? (areas[0].vpn + i) << 12 : random_address();
+        struct eval_walk w = walk(&b, va);
+        unsigned leaf = 0, size = w.size;
+        if (strcmp(name, "asap") != 0) {
+            leaf = ref != 0 ? ref : w.logged - 1;
+        } else if (w.refs == w.reads) {
+            leaf = w.logged - 1;
+        } else {
+            leaf = size == DMT_SIZE_2M && w.reads == w.refs + 2;
+        }
+        seen[i] = (struct seen){b.log[leaf].hpa, va >> 12 >> 9 * size};
+        if (i > 0 && i < 1000 && size == DMT_SIZE_4K && va >> 21 == (va - 4096) >> 21) {
+            cr_assert_eq(seen[i].hpa, seen[i - 1].hpa + 8, "%s: page %u", name, i);
+        }
+    }
+    qsort(seen, N, sizeof *seen, by_hpa);
+    for (unsigned i = 1; i < N; i++) {
+        cr_assert((seen[i].hpa == seen[i - 1].hpa) == (seen[i].page == seen[i - 1].page), "%s: pages 0x%lx, 0x%lx at 0x%lx, 0x%lx", name,
+                  seen[i - 1].page, seen[i].page, seen[i - 1].hpa, seen[i].hpa);
+    }
+    close_bed(&b);
+    eval_system_free(s);
+}
+
+Test(designs, entries_of_their_own)
+{
+    own_entries(EVAL_NATIVE, false, "fpt", 0);
+    own_entries(EVAL_NATIVE, true, "fpt", 0);
+    own_entries(EVAL_NATIVE, false, "asap", 0);
+    own_entries(EVAL_VIRT, false, "shadow", 0);
+    own_entries(EVAL_VIRT, true, "shadow", 0);
+    own_entries(EVAL_VIRT, false, "fpt", 5); /* the guest's */
+}
+
+/* Nested levels are the guest's own tables, in host memory. */
+Test(designs, agile_reads_the_guests_tables)
+{
+    struct eval_system *s = system_of(EVAL_VIRT, false);
+    struct eval_config c = flat();
+
+    for (unsigned levels = 1; levels <= 4; levels++) {
+        struct bed b;
+        c.agile_levels = levels + 1;
+        open_bed(&b, s, &c, EVAL_VIRT, "agile");
+        for (unsigned n = 0; n < 200; n++) {
+            uint64_t va = random_address();
+            struct mirror_path p;
+            walk(&b, va);
+            cr_assert(mirror_walk(eval_system_stage(s, 1), va, &p));
+            for (unsigned l = levels, i = 4 - levels; l >= 1; l--, i += 5) {
+                cr_assert_eq(b.log[i].hpa, p.step[l].hpa, "level %u", l);
+            }
+        }
+        close_bed(&b);
+    }
+    eval_system_free(s);
 }
 
 /* ---------------------------------------------------------------- counts and clocks */
@@ -425,6 +536,39 @@ Test(designs, prefetched_entries_are_waited_for)
     close_bed(&b);
     eval_system_free(s);
     eval_system_free(h);
+}
+
+/* Both entries of the guest's, by registers that name host memory, before the walk comes to them. */
+Test(designs, prefetches_for_a_guest)
+{
+    for (unsigned thp = 0; thp < 2; thp++) {
+        struct eval_system *s = system_of(EVAL_VIRT, thp != 0);
+        struct eval_config c = flat();
+        unsigned checked = 0;
+        struct bed b;
+        c.asap_host = 0;
+        open_bed(&b, s, &c, EVAL_VIRT, "asap");
+        cr_assert_eq(counter(&b, "levels of areas without contiguous tables"), 0);
+        for (unsigned n = 0; n < 500; n++) {
+            uint64_t va = (areas[2].vpn + rng() % areas[2].pages) << 12;
+            struct eval_walk w = walk(&b, va);
+            if (w.refs != 24 || w.reads != 26) {
+                cr_assert(thp);
+                continue;
+            }
+            cr_assert_eq(b.log[0].hpa, b.log[2 + 19].hpa, "level 1");
+            cr_assert_eq(b.log[1].hpa, b.log[2 + 14].hpa, "level 2");
+            checked++;
+        }
+        cr_assert(thp || checked == 500);
+        close_bed(&b);
+        c.asap_host = 1;
+        open_bed(&b, s, &c, EVAL_VIRT, "asap");
+        struct eval_walk w = walk(&b, areas[2].vpn << 12);
+        cr_assert(thp || w.reads == 24 + 2 + 5 * 2, "%u", w.reads);
+        close_bed(&b);
+        eval_system_free(s);
+    }
 }
 
 /* ---------------------------------------------------------------- stores of guests */

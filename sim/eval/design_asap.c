@@ -13,6 +13,7 @@ struct range {
     uint64_t first, end;  /* addresses */
     uint64_t at[3];       /* [l]: first table of level l, in memory of the stage's tables; 0: anywhere */
     uint64_t hpa[3];      /* the same for its register, in host memory; 0: none is loaded */
+    bool moved[3];        /* guest: the hypervisor has put them there */
 };
 
 struct asap_stage {
@@ -90,30 +91,54 @@ static bool place(void *user, unsigned level, uint64_t addr, uint64_t *at)
     return frames(t, 1, at);
 }
 
-/* A run for the tables of one level. A guest's can be named by a register when it is contiguous in the host, too. */
-static bool reserve(struct asap_stage *t, struct range *r, unsigned level)
+static uint64_t run_of(const struct range *r, unsigned level)
 {
-    uint64_t n = ((r->end - 1) >> shift_of(level)) - (r->first >> shift_of(level)) + 1, pfn;
-    struct mirror *host = eval_system_stage(t->asap->system, 0);
+    return ((r->end - 1) >> shift_of(level)) - (r->first >> shift_of(level)) + 1;
+}
+
+/* Is a run of the guest's frames contiguous in host memory, and where? */
+static bool contiguous(const struct asap *d, uint64_t at, uint64_t n, uint64_t *hpa)
+{
+    struct mirror *host = eval_system_stage(d->system, 0);
+    struct mirror_path p;
+
+    for (uint64_t i = 0; i < n; i++) {
+        if (!mirror_walk(host, at + 4096 * i, &p) || (i != 0 && p.to != *hpa + 4096 * i)) {
+            return false;
+        }
+        *hpa = i == 0 ? p.to : *hpa;
+    }
+    return true;
+}
+
+/* A run for the tables of one level. A guest's is kept contiguous in host memory, too, by the hypervisor. */
+static void reserve(struct asap_stage *t, struct range *r, unsigned level)
+{
+    uint64_t n = run_of(r, level), pfn;
 
     if (!frames(t, n, &r->at[level])) {
         r->at[level] = 0;
         t->scattered++;
-        return false;
-    }
-    if (t->number == 0) {
+    } else if (t->number == 0) {
         r->hpa[level] = r->at[level];
-        return true;
+    } else if (!contiguous(t->asap, r->at[level], n, &r->hpa[level])) {
+        r->moved[level] = eval_system_frames(t->asap->system, n, false, &pfn);
+        r->hpa[level] = r->moved[level] ? pfn << 12 : 0;
+        t->scattered += !r->moved[level];
     }
-    for (uint64_t i = 0; i < n; i++) {
-        unsigned size = tables_leaf(host, r->at[level] + 4096 * i, &pfn);
-        uint64_t hpa = (pfn << 12) + (size == DMT_SIZE_2M ? (r->at[level] + 4096 * i) & 0x1fffff : 0);
-        if (i == 0 && size != TABLES_ABSENT) {
-            r->hpa[level] = hpa;
-        } else if (size == TABLES_ABSENT || hpa != r->hpa[level] + 4096 * i) {
-            r->hpa[level] = 0;
-            t->scattered++;
-            return false;
+}
+
+/* The host's table says where the hypervisor has put the guest's runs. */
+static bool map_runs(struct asap *d)
+{
+    for (size_t i = 0; i < d->at[1].ranges; i++) {
+        const struct range *r = &d->at[1].range[i];
+        for (unsigned level = 1; level <= 2; level++) {
+            for (uint64_t j = 0; r->moved[level] && j < run_of(r, level); j++) {
+                if (!flat_map(&d->at[0].table, r->at[level] + 4096 * j, DMT_SIZE_4K, (r->hpa[level] >> 12) + j)) {
+                    return false;
+                }
+            }
         }
     }
     return true;
@@ -310,6 +335,10 @@ static void *make(const struct eval_config *c, struct eval_system *s)
             asap_free(d);
             return NULL;
         }
+    }
+    if (!map_runs(d)) {
+        asap_free(d);
+        return NULL;
     }
     return d;
 }

@@ -354,28 +354,27 @@ static bool walk_native(struct ecpt *d, struct tables_walk *x, uint64_t va)
     return true;
 }
 
-/* An address of the guest's memory by the host's tables, inside a step. */
-static bool host_probe(struct step *s, struct ecpt *d, struct eval_assoc *pte, uint64_t gpa, bool needed, uint64_t *hpa,
-                       unsigned *size)
+/* The line of the guest's tables at gpa, by the host's tables, inside a step. *p: what was probed. */
+static bool probe_host(struct step *s, struct ecpt *d, uint64_t gpa, bool needed, uint64_t *hpa, unsigned *size,
+                       struct plan *p)
 {
     struct side *host = &d->side[0];
     unsigned way;
-    struct plan p;
 
     if (!find(host, gpa, size, &way, hpa)) {
         return false;
     }
-    plan(host, pte, gpa, &p);
-    probe_all(s, host, &p, gpa, needed ? *size : TABLES_ABSENT, way);
-    refill_host(s, host, &p, pte, gpa, *size);
+    plan(host, d->cwc[0].of[PTE], gpa, p);
+    probe_all(s, host, p, gpa, needed ? *size : TABLES_ABSENT, way);
     return true;
 }
 
-/* Lines of the guest's walk tables: their host addresses come from the STC or from more probes. */
+/* Lines of walk tables of the guest: their host addresses come from the STC or from more probes. */
 static bool refill_guest(struct step *s, struct ecpt *d, const struct plan *p, uint64_t va)
 {
     uint64_t issued = s->issued, needed = s->needed, hpa;
     unsigned size;
+    struct plan q;
 
     for (unsigned k = PMD; k < CWTS; k++) {
         uint64_t key = va >> (header_bits[k] + 6), *known;
@@ -388,7 +387,8 @@ static bool refill_guest(struct step *s, struct ecpt *d, const struct plan *p, u
             if ((known = eval_assoc_find(d->stc, gpa >> 12, gpa >> 12)) != NULL) {
                 d->stc_hits++;
                 hpa = *known | (gpa & 0xfff);
-            } else if (host_probe(s, d, d->cwc[0].of[PTE], gpa, false, &hpa, &size)) {
+            } else if (probe_host(s, d, gpa, false, &hpa, &size, &q)) {
+                refill_host(s, &d->side[0], &q, d->cwc[0].of[PTE], gpa, size);
                 eval_assoc_put(d->stc, gpa >> 12, gpa >> 12, hpa & ~UINT64_C(0xfff));
             } else {
                 return false;
@@ -423,9 +423,10 @@ static bool walk_nested(struct ecpt *d, struct tables_walk *x, uint64_t va)
 {
     struct side *guest = &d->side[1], *host = &d->side[0];
     unsigned gsize, gway, size, way;
-    uint64_t line[PROBES_MAX], gpa, before;
+    uint64_t at[PROBES_MAX], line[PROBES_MAX], gpa, before;
+    unsigned table[PROBES_MAX];
+    struct plan p, q, of[PROBES_MAX];
     struct cwc *c = &d->cwc[0];
-    struct plan p, q;
 
     if (!find(guest, va, &gsize, &gway, &gpa)) {
         return false;
@@ -434,13 +435,15 @@ static bool walk_nested(struct ecpt *d, struct tables_walk *x, uint64_t va)
     plan(guest, NULL, va, &p);
     struct step s = step_at(x, x->now + 2 * look_clocks(x->config));
     for (unsigned i = 0; i < p.n; i++) {
-        uint64_t at = elastic_line(guest->page[p.probe[i].size], key_of(va, p.probe[i].size), p.probe[i].way);
-        unsigned table;
-        if (!host_probe(&s, d, c->of[PTE], at, true, &line[i], &table)) {
+        at[i] = elastic_line(guest->page[p.probe[i].size], key_of(va, p.probe[i].size), p.probe[i].way);
+        if (!probe_host(&s, d, at[i], true, &line[i], &table[i], &of[i])) {
             return false;
         }
     }
     d->probes[0] += s.issued;
+    for (unsigned i = 0; i < p.n; i++) {
+        refill_host(&s, host, &of[i], c->of[PTE], at[i], table[i]);
+    }
     if (!refill_guest(&s, d, &p, va)) {
         return false;
     }

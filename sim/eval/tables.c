@@ -166,8 +166,14 @@ bool flat_map(struct flat *f, uint64_t addr, unsigned size, uint64_t pfn)
         }
         memset(b->small, 0xff, 512 * sizeof *b->small);
     }
-    f->pages[1] -= b->big != TABLES_NONE;
-    b->big = TABLES_NONE;
+    if (b->big != TABLES_NONE) { /* split it */
+        for (unsigned i = 0; i < 512; i++) {
+            b->small[i] = b->big + i;
+        }
+        f->pages[0] += 512;
+        f->pages[1]--;
+        b->big = TABLES_NONE;
+    }
     f->pages[0] += b->small[addr >> 12 & 511] == TABLES_NONE;
     b->small[addr >> 12 & 511] = (uint32_t)pfn;
     return true;

@@ -51,7 +51,8 @@ struct flat {
 /** Empty. False after saying why. */
 bool flat_open(struct flat *f, bool (*place)(void *user, unsigned level, uint64_t addr, uint64_t *at), void *user);
 void flat_close(struct flat *f);
-/** Map a page (DMT_SIZE_4K, _2M) in place of whatever is there. False after saying why. */
+/** Map a page (DMT_SIZE_4K, _2M) in place of whatever is there; of a 2M page, the rest stays as 4K pages. False after
+ * saying why. */
 bool flat_map(struct flat *f, uint64_t addr, unsigned size, uint64_t pfn);
 
 /** Map what the two stages of a VIRT system come to together, pages of the smaller size of both. False after saying why. */
