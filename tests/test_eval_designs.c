@@ -434,6 +434,13 @@ Test(designs, flattened_upper_entries_are_cached)
     eval_system_free(v);
 }
 
+static int by_address(const void *a, const void *b)
+{
+    uint64_t x = ((const struct eval_ref *)a)->hpa, y = ((const struct eval_ref *)b)->hpa;
+
+    return (x > y) - (x < y);
+}
+
 /* A walk of ECPT is over when the line that holds the entry is there, or all are. */
 Test(designs, cuckoo_steps)
 {
@@ -453,6 +460,10 @@ Test(designs, cuckoo_steps)
                 cr_assert_eq(w.reads, 6 + 4, "three ways of two sizes, two lines of two walk tables");
                 cr_assert(late ? after == 5 : after <= 5 && (after >= 3) == (w.size == DMT_SIZE_2M), "%lu", after);
                 seen |= UINT64_C(1) << after;
+                qsort(b.log, w.logged, sizeof *b.log, by_address);
+                for (unsigned i = 1; i < w.logged; i++) {
+                    cr_assert_neq(b.log[i].hpa, b.log[i - 1].hpa, "each way has its own line");
+                }
             }
             cr_assert_eq(seen, late ? 32u : thp ? 63u : 7u, "an entry may be in any way");
             close_bed(&b);
@@ -548,7 +559,7 @@ Test(designs, prefetches_for_a_guest)
 {
     for (unsigned i = 0; i < 4; i++) {
         bool thp = i % 2 != 0;
-        struct eval_system *s = fragmented(EVAL_VIRT, thp, i < 2 ? 0 : 100); /* 100: the hypervisor moves the runs */
+        struct eval_system *s = fragmented(EVAL_VIRT, thp, i < 2 ? 0 : thp ? 60 : 100); /* the hypervisor moves runs */
         struct eval_config c = flat();
         unsigned checked = 0;
         struct bed b;
@@ -575,13 +586,6 @@ Test(designs, prefetches_for_a_guest)
         close_bed(&b);
         same_answers_in(s, EVAL_VIRT, thp, "asap");
     }
-}
-
-static int by_address(const void *a, const void *b)
-{
-    uint64_t x = ((const struct eval_ref *)a)->hpa, y = ((const struct eval_ref *)b)->hpa;
-
-    return (x > y) - (x < y);
 }
 
 /* A shortcut leads to the same lines as the way around. */
