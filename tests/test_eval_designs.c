@@ -249,6 +249,75 @@ Test(designs, fragmented_memory)
     same_answers_in(s, EVAL_NATIVE, false, NULL);
 }
 
+/* The host has 4K pages for some of the guest's 2M pages. */
+Test(designs, fragmented_host_answers)
+{
+    same_answers_in(fragmented(EVAL_VIRT, true, 60), EVAL_VIRT, true, "shadow");
+    same_answers_in(fragmented(EVAL_VIRT, true, 60), EVAL_VIRT, true, "ecpt");
+}
+
+static bool place_anywhere(void *user, unsigned level, uint64_t addr, uint64_t *at)
+{
+    uint64_t *next = user;
+
+    (void)level;
+    (void)addr;
+    *at = *next += 4096;
+    return true;
+}
+
+Test(tables, pages_are_split_and_joined)
+{
+    uint64_t next = 0x100000, to;
+    struct flat f;
+
+    cr_assert(flat_open(&f, place_anywhere, &next));
+    cr_assert(flat_map(&f, 0x40000000, DMT_SIZE_2M, 0x800));
+    cr_assert_eq(flat_find(&f, 0x40005123, &to), DMT_SIZE_2M);
+    cr_assert_eq(to, 0x805123);
+    cr_assert(flat_map(&f, 0x40005000, DMT_SIZE_4K, 0x9999));
+    cr_assert_eq(flat_find(&f, 0x40005123, &to), DMT_SIZE_4K);
+    cr_assert_eq(to, 0x9999123);
+    cr_assert_eq(flat_find(&f, 0x401ff008, &to), DMT_SIZE_4K);
+    cr_assert_eq(to, 0x9ff008);
+    cr_assert(f.pages[0] == 512 && f.pages[1] == 0);
+    cr_assert(flat_map(&f, 0x40000000, DMT_SIZE_2M, 0xa00));
+    cr_assert_eq(flat_find(&f, 0x40005123, &to), DMT_SIZE_2M);
+    cr_assert(f.pages[0] == 0 && f.pages[1] == 1);
+    cr_assert_eq(flat_find(&f, 0x40200000, &to), TABLES_ABSENT);
+    cr_assert_eq(flat_find(&f, 0x140000000, &to), TABLES_ABSENT);
+    cr_assert_not(flat_map(&f, UINT64_C(1) << 48, DMT_SIZE_4K, 1));
+    cr_assert_not(flat_map(&f, 0, DMT_SIZE_4K, UINT32_MAX));
+    flat_close(&f);
+}
+
+/* Page by page what was composed in one go. */
+Test(tables, two_stages_in_one)
+{
+    struct eval_system *s = fragmented(EVAL_VIRT, true, 60);
+    uint64_t next = 0x100000, pa, to, pfn;
+    unsigned mixed = 0, size;
+    struct flat f, g;
+
+    cr_assert(flat_open(&f, place_anywhere, &next) && flat_open(&g, place_anywhere, &next));
+    cr_assert(flat_compose(&g, s));
+    for (unsigned n = 0; n < 5000; n++) {
+        uint64_t va = random_address();
+        cr_assert(translated(s, EVAL_VIRT, va, &pa, &size));
+        mixed += tables_leaf(eval_system_stage(s, 1), va, &pfn) > size;
+        cr_assert(flat_compose_at(&f, s, va));
+        cr_assert_eq(flat_find(&f, va, &to), size);
+        cr_assert_eq(to, pa);
+        cr_assert_eq(flat_find(&g, va, &to), size);
+        cr_assert_eq(to, pa);
+    }
+    cr_assert(mixed > 50, "2M pages of the guest on 4K pages of the host: %u", mixed);
+    cr_assert_not(flat_compose_at(&f, s, 0x1000));
+    flat_close(&f);
+    flat_close(&g);
+    eval_system_free(s);
+}
+
 /* One entry a page, each at an address of its own, neighbours 8 bytes apart. */
 struct seen {
     uint64_t hpa, page;
