@@ -23,8 +23,8 @@ static uint64_t rng(void)
 
 /* ---------------------------------------------------------------- systems */
 
-/* Two areas that share a table of level 1, one across 1 GB, one of which the start is touched only and that ends
- * within 2 MB, one far away. */
+/* Two areas that share a table of level 1, one across 1 GB, one of which the start is touched only and that
+ * ends within 2 MB, one far away. */
 static const struct eval_area areas[] = {
     {0x400003, 1000, 1000, DMT_OS_R | DMT_OS_W, "data"},
     {0x4003f0, 30, 30, DMT_OS_R | DMT_OS_W, "neighbour"},
@@ -36,8 +36,13 @@ enum { AREAS = sizeof areas / sizeof *areas, GROWING = 3 };
 
 static struct eval_system *fragmented(enum eval_env env, bool thp, unsigned percent)
 {
-    struct eval_system_options o = {.env = env, .area = areas, .areas = AREAS, .thp = thp, .registers = 16,
-                                    .fragment = percent, .seed = 7};
+    struct eval_system_options o = {.env = env,
+                                    .area = areas,
+                                    .areas = AREAS,
+                                    .thp = thp,
+                                    .registers = 16,
+                                    .fragment = percent,
+                                    .seed = 7};
     struct eval_system *s = eval_system_new(&o);
 
     cr_assert_not_null(s);
@@ -66,7 +71,8 @@ static uint64_t random_address(void)
 }
 
 /* By the stages' own tables. */
-static bool translated(const struct eval_system *s, enum eval_env env, uint64_t va, uint64_t *pa, unsigned *size)
+static bool translated(const struct eval_system *s, enum eval_env env, uint64_t va, uint64_t *pa,
+                       unsigned *size)
 {
     struct mirror_path p;
 
@@ -177,11 +183,14 @@ static void same_answers_in(struct eval_system *s, enum eval_env env, bool thp, 
         }
         open_bed(&b, s, &c, env, names[env][i]);
         for (unsigned n = 0; n < 6000; n++) {
-            uint64_t va = n % 50 == 49 ? (areas[GROWING].vpn + rng() % areas[GROWING].pages) << 12 : random_address(), pa;
+            uint64_t va = n % 50 == 49 ? (areas[GROWING].vpn + rng() % areas[GROWING].pages) << 12
+                                       : random_address(),
+                     pa;
             struct eval_walk w;
             unsigned size;
             if (!walk_at(&b, va, &w)) {
-                cr_assert_not(translated(s, env, va, &pa, &size), "%s does not find 0x%lx", b.design->name, va);
+                cr_assert_not(translated(s, env, va, &pa, &size), "%s does not find 0x%lx", b.design->name,
+                              va);
                 cr_assert(eval_system_fault(s, va, DMT_ACCESS_WRITE));
                 cr_assert(walk_at(&b, va, &w), "%s: 0x%lx after its fault", b.design->name, va);
             }
@@ -196,7 +205,8 @@ static void same_answers_in(struct eval_system *s, enum eval_env env, bool thp, 
                 b.design->flush(b.d);
             }
         }
-        cr_assert_not(walk_at(&b, UINT64_C(0x7fff00000000), &(struct eval_walk){0}), "nothing is mapped there");
+        cr_assert_not(walk_at(&b, UINT64_C(0x7fff00000000), &(struct eval_walk){0}),
+                      "nothing is mapped there");
         close_bed(&b);
     }
     cr_assert(sizes[DMT_SIZE_4K] > 100);
@@ -327,7 +337,8 @@ static int by_hpa(const void *a, const void *b)
 {
     const struct seen *x = a, *y = b;
 
-    return x->hpa != y->hpa ? (x->hpa > y->hpa) - (x->hpa < y->hpa) : (x->page > y->page) - (x->page < y->page);
+    return x->hpa != y->hpa ? (x->hpa > y->hpa) - (x->hpa < y->hpa)
+                            : (x->page > y->page) - (x->page < y->page);
 }
 
 static void own_entries(enum eval_env env, bool thp, const char *name, unsigned ref)
@@ -359,8 +370,9 @@ static void own_entries(enum eval_env env, bool thp, const char *name, unsigned 
     }
     qsort(seen, N, sizeof *seen, by_hpa);
     for (unsigned i = 1; i < N; i++) {
-        cr_assert((seen[i].hpa == seen[i - 1].hpa) == (seen[i].page == seen[i - 1].page), "%s: pages 0x%lx, 0x%lx at 0x%lx, 0x%lx", name,
-                  seen[i - 1].page, seen[i].page, seen[i - 1].hpa, seen[i].hpa);
+        cr_assert((seen[i].hpa == seen[i - 1].hpa) == (seen[i].page == seen[i - 1].page),
+                  "%s: pages 0x%lx, 0x%lx at 0x%lx, 0x%lx", name, seen[i - 1].page, seen[i].page,
+                  seen[i - 1].hpa, seen[i].hpa);
     }
     close_bed(&b);
     eval_system_free(s);
@@ -443,7 +455,8 @@ static void counts(enum eval_env env, bool thp)
                 refs = leaf[0] > leaf[1] ? leaf[0] : leaf[1]; /* composed: the smaller page's */
             }
             cr_assert_eq(w.refs, refs, "%s: %u references, expected %u", b.design->name, w.refs, refs);
-            cr_assert_eq(w.done - b.now, (uint64_t)refs * FLAT, "%s: %lu clocks", b.design->name, w.done - b.now);
+            cr_assert_eq(w.done - b.now, (uint64_t)refs * FLAT, "%s: %lu clocks", b.design->name,
+                         w.done - b.now);
         }
         close_bed(&b);
     }
@@ -486,7 +499,8 @@ Test(designs, flattened_upper_entries_are_cached)
     close_bed(&b);
     open_bed(&b, v, &c, EVAL_VIRT, "fpt");
     walk(&b, areas[0].vpn << 12);
-    cr_assert_eq(walk(&b, (areas[0].vpn + 1) << 12).refs, 3, "host's of the guest's leaf entry, that, host's of the data");
+    cr_assert_eq(walk(&b, (areas[0].vpn + 1) << 12).refs, 3,
+                 "host's of the guest's leaf entry, that, host's of the data");
     close_bed(&b);
     /* One layout for both page sizes: 512 copies of an entry. */
     eval_system_free(s);
@@ -527,7 +541,8 @@ Test(designs, cuckoo_steps)
                 uint64_t after = w.done - b.now - 4 - FLAT; /* 4: the walk caches, beside the hash */
                 cr_assert_eq(w.refs, 1);
                 cr_assert_eq(w.reads, 6 + 4, "three ways of two sizes, two lines of two walk tables");
-                cr_assert(late ? after == 5 : after <= 5 && (after >= 3) == (w.size == DMT_SIZE_2M), "%lu", after);
+                cr_assert(late ? after == 5 : after <= 5 && (after >= 3) == (w.size == DMT_SIZE_2M), "%lu",
+                          after);
                 seen |= UINT64_C(1) << after;
                 qsort(b.log, w.logged, sizeof *b.log, by_address);
                 for (unsigned i = 1; i < w.logged; i++) {
@@ -562,8 +577,8 @@ Test(designs, nested_cuckoo_steps)
     for (unsigned n = 0; n < 500; n++) {
         struct eval_walk w = walk(&b, random_address());
         cr_assert_eq(w.refs, 3);
-        /* 6 lines of the guest's, each by 6 of the host's; 6; 6; and what the walk caches want: PTE, PMD, PUD lines
-         * of each look at the host's (2 each), PMD and PUD lines of the guest's by as many again. */
+        /* 6 lines of the guest's, each by 6 of the host's; 6; 6; and what the walk caches want: PTE, PMD, PUD
+         * lines of each look at the host's (2 each), PMD and PUD lines of the guest's by as many again. */
         cr_assert_eq(w.reads, 6 * (6 + 6) + 6 + 6 + 6 + 4 * (1 + 6 + 6));
         cr_assert_eq(w.done - b.now, 3 * 4 + 3 * FLAT);
     }
@@ -601,7 +616,8 @@ Test(designs, prefetched_entries_are_waited_for)
         uint64_t t = 2 * FLAT, there = delay[i / 2] + FLAT;
         t = (t > there + 1 ? t : there + 1) + 4 * (i % 2);
         t = (t > there ? t : there) + 4 * (i % 2);
-        cr_assert_eq(w.done - b.now, t, "delay %u: %lu clocks, expected %lu", delay[i / 2], w.done - b.now, t);
+        cr_assert_eq(w.done - b.now, t, "delay %u: %lu clocks, expected %lu", delay[i / 2], w.done - b.now,
+                     t);
         cr_assert_eq(w.refs, 2 + 2 * (i % 2));
         cr_assert_eq(w.reads, w.refs + 2);
         close_bed(&b);
@@ -617,7 +633,8 @@ Test(designs, prefetched_entries_are_waited_for)
     walk(&b, (areas[0].vpn + 3) << 12);
     double used = counter(&b, "prefetches of entries that are there");
     walk(&b, areas[1].vpn << 12);
-    cr_assert_eq(counter(&b, "prefetches of entries that are there"), used, "its tables are the area before's");
+    cr_assert_eq(counter(&b, "prefetches of entries that are there"), used,
+                 "its tables are the area before's");
     close_bed(&b);
     eval_system_free(s);
     eval_system_free(h);
@@ -628,7 +645,10 @@ Test(designs, prefetches_for_a_guest)
 {
     for (unsigned i = 0; i < 4; i++) {
         bool thp = i % 2 != 0;
-        struct eval_system *s = fragmented(EVAL_VIRT, thp, i < 2 ? 0 : thp ? 60 : 100); /* the hypervisor moves runs */
+        struct eval_system *s = fragmented(EVAL_VIRT, thp,
+                                           i < 2 ? 0
+                                           : thp ? 60
+                                                 : 100); /* the hypervisor moves runs */
         struct eval_config c = flat();
         unsigned checked = 0;
         struct bed b;
@@ -677,7 +697,8 @@ Test(designs, shortcuts_of_walk_tables)
         again = walk(&b, va);
         cr_assert(again.reads < w.reads && again.reads >= 6 * 12 + 18 + 4);
         for (unsigned i = 0; i < again.logged; i++) {
-            cr_assert_not_null(bsearch(&b.log[i], first, w.logged, sizeof *first, by_address), "0x%lx", b.log[i].hpa);
+            cr_assert_not_null(bsearch(&b.log[i], first, w.logged, sizeof *first, by_address), "0x%lx",
+                               b.log[i].hpa);
         }
     }
     close_bed(&b);
@@ -864,7 +885,8 @@ static void check_table(const struct elastic *e, uint32_t keys, unsigned ways)
     free(line);
 }
 
-static void fill_table(unsigned ways, unsigned percent, uint32_t keys, bool (*frames)(void *, uint64_t, uint64_t *))
+static void fill_table(unsigned ways, unsigned percent, uint32_t keys,
+                       bool (*frames)(void *, uint64_t, uint64_t *))
 {
     uint64_t next = 0x1000;
     struct elastic_options o = {
@@ -890,7 +912,8 @@ static void fill_table(unsigned ways, unsigned percent, uint32_t keys, bool (*fr
     check_table(e, keys, ways);
     uint32_t value;
     cr_assert_not(elastic_get(e, key_number(keys), &value, NULL));
-    cr_assert(elastic_put(e, key_number(5), 77) && elastic_get(e, key_number(5), &value, NULL) && value == 77);
+    cr_assert(elastic_put(e, key_number(5), 77) && elastic_get(e, key_number(5), &value, NULL) &&
+              value == 77);
     cr_assert_eq(t->lines, keys, "replaced, not put twice");
     elastic_free(e);
 }
@@ -919,6 +942,11 @@ Test(elastic, bad_values)
     cr_assert_not(elastic_put(e, ELASTIC_KEYS, 0));
     cr_assert_not(elastic_put(e, 0, ELASTIC_VALUES));
     elastic_free(e);
+    struct eval_config c;
+    eval_config_default(&c);
+    cr_assert(eval_config_check(&c));
+    cr_assert(eval_config_set(&c, "ecpt.lines=65"));
+    cr_assert_not(eval_config_check(&c));
     o.lines = 65;
     cr_assert_null(elastic_new(&o));
     o.lines = 64;

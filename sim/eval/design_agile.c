@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define LEVELS 4
-#define ROOT   5 /* in place of a number of nested levels: not even the guest's root is known by host address */
+#define ROOT   5 /* in place of a number of nested levels: not even the guest's root is known by host address \
+                  */
 
 /* A table page of the guest, as the hypervisor sees it. */
 struct region {
@@ -31,7 +32,7 @@ struct agile {
     struct tables_stage stage, host;
     struct gig **gig; /* by address >> 30, when stored to */
     struct region top, l3[512];
-    bool final;       /* the walk under way ended in a guest's entry */
+    bool final; /* the walk under way ended in a guest's entry */
     uint64_t now, tables, exits, stores, to_nested, to_shadow, walks[ROOT + 1];
 };
 
@@ -49,7 +50,8 @@ static bool is_nested(struct agile *d, struct region *r)
     return r->nested;
 }
 
-/* The guest stores to a table: an exit while that is shadowed, and with the second one in an interval it is no more. */
+/* The guest stores to a table: an exit while that is shadowed, and with the second one in an interval it is
+ * no more. */
 static void stored(struct agile *d, struct region *r, bool above)
 {
     d->stores++;
@@ -181,7 +183,8 @@ static bool host_path(void *user, uint64_t addr, struct tables_path *p)
     return true;
 }
 
-static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now, struct eval_walk *w)
+static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now,
+                 struct eval_walk *w)
 {
     struct agile *d = user;
     struct tables_walk x = {d->config, c, w, now};
@@ -293,6 +296,13 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 }
 
 const struct eval_design eval_agile = {
-    .name = "agile", .title = "Agile Paging", .env = EVAL_VIRT, .base = "nested",
-    .make = make, .walk = walk, .flush = flush, .counters = counters, .free = agile_free,
+    .name = "agile",
+    .title = "Agile Paging",
+    .env = EVAL_VIRT,
+    .base = "nested",
+    .make = make,
+    .walk = walk,
+    .flush = flush,
+    .counters = counters,
+    .free = agile_free,
 };

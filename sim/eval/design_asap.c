@@ -10,10 +10,10 @@
 
 /* An area, and where its tables of level 1 and 2 lie. */
 struct range {
-    uint64_t first, end;  /* addresses */
-    uint64_t at[3];       /* [l]: first table of level l, in memory of the stage's tables; 0: anywhere */
-    uint64_t hpa[3];      /* the same for its register, in host memory; 0: none is loaded */
-    bool moved[3];        /* guest: the hypervisor has put them there */
+    uint64_t first, end; /* addresses */
+    uint64_t at[3];      /* [l]: first table of level l, in memory of the stage's tables; 0: anywhere */
+    uint64_t hpa[3];     /* the same for its register, in host memory; 0: none is loaded */
+    bool moved[3];       /* guest: the hypervisor has put them there */
 };
 
 struct asap_stage {
@@ -135,7 +135,8 @@ static bool map_runs(struct asap *d)
         const struct range *r = &d->at[1].range[i];
         for (unsigned level = 1; level <= 2; level++) {
             for (uint64_t j = 0; r->moved[level] && j < run_of(r, level); j++) {
-                if (!flat_map(&d->at[0].table, r->at[level] + 4096 * j, DMT_SIZE_4K, (r->hpa[level] >> 12) + j)) {
+                if (!flat_map(&d->at[0].table, r->at[level] + 4096 * j, DMT_SIZE_4K,
+                              (r->hpa[level] >> 12) + j)) {
                     return false;
                 }
             }
@@ -182,14 +183,16 @@ static void ahead(void *user, struct tables_walk *x, uint64_t addr, struct table
         n++;
         t->issued++;
         /* Of use when the table is where the register says: not one shared with the area before. */
-        if (4 - level < p->steps && p->step[4 - level].at == in_range(r->at[level], r, level, addr) + offset) {
+        if (4 - level < p->steps &&
+            p->step[4 - level].at == in_range(r->at[level], r, level, addr) + offset) {
             p->step[4 - level].ready = done;
             t->used++;
         }
     }
 }
 
-static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now, struct eval_walk *w)
+static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now,
+                 struct eval_walk *w)
 {
     struct asap *d = user;
     struct tables_walk x = {d->config, c, w, now};
@@ -213,8 +216,8 @@ static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access
 
 struct survey {
     struct asap_stage *t;
-    uint64_t end;     /* of the last page */
-    uint8_t *small;   /* ranges with pages of 4K */
+    uint64_t end;   /* of the last page */
+    uint8_t *small; /* ranges with pages of 4K */
 };
 
 static bool look(void *user, uint64_t addr, unsigned size, uint64_t pfn)
@@ -302,7 +305,8 @@ static bool stage_make(struct asap *d, unsigned k)
     t->stage.user = t;
     t->stage.host = k == 1 ? &d->at[0].stage : NULL;
     tables_stage_open(&t->stage, d->config, second);
-    return flat_open(&t->table, place, t) && find_ranges(t, mem, ept) && tables_each(t->mirror, mem, ept, fill, t);
+    return flat_open(&t->table, place, t) && find_ranges(t, mem, ept) &&
+           tables_each(t->mirror, mem, ept, fill, t);
 }
 
 static void asap_free(void *user)
@@ -377,10 +381,24 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 }
 
 const struct eval_design eval_asap = {
-    .name = "asap", .title = "ASAP", .env = EVAL_NATIVE, .base = "radix",
-    .make = make, .walk = walk, .flush = flush, .counters = counters, .free = asap_free,
+    .name = "asap",
+    .title = "ASAP",
+    .env = EVAL_NATIVE,
+    .base = "radix",
+    .make = make,
+    .walk = walk,
+    .flush = flush,
+    .counters = counters,
+    .free = asap_free,
 };
 const struct eval_design eval_vasap = {
-    .name = "asap", .title = "ASAP", .env = EVAL_VIRT, .base = "nested",
-    .make = make, .walk = walk, .flush = flush, .counters = counters, .free = asap_free,
+    .name = "asap",
+    .title = "ASAP",
+    .env = EVAL_VIRT,
+    .base = "nested",
+    .make = make,
+    .walk = walk,
+    .flush = flush,
+    .counters = counters,
+    .free = asap_free,
 };

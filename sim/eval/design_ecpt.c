@@ -29,10 +29,10 @@ struct side {
     struct elastic *page[2];     /* by DMT_SIZE_* */
     uint32_t (*line[CHUNKS])[8]; /* frames of their lines; TABLES_NONE: not present */
     uint32_t lines;
-    struct elastic *cwt[CWTS];   /* [PTE] of a host's only */
-    uint8_t (*header)[64];       /* of lines of cwt[PMD] and cwt[PUD] */
+    struct elastic *cwt[CWTS]; /* [PTE] of a host's only */
+    uint8_t (*header)[64];     /* of lines of cwt[PMD] and cwt[PUD] */
     uint32_t headers, room;
-    uint64_t last_key[2];        /* + 1, and its line: pages come in order */
+    uint64_t last_key[2]; /* + 1, and its line: pages come in order */
     uint32_t last[2];
 };
 
@@ -45,8 +45,8 @@ struct ecpt {
     const struct eval_config *config;
     struct eval_system *system;
     unsigned sides;
-    struct side side[2];   /* [0] is the host's, or the only one */
-    struct cwc cwc[2];     /* of the same */
+    struct side side[2];     /* [0] is the host's, or the only one */
+    struct cwc cwc[2];       /* of the same */
     struct eval_assoc *data; /* nested: as cwc[0].of[PTE], of data pages */
     struct eval_assoc *stc;
     bool data_on;
@@ -110,7 +110,8 @@ static bool add_header(struct side *t, unsigned k, uint64_t addr, unsigned has)
     return true;
 }
 
-/* Pages are added, and keep their size: no kernel of these systems promotes or splits while a workload runs. */
+/* Pages are added, and keep their size: no kernel of these systems promotes or splits while a workload runs.
+ */
 static bool map(void *user, uint64_t addr, unsigned size, uint64_t pfn)
 {
     struct side *t = user;
@@ -135,7 +136,8 @@ static bool map(void *user, uint64_t addr, unsigned size, uint64_t pfn)
             }
             memset(t->line[line / CHUNK], 0xff, CHUNK * sizeof *t->line[0]);
         }
-        if (!elastic_put(t->page[size], key, line) || !add_header(t, PMD, addr, size == DMT_SIZE_4K ? HAS_4K : HAS_2M) ||
+        if (!elastic_put(t->page[size], key, line) ||
+            !add_header(t, PMD, addr, size == DMT_SIZE_4K ? HAS_4K : HAS_2M) ||
             !add_header(t, PUD, addr, size == DMT_SIZE_4K ? HAS_4K : HAS_2M)) {
             return false;
         }
@@ -219,8 +221,8 @@ static void one_way(const struct side *t, struct plan *p, uint64_t addr, unsigne
     }
 }
 
-/* What is left to probe by what the CWCs know, all looked at together. pte: the one of 4K pages to use, or NULL. Headers
- * are kept right in them by software, so that what they say is what the tables say now. */
+/* What is left to probe by what the CWCs know, all looked at together. pte: the one of 4K pages to use, or
+ * NULL. Headers are kept right in them by software, so that what they say is what the tables say now. */
 static void plan(struct side *t, struct eval_assoc *pte, uint64_t addr, struct plan *p)
 {
     struct cwc *c = &t->ecpt->cwc[t->number];
@@ -266,7 +268,8 @@ static struct step step_at(struct tables_walk *x, uint64_t start)
 static void issue(struct step *s, uint64_t hpa, bool needed)
 {
     enum eval_level level;
-    uint64_t done = eval_caches_walk(s->x->caches, hpa, s->start + s->issued / s->x->config->walker_ports, &level);
+    uint64_t done =
+        eval_caches_walk(s->x->caches, hpa, s->start + s->issued / s->x->config->walker_ports, &level);
 
     eval_walk_note(s->x->out, hpa, done - s->start, level, s->issued != 0);
     s->issued++;
@@ -280,7 +283,8 @@ static uint64_t look_clocks(const struct eval_config *c)
     return c->ecpt_hash > c->ecpt_cwc ? c->ecpt_hash : c->ecpt_cwc;
 }
 
-static void probe_all(struct step *s, struct side *t, const struct plan *p, uint64_t addr, unsigned size, unsigned way)
+static void probe_all(struct step *s, struct side *t, const struct plan *p, uint64_t addr, unsigned size,
+                      unsigned way)
 {
     for (unsigned i = 0; i < p->n; i++) {
         issue(s, elastic_line(t->page[p->probe[i].size], key_of(addr, p->probe[i].size), p->probe[i].way),
@@ -289,8 +293,8 @@ static void probe_all(struct step *s, struct side *t, const struct plan *p, uint
 }
 
 /* Lines of walk tables that were missed come after the probes; nobody waits for them. */
-static void refill_host(struct step *s, struct side *t, const struct plan *p, struct eval_assoc *pte, uint64_t addr,
-                        unsigned size)
+static void refill_host(struct step *s, struct side *t, const struct plan *p, struct eval_assoc *pte,
+                        uint64_t addr, unsigned size)
 {
     struct ecpt *d = t->ecpt;
     uint64_t issued = s->issued, needed = s->needed;
@@ -331,8 +335,8 @@ static bool walk_native(struct ecpt *d, struct tables_walk *x, uint64_t va)
 }
 
 /* The line of the guest's tables at gpa, by the host's tables, inside a step. *p: what was probed. */
-static bool probe_host(struct step *s, struct ecpt *d, uint64_t gpa, bool needed, uint64_t *hpa, unsigned *size,
-                       struct plan *p)
+static bool probe_host(struct step *s, struct ecpt *d, uint64_t gpa, bool needed, uint64_t *hpa,
+                       unsigned *size, struct plan *p)
 {
     struct side *host = &d->side[0];
     unsigned way;
@@ -388,7 +392,8 @@ static void decide(struct ecpt *d, uint64_t pte_hits, uint64_t pmd_hits)
     if (++d->window < c->ecpt_hcwc_window) {
         return;
     }
-    if (d->data_on ? d->window_pte * 100 < d->window * c->ecpt_hcwc_off : d->window_pmd * 100 > d->window * c->ecpt_hcwc_on) {
+    if (d->data_on ? d->window_pte * 100 < d->window * c->ecpt_hcwc_off
+                   : d->window_pmd * 100 > d->window * c->ecpt_hcwc_on) {
         d->data_on = !d->data_on;
         d->switches++;
     }
@@ -412,6 +417,10 @@ static bool walk_nested(struct ecpt *d, struct tables_walk *x, uint64_t va)
     struct step s = step_at(x, x->now + 2 * look_clocks(x->config));
     for (unsigned i = 0; i < p.n; i++) {
         at[i] = elastic_line(guest->page[p.probe[i].size], key_of(va, p.probe[i].size), p.probe[i].way);
+        elastic_ahead(host->page[DMT_SIZE_4K], key_of(at[i], DMT_SIZE_4K));
+    }
+    elastic_ahead(host->page[DMT_SIZE_4K], key_of(gpa, DMT_SIZE_4K));
+    for (unsigned i = 0; i < p.n; i++) {
         if (!probe_host(&s, d, at[i], true, &line[i], &table[i], &of[i])) {
             return false;
         }
@@ -448,7 +457,8 @@ static bool walk_nested(struct ecpt *d, struct tables_walk *x, uint64_t va)
     return true;
 }
 
-static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now, struct eval_walk *w)
+static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now,
+                 struct eval_walk *w)
 {
     struct ecpt *d = user;
     struct tables_walk x = {d->config, c, w, now};
@@ -464,8 +474,11 @@ static bool side_make(struct ecpt *d, unsigned k)
 {
     const struct eval_config *c = d->config;
     struct side *t = &d->side[k];
-    struct elastic_options o = {.ways = c->ecpt_ways, .lines = c->ecpt_lines, .percent = c->ecpt_occupancy,
-                                .frames = frames, .user = t};
+    struct elastic_options o = {.ways = c->ecpt_ways,
+                                .lines = c->ecpt_lines,
+                                .percent = c->ecpt_occupancy,
+                                .frames = frames,
+                                .user = t};
 
     t->ecpt = d;
     t->number = k;
@@ -620,10 +633,24 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 }
 
 const struct eval_design eval_ecpt = {
-    .name = "ecpt", .title = "ECPT", .env = EVAL_NATIVE, .base = "radix",
-    .make = make, .walk = walk, .flush = flush, .counters = counters, .free = ecpt_free,
+    .name = "ecpt",
+    .title = "ECPT",
+    .env = EVAL_NATIVE,
+    .base = "radix",
+    .make = make,
+    .walk = walk,
+    .flush = flush,
+    .counters = counters,
+    .free = ecpt_free,
 };
 const struct eval_design eval_vecpt = {
-    .name = "ecpt", .title = "nested ECPT", .env = EVAL_VIRT, .base = "nested",
-    .make = make, .walk = walk, .flush = flush, .counters = counters, .free = ecpt_free,
+    .name = "ecpt",
+    .title = "nested ECPT",
+    .env = EVAL_VIRT,
+    .base = "nested",
+    .make = make,
+    .walk = walk,
+    .flush = flush,
+    .counters = counters,
+    .free = ecpt_free,
 };

@@ -18,7 +18,7 @@ enum layout {
 /* One stage's table. */
 struct fpt_stage {
     struct fpt *fpt;
-    unsigned number;  /* of the stage */
+    unsigned number; /* of the stage */
     enum layout layout;
     struct flat table;
     struct mirror *mirror;
@@ -141,7 +141,8 @@ static bool path(void *user, uint64_t addr, struct tables_path *p)
     return true;
 }
 
-static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now, struct eval_walk *w)
+static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now,
+                 struct eval_walk *w)
 {
     struct fpt *d = user;
     struct tables_walk x = {d->config, c, w, now};
@@ -189,8 +190,9 @@ static bool stage_make(struct fpt *d, unsigned k)
     t->fpt = d;
     t->number = k;
     t->mirror = eval_system_stage(d->system, k);
-    t->layout = c->fpt_layout != 0 ? (enum layout)c->fpt_layout
-                : tables_each(t->mirror, mem, ept, first_huge, NULL) ? EDGES : MIDDLE;
+    t->layout = c->fpt_layout != 0                                   ? (enum layout)c->fpt_layout
+                : tables_each(t->mirror, mem, ept, first_huge, NULL) ? EDGES
+                                                                     : MIDDLE;
     t->stage.path = path;
     t->stage.user = t;
     t->stage.host = k == 1 ? &d->at[0].stage : NULL;
@@ -274,10 +276,24 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 }
 
 const struct eval_design eval_fpt = {
-    .name = "fpt", .title = "FPT", .env = EVAL_NATIVE, .base = "radix",
-    .make = make, .walk = walk, .flush = flush, .counters = counters, .free = fpt_free,
+    .name = "fpt",
+    .title = "FPT",
+    .env = EVAL_NATIVE,
+    .base = "radix",
+    .make = make,
+    .walk = walk,
+    .flush = flush,
+    .counters = counters,
+    .free = fpt_free,
 };
 const struct eval_design eval_vfpt = {
-    .name = "fpt", .title = "FPT", .env = EVAL_VIRT, .base = "nested",
-    .make = make, .walk = walk, .flush = flush, .counters = counters, .free = fpt_free,
+    .name = "fpt",
+    .title = "FPT",
+    .env = EVAL_VIRT,
+    .base = "nested",
+    .make = make,
+    .walk = walk,
+    .flush = flush,
+    .counters = counters,
+    .free = fpt_free,
 };

@@ -74,7 +74,8 @@ static void *make(const struct eval_config *c, struct eval_system *s)
     return d;
 }
 
-static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now, struct eval_walk *w)
+static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now,
+                 struct eval_walk *w)
 {
     struct shadow *d = user;
     struct tables_walk x = {d->config, c, w, now};
@@ -114,6 +115,13 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 }
 
 const struct eval_design eval_shadow = {
-    .name = "shadow", .title = "shadow paging", .env = EVAL_VIRT, .base = "nested",
-    .make = make, .walk = walk, .flush = flush, .counters = counters, .free = shadow_free,
+    .name = "shadow",
+    .title = "shadow paging",
+    .env = EVAL_VIRT,
+    .base = "nested",
+    .make = make,
+    .walk = walk,
+    .flush = flush,
+    .counters = counters,
+    .free = shadow_free,
 };

@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EMPTY        UINT64_MAX
-#define VALUE_BITS   24
-#define KICKS_MAX    32 /* displacements in a row until the table counts as too full */
-#define LINES_MAX    (UINT64_C(1) << 32)
+#define EMPTY      UINT64_MAX
+#define VALUE_BITS 24
+#define KICKS_MAX  32 /* displacements in a row until the table counts as too full */
+#define LINES_MAX  (UINT64_C(1) << 32)
 
 struct table {
-    uint64_t *slot;  /* key << VALUE_BITS | value */
+    uint64_t *slot; /* key << VALUE_BITS | value */
     uint64_t lines;
     uint64_t seed;
-    uint64_t *base;  /* frames: of pieces of `piece` frames each; NULL: not settled */
+    uint64_t *base; /* frames: of pieces of `piece` frames each; NULL: not settled */
     uint64_t piece;
 };
 
@@ -52,7 +52,8 @@ static inline uint64_t index_in(const struct table *t, uint64_t key)
 }
 
 /* Where a way has this key, or would have it. */
-static inline const struct table *table_of(const struct elastic *e, uint64_t key, unsigned way, uint64_t *index)
+static inline const struct table *table_of(const struct elastic *e, uint64_t key, unsigned way,
+                                           uint64_t *index)
 {
     const struct table *t = &e->now[way];
 
@@ -70,7 +71,8 @@ static bool table_settle(struct elastic *e, struct table *t)
 {
     uint64_t frames = (t->lines + 63) / 64, pieces;
 
-    /* Contiguous, as published; where memory is too fragmented for that, in the largest pieces that there are. */
+    /* Contiguous, as published; where memory is too fragmented for that, in the largest pieces that there
+     * are. */
     for (t->piece = frames;; t->piece = (t->piece + 1) / 2) {
         pieces = (frames + t->piece - 1) / t->piece;
         uint64_t *base = realloc(t->base, pieces * sizeof *base);
@@ -118,8 +120,10 @@ struct elastic *elastic_new(const struct elastic_options *o)
 
     if (o->ways < 2 || o->ways > ELASTIC_WAYS_MAX || o->lines == 0 || (o->lines & (o->lines - 1)) != 0 ||
         o->percent < 1 || o->percent > 99) {
-        say("a cuckoo table of %u ways of %" PRIu64 " lines that grows at %u %%: expected 2 to %d ways, a power of two, "
-            "1 to 99 %%", o->ways, o->lines, o->percent, ELASTIC_WAYS_MAX);
+        say("a cuckoo table of %u ways of %" PRIu64
+            " lines that grows at %u %%: expected 2 to %d ways, a power of two, "
+            "1 to 99 %%",
+            o->ways, o->lines, o->percent, ELASTIC_WAYS_MAX);
         return NULL;
     }
     e = calloc(1, sizeof *e);
@@ -285,6 +289,15 @@ bool elastic_get(const struct elastic *e, uint64_t key, uint32_t *value, unsigne
     return false;
 }
 
+void elastic_ahead(const struct elastic *e, uint64_t key)
+{
+    for (unsigned w = 0; w < e->o.ways; w++) {
+        uint64_t i;
+        const struct table *t = table_of(e, key, w, &i);
+        __builtin_prefetch(&t->slot[i]);
+    }
+}
+
 bool elastic_in(const struct elastic *e, uint64_t key, unsigned way)
 {
     uint64_t i;
@@ -296,7 +309,8 @@ bool elastic_in(const struct elastic *e, uint64_t key, unsigned way)
 bool elastic_put(struct elastic *e, uint64_t key, uint32_t value)
 {
     if (key >= ELASTIC_KEYS - 1 || value >= ELASTIC_VALUES) {
-        say("cuckoo table: key 0x%" PRIx64 ", value %" PRIu32 ", expected less than 2^40 - 1 and 2^24", key, value);
+        say("cuckoo table: key 0x%" PRIx64 ", value %" PRIu32 ", expected less than 2^40 - 1 and 2^24", key,
+            value);
         return false;
     }
     for (unsigned w = 0; w < e->o.ways; w++) {

@@ -28,7 +28,7 @@ struct elastic_options {
 struct elastic_stats {
     uint64_t lines, slots; /**< taken; of all ways, those of the new tables while they grow */
     uint64_t inserted, displaced, moved, resizes;
-    uint64_t frames;       /**< taken for tables, old ones included (they are not given back) */
+    uint64_t frames; /**< taken for tables, old ones included (they are not given back) */
     bool growing;
 };
 
@@ -39,6 +39,8 @@ void elastic_free(struct elastic *e);
 bool elastic_put(struct elastic *e, uint64_t key, uint32_t value);
 /** Value and way (may be NULL) of a key. False: not there. */
 bool elastic_get(const struct elastic *e, uint64_t key, uint32_t *value, unsigned *way);
+/** It will be looked up soon: the simulating machine's caches are told. */
+void elastic_ahead(const struct elastic *e, uint64_t key);
 /** Is it in this way? */
 bool elastic_in(const struct elastic *e, uint64_t key, unsigned way);
 /** Give the tables their frames; until then there are no addresses, and tables that were outgrown never get

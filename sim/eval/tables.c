@@ -45,7 +45,8 @@ bool tables_each(struct mirror *m, const struct dmt_mem *mem, bool ept,
         bytes = UINT64_C(1) << 21;
         for (unsigned i = 0; word != NULL && i < 512; i++) {
             uint64_t e = le64toh(word[i]);
-            if ((e & present) != 0 && !call(user, addr + ((uint64_t)i << 12), DMT_SIZE_4K, (e & DMT_PTE_FRAME) >> 12)) {
+            if ((e & present) != 0 &&
+                !call(user, addr + ((uint64_t)i << 12), DMT_SIZE_4K, (e & DMT_PTE_FRAME) >> 12)) {
                 return false;
             }
         }
@@ -73,7 +74,8 @@ bool tables_ept(const struct eval_system *s, unsigned k)
 
 /* ---------------------------------------------------------------- a table of one's own */
 
-bool flat_open(struct flat *f, bool (*place)(void *user, unsigned level, uint64_t addr, uint64_t *at), void *user)
+bool flat_open(struct flat *f, bool (*place)(void *user, unsigned level, uint64_t addr, uint64_t *at),
+               void *user)
 {
     *f = (struct flat){.place = place, .user = user};
     f->gig = calloc(1 << 18, sizeof(struct flat_gig *));
@@ -137,7 +139,8 @@ bool flat_map(struct flat *f, uint64_t addr, unsigned size, uint64_t pfn)
     struct flat_block *b;
 
     if (addr >> 48 != 0 || pfn >= TABLES_NONE) {
-        say("page 0x%" PRIx64 " in frame 0x%" PRIx64 ", expected addresses below 2^48, frames below 2^32 - 1", addr, pfn);
+        say("page 0x%" PRIx64 " in frame 0x%" PRIx64 ", expected addresses below 2^48, frames below 2^32 - 1",
+            addr, pfn);
         return false;
     }
     g = gig_of(f, addr);
@@ -193,7 +196,8 @@ bool flat_path(const struct flat *f, uint64_t addr, struct tables_path *p)
     p->step[0] = (struct tables_step){.at = f->root + 8 * (addr >> 39), .level = 4};
     p->step[1] = (struct tables_step){.at = f->l3[addr >> 39] + 8 * (addr >> 30 & 511), .level = 3};
     p->step[2] = (struct tables_step){.at = g->l2 + 8 * (addr >> 21 & 511), .level = 2};
-    p->step[3] = (struct tables_step){.at = g->block[addr >> 21 & 511].l1 + 8 * (addr >> 12 & 511), .level = 1};
+    p->step[3] =
+        (struct tables_step){.at = g->block[addr >> 21 & 511].l1 + 8 * (addr >> 12 & 511), .level = 1};
     return true;
 }
 
@@ -296,7 +300,8 @@ static uint64_t key_of(const struct eval_config *c, uint64_t addr, unsigned leve
 }
 
 /* How many steps the caches make good. All levels are looked at, as in hardware. */
-static unsigned skipped(struct tables_walk *x, struct tables_stage *s, uint64_t addr, const struct tables_path *p)
+static unsigned skipped(struct tables_walk *x, struct tables_stage *s, uint64_t addr,
+                        const struct tables_path *p)
 {
     unsigned skip = 0;
 
@@ -329,8 +334,8 @@ void tables_stage_clear(struct tables_stage *s)
     }
 }
 
-static bool stage_walk(struct tables_walk *x, struct tables_stage *s, uint64_t addr, bool cached, uint64_t *to,
-                       unsigned *size)
+static bool stage_walk(struct tables_walk *x, struct tables_stage *s, uint64_t addr, bool cached,
+                       uint64_t *to, unsigned *size)
 {
     struct tables_path p;
     unsigned skip;
@@ -375,13 +380,14 @@ static bool stage_walk(struct tables_walk *x, struct tables_stage *s, uint64_t a
     return true;
 }
 
-bool tables_stage_walk(struct tables_walk *x, struct tables_stage *s, uint64_t addr, uint64_t *to, unsigned *size)
+bool tables_stage_walk(struct tables_walk *x, struct tables_stage *s, uint64_t addr, uint64_t *to,
+                       unsigned *size)
 {
     return stage_walk(x, s, addr, true, to, size);
 }
 
-bool tables_host(struct tables_walk *x, struct tables_stage *s, uint64_t addr, enum tables_for what, uint64_t *hpa,
-                 unsigned *size)
+bool tables_host(struct tables_walk *x, struct tables_stage *s, uint64_t addr, enum tables_for what,
+                 uint64_t *hpa, unsigned *size)
 {
     const struct eval_config *c = x->config;
     uint64_t *known = eval_assoc_find(s->ntlb, addr >> 12, addr >> 12);
@@ -392,7 +398,8 @@ bool tables_host(struct tables_walk *x, struct tables_stage *s, uint64_t addr, e
         *hpa = (*known & ~UINT64_C(0xfff)) | (addr & 0xfff);
         page = (unsigned)(*known & 3);
     } else {
-        bool cached = c->npwc && (what != TABLES_ROOT || c->npwc_root) && (what != TABLES_DATA || c->npwc_final);
+        bool cached =
+            c->npwc && (what != TABLES_ROOT || c->npwc_root) && (what != TABLES_DATA || c->npwc_final);
         if (!stage_walk(x, s, addr, cached, hpa, &page)) {
             return false;
         }

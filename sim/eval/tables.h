@@ -14,8 +14,9 @@
 
 /* ------------------------------------------------------------ the system's mapping */
 
-/** Call for each present leaf of a stage, in address order, addresses below 2^48; pages of 1G as 512 of 2M. pfn: of the leaf's
- * first 4K page. False from the callback ends it and is returned. ept: as in mirror_new. */
+/** Call for each present leaf of a stage, in address order, addresses below 2^48; pages of 1G as 512 of 2M.
+ * pfn: of the leaf's first 4K page. False from the callback ends it and is returned. ept: as in mirror_new.
+ */
 bool tables_each(struct mirror *m, const struct dmt_mem *mem, bool ept,
                  bool (*call)(void *user, uint64_t addr, unsigned size, uint64_t pfn), void *user);
 /** The leaf at addr: its DMT_SIZE_* (1G as 2M) and the frame of its first 4K page. TABLES_ABSENT: none. */
@@ -49,13 +50,15 @@ struct flat {
 };
 
 /** Empty. False after saying why. */
-bool flat_open(struct flat *f, bool (*place)(void *user, unsigned level, uint64_t addr, uint64_t *at), void *user);
+bool flat_open(struct flat *f, bool (*place)(void *user, unsigned level, uint64_t addr, uint64_t *at),
+               void *user);
 void flat_close(struct flat *f);
-/** Map a page (DMT_SIZE_4K, _2M) in place of whatever is there; of a 2M page, the rest stays as 4K pages. False after
- * saying why. */
+/** Map a page (DMT_SIZE_4K, _2M) in place of whatever is there; of a 2M page, the rest stays as 4K pages.
+ * False after saying why. */
 bool flat_map(struct flat *f, uint64_t addr, unsigned size, uint64_t pfn);
 
-/** Map what the two stages of a VIRT system come to together, pages of the smaller size of both. False after saying why. */
+/** Map what the two stages of a VIRT system come to together, pages of the smaller size of both. False after
+ * saying why. */
 bool flat_compose(struct flat *f, const struct eval_system *s);
 /** The page at addr only. False: a stage does not map it, or after saying why. */
 bool flat_compose_at(struct flat *f, const struct eval_system *s, uint64_t addr);
@@ -84,10 +87,10 @@ static inline unsigned flat_find(const struct flat *f, uint64_t addr, uint64_t *
 /* ------------------------------------------------------------ walks */
 
 struct tables_step {
-    uint64_t at;     /* address of the entry, of the level below, or in host memory */
-    uint64_t ready;  /* not 0: it was prefetched and is in L1D at this clock */
-    uint8_t level;   /* of the entry; of the lowest one when levels are merged */
-    bool direct;     /* at is in host memory */
+    uint64_t at;    /* address of the entry, of the level below, or in host memory */
+    uint64_t ready; /* not 0: it was prefetched and is in L1D at this clock */
+    uint8_t level;  /* of the entry; of the lowest one when levels are merged */
+    bool direct;    /* at is in host memory */
 };
 
 /** The entries that lead to a page, the leaf's last. */
@@ -129,22 +132,24 @@ struct tables_stage {
     void *user;
     struct tables_stage *host; /**< takes addresses of this stage to host memory; NULL: they are */
     struct tables_pwc pwc;
-    struct eval_assoc *ntlb;   /**< of a second stage */
+    struct eval_assoc *ntlb; /**< of a second stage */
     uint64_t walks;
 };
 
-/** Set the caches up; path, ahead, user, host are the caller's. second: it is a host's stage under a guest's. */
+/** Set the caches up; path, ahead, user, host are the caller's. second: it is a host's stage under a guest's.
+ */
 void tables_stage_open(struct tables_stage *s, const struct eval_config *c, bool second);
 void tables_stage_close(struct tables_stage *s);
 void tables_stage_clear(struct tables_stage *s);
 
 /** Walk this stage's table only: addr to the level below. size becomes the smaller one of it and the page's.
  * False: not present. */
-bool tables_stage_walk(struct tables_walk *x, struct tables_stage *s, uint64_t addr, uint64_t *to, unsigned *size);
+bool tables_stage_walk(struct tables_walk *x, struct tables_stage *s, uint64_t addr, uint64_t *to,
+                       unsigned *size);
 /** What of a guest a second stage's walk is for. */
 enum tables_for { TABLES_TABLE, TABLES_ROOT, TABLES_DATA };
 /** Second stage, nested TLB included: addr to host memory. */
-bool tables_host(struct tables_walk *x, struct tables_stage *s, uint64_t addr, enum tables_for what, uint64_t *hpa,
-                 unsigned *size);
+bool tables_host(struct tables_walk *x, struct tables_stage *s, uint64_t addr, enum tables_for what,
+                 uint64_t *hpa, unsigned *size);
 
 #endif
