@@ -224,8 +224,9 @@ static bool serve(struct eval_system *s, uint64_t va, unsigned access, const str
             r->addr, r->stage, va);
         return false;
     }
-    if (r->status == DMT_STATUS_GTEA) { /* taken back meanwhile: registers have changed */
-        return eval_system_work(s) || true;
+    if (r->status == DMT_STATUS_GTEA) { /* of a gTEA that was taken back: its owner has other plans */
+        eval_system_work(s);
+        return true;
     }
     say("the walk of 0x%" PRIx64 " ends with status %u at 0x%" PRIx64, va, r->status, r->addr);
     return false;
