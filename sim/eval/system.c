@@ -411,6 +411,12 @@ bool eval_system_populate(struct eval_system *s, bool (*progress)(void *user, ui
 
 /* ------------------------------------------------------------ what there is */
 
+size_t eval_system_areas(const struct eval_system *s, const struct eval_area **area)
+{
+    *area = s->o.area;
+    return s->o.areas;
+}
+
 const struct dmt_state *eval_system_state(const struct eval_system *s)
 {
     return &s->regs.state;

@@ -45,6 +45,8 @@ bool eval_system_fault(struct eval_system *s, uint64_t va, unsigned access);
 /** A slice of the TEA managers' background work at every level. True: more to do. */
 bool eval_system_work(struct eval_system *s);
 
+/** The areas that it was made with, in address order. */
+size_t eval_system_areas(const struct eval_system *s, const struct eval_area **area);
 /** Registers as the hardware has them now, gTEAs resolved: mode, roots, TEA registers. Changes with the
  * system; the pointer stays valid. */
 const struct dmt_state *eval_system_state(const struct eval_system *s);
