@@ -250,7 +250,7 @@ check-regs: $(BUILD)/venv/ready ## Fail when one of them is not what rtl/dmt_reg
 	@$(BUILD)/venv/bin/python rtl/gen_regs.py --check
 
 # ---------------------------------------------------------------- campaigns and reports
-.PHONY: bench soak software mutants formal synth area fpga fpga-report waves pictures
+.PHONY: bench soak software mutants formal synth area fpga fpga-report waves pictures report
 bench: dmt ## Latency, throughput and simulation speed, as ratios and exact clocks
 	@$(BUILD)/dmt bench
 soak: dmt ## Twenty million random lockstep cycles, 50 seeds of each configuration
@@ -284,6 +284,18 @@ pictures: dmt $(BUILD)/setup/waves $(BUILD)/setup/pictures ## Draw docs/waves an
 	@$(PYTHON) -B docs/waves/draw.py --page $(BUILD)/dmt docs/integration.md
 	@$(PYTHON) -B rtl/interface.py --docs
 
+# A unit that is there, of the same command, is not simulated again: a run that was stopped goes on.
+REPORT := $(BUILD)/eval$(if $(FULL),-full)
+REPORT_SIM := $(if $(FULL),-n 200000000 --warmup 100000000,-n 4000000 --warmup 2000000)
+VARIANT_SIM := --workload redis,gups,xsbench --env all --pages 4k,thp --design radix,nested,shadow,dmt,pvdmt --windows 0 \
+    $(if $(FULL),-n 20000000 --warmup 10000000,-n 1000000 --warmup 1000000 --scale 0.25)
+report: dmt $(BUILD)/setup/report ## [FULL=1] Translation designs side by side, the paper's evaluation: build/eval/report.html
+	@mkdir -p $(REPORT)
+	@$(BUILD)/dmt sim --all $(REPORT_SIM) -j $(JOBS) --out $(REPORT)
+	@grep -v '^#' sim/eval/variants | while read -r name options; do \
+	    mkdir -p $(REPORT)/$$name && $(BUILD)/dmt sim $(VARIANT_SIM) $$options -j $(JOBS) --out $(REPORT)/$$name </dev/null || exit; done
+	@$(BUILD)/dmt report $(REPORT) --csv $(REPORT)/results.csv
+
 # ---------------------------------------------------------------- for other people's flows
 .PHONY: filelist install uninstall
 filelist: $(BUILD)/dmt.f ## build/dmt.f, rtl/dmt.f with absolute paths
@@ -306,7 +318,7 @@ install: dmt dpi $(BUILD)/libdmt.so $(BUILD)/public/libdmt.a ## Command, librari
 	@sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@VERSION@,$(VERSION),' cmodel/dmt.pc.in \
 	    >$(DESTDIR)$(LIBDIR)/pkgconfig/dmt.pc
 	@install -m 644 cmodel/include/dmt/*.h cmodel/include/dmt/pins.def $(PLACE)/include/dmt
-	@install -m 644 opendmt.core $(SHARE)
+	@install -m 644 opendmt.core sim/eval/report.py $(SHARE)
 	@install -m 644 rtl/*.v rtl/*.vh rtl/dmt_regs.rdl rtl/configs.json $(SHARE)/rtl
 	@sed -E 's,^(\+incdir\+)?rtl,\1$(PREFIX)/share/opendmt/rtl,; s/root of the repository/root of the file system/' \
 	    rtl/dmt.f >$(SHARE)/rtl/dmt.f

@@ -16,6 +16,7 @@ int cmd_run(int argc, char **argv);
 int cmd_sim(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_waves(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 int cmd_board(int argc, char **argv);
 
 /** A decimal option value up to max; argp's error (exit 2) when malformed. */

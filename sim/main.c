@@ -19,6 +19,7 @@ static const struct {
     {"import", cmd_import, "other tools' files to memory, state and trace files"},
     {"board", cmd_board, "the walker on an FPGA board at a serial port"},
     {"bench", cmd_bench, "exact clocks of a walk, throughput, simulation speed"},
+    {"report", cmd_report, "results of evaluations beside the paper's: tables, CSV, one HTML page"},
     {"waves", cmd_waves, "short scenarios to look at, and the walks in a waveform"},
 };
 

@@ -3,6 +3,7 @@
  * the hypercall with hostile arguments, entry and exit, memory management under
  * a running guest, nesting, and each of the artifact's hypercall defects seen. */
 #include "dmt/regs.h"
+#include "dmt/table.h"
 #include "soft_world.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,6 +280,70 @@ Test(stage, every_page_is_where_the_record_says)
         guest_delete(g);
         world_free(w);
     }
+}
+
+/* A machine that is started with its memory: no violation, no exit, the same record. */
+Test(stage, backed_ahead)
+{
+    for (unsigned k = 0; k < sizeof stages / sizeof *stages; k++) {
+        struct world *w = world_with(stages[k].images, 0, false);
+        const struct dmt_host_stats *stats = dmt_host_stats(w->host);
+        struct dmt_vm_options o = vm_options();
+        uint64_t exits, violations, pfn;
+        struct dmt_vm *vm;
+        struct guest *g;
+
+        o.format = stages[k].format;
+        o.levels = stages[k].levels;
+        o.ad = stages[k].ad;
+        o.huge = stages[k].huge;
+        o.pv = stages[k].pv;
+        vm = dmt_vm_new(w->host, &o);
+        must(vm, "%s", stages[k].name);
+        g = kernel(vm, 1500);
+        dmt_vm_enter(vm, 0);
+        exits = stats->exits;
+        violations = stats->violations;
+        must(dmt_vm_populate(vm, 100, 3) == 3 && dmt_vm_backing(vm, 102, &pfn));
+        must(o.huge || !dmt_vm_backing(vm, RAM - 1, &pfn));
+        must(dmt_vm_populate(vm, 0, RAM) == RAM);
+        must(dmt_vm_populate(vm, 0, UINT64_MAX) == RAM && dmt_vm_populate(vm, RAM - 1, 2) == 1);
+        must(dmt_vm_populate(vm, RAM, 1) == 0 && dmt_vm_populate(vm, UINT64_MAX, 2) == 0);
+        for (uint64_t i = 0; i < g->pages; i++)
+            expect_page(w, vm, NULL, g, 0, i, i % 2 ? DMT_ACCESS_WRITE : DMT_ACCESS_READ);
+        must(stats->exits == exits && stats->violations == violations, "%s", stages[k].name);
+        expect_record(vm, RAM + 16 + 2 * QUOTA);
+        guest_delete(g);
+        world_free(w);
+    }
+}
+
+/* As far as there are frames; what was others' is zero. */
+Test(stage, backed_ahead_until_memory_is_out)
+{
+    struct world *w = world_with(32, 0, false);
+    struct dmt_vm *vm = machine(w);
+    uint64_t before, pfn, run, n;
+
+    must(dmt_buddy_alloc_run(w->buddy, 300, &run));
+    for (uint64_t i = 0; i < 300; i++) {
+        w->p.clear(w->p.user, run + i);
+        w->p.store(w->p.user, (run + i) << 12 | 8, 0x4711);
+    }
+    dmt_buddy_release(w->buddy, run, 300);
+    before = dmt_buddy_available(w->buddy);
+    dmt_buddy_fail_after(w->buddy, 200);
+    n = dmt_vm_populate(vm, 0, RAM);
+    must(n > 150 && n < 200, "%u backed", (unsigned)n);
+    must(dmt_vm_backing(vm, n - 1, &pfn) && !dmt_vm_backing(vm, n, &pfn));
+    must(dmt_buddy_available(w->buddy) == before - 200);
+    must(dmt_vm_populate(vm, 0, 1000) == 1000);
+    for (uint64_t i = 0; i < 1000; i++) {
+        must(dmt_vm_backing(vm, i, &pfn));
+        must(w->p.load(w->p.user, pfn << 12 | 8) == 0, "frame %u", (unsigned)i);
+    }
+    expect_record(vm, RAM);
+    world_free(w);
 }
 
 Test(stage, memory_comes_back)
@@ -1578,8 +1643,8 @@ struct nest {
     struct guest *g;
 };
 
-/* A machine in a machine, with a kernel in it. pv, inner, ad: of the inner one. */
-static struct nest nest_new(bool shadow, bool pv, enum dmt_space_format inner, bool ad)
+/* A machine in a machine, with a kernel in it. pv, inner, ad: of the inner one; huge: of both. */
+static struct nest nest_with(bool shadow, bool pv, enum dmt_space_format inner, bool ad, bool huge)
 {
     struct nest n = {.w = world_with(32, 0, shadow)};
     struct dmt_vm_options o = vm_options();
@@ -1587,6 +1652,7 @@ static struct nest nest_new(bool shadow, bool pv, enum dmt_space_format inner, b
 
     o.frames = 16384;
     o.quota = 4096;
+    o.huge = huge;
     n.l1 = dmt_vm_new(n.w->host, &o);
     must(n.l1);
     dmt_vm_inner_options(n.l1, &h);
@@ -1604,6 +1670,11 @@ static struct nest nest_new(bool shadow, bool pv, enum dmt_space_format inner, b
     must(n.l2);
     n.g = kernel(n.l2, 1200);
     return n;
+}
+
+static struct nest nest_new(bool shadow, bool pv, enum dmt_space_format inner, bool ad)
+{
+    return nest_with(shadow, pv, inner, ad, false);
 }
 
 static void nest_free(struct nest *n)
@@ -2103,6 +2174,111 @@ Test(nested, large_pages_at_level_1)
         for (uint64_t i = 0; i < 1500; i++)
             expect_page(n.w, n.l1, vm, g, 0, i, DMT_ACCESS_WRITE);
         guest_delete(g);
+        nest_free(&n);
+    }
+}
+
+static unsigned shadow_leaf_size(const struct nest *n, uint64_t gfn)
+{
+    struct dmt_table t = {.mem = n->w->mem, .root = n->w->state[0].shadow.root >> 12, .levels = 4};
+    struct dmt_lookup at;
+
+    dmt_table_lookup(&t, gfn << 12, &at);
+    must(at.level > 0 && at.entry[at.level] != 0, "frame %u is not in the shadow table", (unsigned)gfn);
+    return at.level - 1;
+}
+
+/* 2M on 2M is 2M in the shadow table, until one of them is split; and 4K where levels write-protect. */
+Test(nested, shadow_leaves_of_2m)
+{
+    for (unsigned k = 0; k < sizeof nests / sizeof *nests; k++) {
+        struct nest n;
+        const struct dmt_host_stats *stats;
+        uint64_t fills, l1_frame;
+
+        if (!nests[k].shadow)
+            continue;
+        n = nest_with(true, nests[k].pv, nests[k].inner, nests[k].ad, true);
+        stats = dmt_host_stats(n.w->host);
+        dmt_vm_enter(n.l2, 0);
+        for (unsigned round = 0; round < 8; round++) {
+            uint64_t page = rng(n.g->pages), exits;
+
+            for (uint64_t i = 0; i < n.g->pages; i++)
+                expect_page(n.w, n.l1, n.l2, n.g, 0, i, round % 2 ? DMT_ACCESS_READ : DMT_ACCESS_WRITE);
+            fills = stats->shadow_fills;
+            exits = stats->exits;
+            for (uint64_t i = 0; i < n.g->pages; i++)
+                expect_page(n.w, n.l1, n.l2, n.g, 0, i, round % 2 ? DMT_ACCESS_READ : DMT_ACCESS_WRITE);
+            must(stats->shadow_fills == fills && stats->exits == exits);
+            if (round == 0) {
+                /* Nothing of the size is left over: frames 0 and 512 are of blocks that are mapped whole. */
+                must(fills < 32, "%u fills", (unsigned)fills);
+                must(shadow_leaf_size(&n, n.g->frame[0]) == DMT_SIZE_2M);
+            } else if (round == 2) {
+                must(dmt_vm_move(n.l2, n.g->frame[page])); /* L1 splits */
+                expect_page(n.w, n.l1, n.l2, n.g, 0, page, DMT_ACCESS_WRITE);
+                must(shadow_leaf_size(&n, n.g->frame[page]) == DMT_SIZE_4K);
+            } else if (round == 4) {
+                must(dmt_vm_backing(n.l2, n.g->frame[0], &l1_frame));
+                must(dmt_vm_move(n.l1, l1_frame)); /* L0 splits */
+                expect_page(n.w, n.l1, n.l2, n.g, 0, 0, DMT_ACCESS_WRITE);
+                must(shadow_leaf_size(&n, n.g->frame[0]) == DMT_SIZE_4K);
+            } else if (round == 5) {
+                dmt_vm_track(n.l1, true);
+                expect_page(n.w, n.l1, n.l2, n.g, 0, page, DMT_ACCESS_READ);
+                must(shadow_leaf_size(&n, n.g->frame[page]) == DMT_SIZE_4K);
+            } else if (round == 6) {
+                dmt_vm_track(n.l1, false);
+                dmt_vm_track(n.l2, true);
+            }
+        }
+        must(n.w->refused == 0);
+        nest_free(&n);
+    }
+}
+
+/* Filled ahead: as far as level 1 maps, with its rights, and without an exit afterwards. */
+Test(nested, shadow_filled_ahead)
+{
+    for (unsigned k = 0; k < 2 * sizeof nests / sizeof *nests; k++) {
+        bool shadow = nests[k / 2].shadow, huge = k % 2;
+        struct nest n = nest_with(shadow, nests[k / 2].pv, nests[k / 2].inner, nests[k / 2].ad, huge);
+        const struct dmt_host_stats *stats = dmt_host_stats(n.w->host);
+        uint64_t exits, end = UINT64_C(1) << 36, half, all;
+
+        must(dmt_vm_populate_shadow(n.l1, 0, 0, end) == 0, "nothing runs inside");
+        dmt_vm_enter(n.l2, 0);
+        must(dmt_vm_populate(n.l2, 0, RAM) == RAM);
+        exits = stats->exits;
+        half = dmt_vm_populate_shadow(n.l1, 0, 0, RAM / 2);
+        must(half == (shadow ? RAM / 2 : 0), "%u", (unsigned)half);
+        must(dmt_vm_populate_shadow(n.l1, WORLD_THREADS, 0, end) == 0);
+        must(dmt_vm_populate_shadow(n.l2, 0, 0, end) == 0, "level 1 has none");
+        /* gTEAs are in the window; other tables in the first half of RAM, too. */
+        must(!shadow || !nests[k / 2].pv || dmt_vm_populate_shadow(n.l1, 0, RAM, end) > 0);
+        must(stats->exits == exits);
+        for (uint64_t i = 0; i < n.g->pages && shadow; i++)
+            expect_page(n.w, n.l1, n.l2, n.g, 0, i, i % 2 ? DMT_ACCESS_WRITE : DMT_ACCESS_READ);
+        must(!shadow || (stats->exits == exits && stats->shadow_exits == 0), "%u exits",
+             (unsigned)(stats->exits - exits));
+        /* Level 1 is not robbed of writes: its D bits are set, or it has asked for none. */
+        must(!shadow || !huge || shadow_leaf_size(&n, n.g->frame[3]) == DMT_SIZE_2M);
+        all = dmt_vm_populate_shadow(n.l1, 0, 0, UINT64_MAX);
+        must(shadow ? all >= RAM : all == 0);
+        dmt_vm_track(n.l2, true);
+        if (shadow)
+            must(dmt_vm_populate_shadow(n.l1, 0, 0, end) == all);
+        for (uint64_t i = 0; i < n.g->pages; i++) {
+            uint64_t *map = calloc(2048, sizeof *map);
+
+            if (i % 97 == 0) {
+                expect_page(n.w, n.l1, n.l2, n.g, 0, i, DMT_ACCESS_WRITE);
+                dmt_vm_dirty(n.l2, map, 2048);
+                must(map[n.g->frame[i] / 64] >> n.g->frame[i] % 64 & 1, "%u: level 1 missed a write", k);
+            }
+            free(map);
+        }
         nest_free(&n);
     }
 }

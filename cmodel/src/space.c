@@ -368,7 +368,7 @@ bool dmt_space_map(struct dmt_space *s, uint64_t vpn, unsigned size, uint64_t en
     bool made = space_table(s, level, vpn) == NULL;
     struct table *t = get_table(s, level, vpn);
 
-    if (t == NULL || space_table(s, level - 1, vpn) != NULL) {
+    if (t == NULL || (level > 1 && space_table(s, level - 1, vpn) != NULL)) {
         return false;
     }
     entry |= size != DMT_SIZE_4K ? DMT_PTE_PS : 0;

@@ -10,6 +10,7 @@
 
 #define LINE_BITS 6
 #define LEVELS    3
+#define TABLE_LINE UINT32_C(0x80000000)
 
 static void *need(void *p)
 {
@@ -35,6 +36,7 @@ struct bank {
 
 struct eval_caches {
     const struct eval_config *config;
+    bool keep; /* eval_caches_keep_tables */
     struct level level[LEVELS];
     struct bank *bank; /* NULL: flat memory */
     uint64_t bus_free;
@@ -80,6 +82,7 @@ struct eval_caches *eval_caches_clone(const struct eval_caches *c)
         memcpy(n->bank, c->bank, c->config->dram_banks * sizeof *c->bank);
     }
     n->bus_free = c->bus_free;
+    n->keep = c->keep;
     n->stats = c->stats;
     return n;
 }
@@ -117,6 +120,35 @@ static inline bool touch(struct level *l, uint64_t line)
     return false;
 }
 
+/* The same where lines of tables (bit 31 of their tags) stay: a line of data goes first. */
+static bool touch_keep(struct level *l, uint64_t line, uint32_t table)
+{
+    uint64_t wide = (line >> l->shift) + 1;
+    uint32_t tag = (uint32_t)wide, *set = l->tag + (line & l->mask) * l->ways;
+    unsigned way = l->ways - 1;
+    bool hit = false;
+
+    assert(wide < TABLE_LINE);
+    for (unsigned i = 0; i < l->ways && !hit; i++) {
+        if ((set[i] & ~TABLE_LINE) == tag) {
+            table |= set[i] & TABLE_LINE;
+            way = i;
+            hit = true;
+        }
+    }
+    if (!hit) {
+        while (way > 0 && (set[way] & TABLE_LINE) != 0) {
+            way--;
+        }
+        if ((set[way] & TABLE_LINE) != 0) {
+            way = l->ways - 1; /* nothing but tables */
+        }
+    }
+    memmove(set + 1, set, way * sizeof *set);
+    set[0] = tag | table;
+    return hit;
+}
+
 /* The published simulator's cache answers "not found" when it is asked for the line it was asked for
  * last; that request then counts as memory. */
 static inline bool repeats(struct eval_caches *c, struct level *l, uint64_t line)
@@ -147,8 +179,14 @@ static uint64_t memory_read(struct eval_caches *c, uint64_t line, uint64_t now)
     return start + (open ? g->dram_hit : g->mem_clocks);
 }
 
-/* A line comes into the caches from `first` on. */
-static inline uint64_t reference(struct eval_caches *c, unsigned first, uint64_t line, uint64_t now,
+/* L1D has no such thing: its lines are too few to matter. */
+static inline bool touch_level(struct eval_caches *c, unsigned i, uint64_t line, uint32_t table)
+{
+    return c->keep && i > 0 ? touch_keep(&c->level[i], line, table) : touch(&c->level[i], line);
+}
+
+/* A line comes into the caches from `first` on. table: TABLE_LINE or 0. */
+static inline uint64_t reference(struct eval_caches *c, unsigned first, uint64_t line, uint64_t now, uint32_t table,
                                  enum eval_level *level)
 {
     unsigned hit = LEVELS;
@@ -156,10 +194,10 @@ static inline uint64_t reference(struct eval_caches *c, unsigned first, uint64_t
     for (unsigned i = first; i < LEVELS; i++) {
         struct level *l = &c->level[i];
         if (repeats(c, l, line)) {
-            touch(l, line);
+            touch_level(c, i, line, table);
             break;
         }
-        if (touch(l, line)) {
+        if (touch_level(c, i, line, table)) {
             hit = i;
             break;
         }
@@ -169,10 +207,10 @@ static inline uint64_t reference(struct eval_caches *c, unsigned first, uint64_t
 }
 
 /* The prefetcher: what an L1D miss at `now` brings in besides. Nobody waits for it. */
-static void next_line(struct eval_caches *c, uint64_t line, uint64_t now)
+static void next_line(struct eval_caches *c, uint64_t line, uint64_t now, uint32_t table)
 {
     for (unsigned i = 0; i < LEVELS; i++) {
-        if (touch(&c->level[i], line + 1)) {
+        if (touch_level(c, i, line + 1, table)) {
             return;
         }
     }
@@ -184,11 +222,11 @@ static void next_line(struct eval_caches *c, uint64_t line, uint64_t now)
 uint64_t eval_caches_data(struct eval_caches *c, uint64_t pa, uint64_t now)
 {
     enum eval_level level;
-    uint64_t done = reference(c, 0, pa >> LINE_BITS, now, &level);
+    uint64_t done = reference(c, 0, pa >> LINE_BITS, now, 0, &level);
 
     c->stats.data[level]++;
     if (level != EVAL_L1 && c->config->next_line != 0) {
-        next_line(c, pa >> LINE_BITS, now);
+        next_line(c, pa >> LINE_BITS, now, 0);
     }
     return done;
 }
@@ -196,21 +234,26 @@ uint64_t eval_caches_data(struct eval_caches *c, uint64_t pa, uint64_t now)
 uint64_t eval_caches_walk(struct eval_caches *c, uint64_t pa, uint64_t now, enum eval_level *level)
 {
     unsigned first = c->config->walker_port - 1;
-    uint64_t done = reference(c, first, pa >> LINE_BITS, now, level);
+    uint64_t done = reference(c, first, pa >> LINE_BITS, now, TABLE_LINE, level);
 
     c->stats.walk[*level]++;
     if (first == 0 && *level != EVAL_L1 && c->config->next_line != 0) {
-        next_line(c, pa >> LINE_BITS, now);
+        next_line(c, pa >> LINE_BITS, now, TABLE_LINE);
     }
     return done;
 }
 
 uint64_t eval_caches_prefetch(struct eval_caches *c, uint64_t pa, uint64_t now, enum eval_level *level)
 {
-    uint64_t done = reference(c, 0, pa >> LINE_BITS, now, level);
+    uint64_t done = reference(c, 0, pa >> LINE_BITS, now, TABLE_LINE, level);
 
     c->stats.walk[*level]++;
     return done;
+}
+
+void eval_caches_keep_tables(struct eval_caches *c)
+{
+    c->keep = true;
 }
 
 const struct eval_cache_stats *eval_caches_stats(const struct eval_caches *c)

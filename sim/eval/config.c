@@ -140,6 +140,10 @@ bool eval_config_check(const struct eval_config *c)
             return false;
         }
     }
+    if (!power_of_two(c->ecpt_lines)) {
+        say("ecpt.lines: %u is no power of two", c->ecpt_lines);
+        return false;
+    }
     if (!power_of_two(c->pwc_span)) {
         say("pwc.span: %u is no power of two", c->pwc_span);
         return false;

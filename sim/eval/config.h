@@ -69,6 +69,7 @@ enum { EVAL_LRU, EVAL_LFU, EVAL_FIFO };
     X(dmt_gtea_cached, "dmt.gtea_cached", 0, 1, 1, "1: the gTEA's base is kept beside the register, 0: each walk reads the table") \
     X(fpt_entries, "fpt.pwc.entries", 0, 4096, 32, "flattened tables: cache of upper entries") \
     X(fpt_ways, "fpt.pwc.ways", 1, 4096, 4, "") \
+    X(fpt_layout, "fpt.layout", 0, 2, 0, "1: L4+L3 and L2+L1 merged, 2: L3+L2 merged, 0: 1 where a stage has 4K pages only, else 2") \
     X(fpt_priority, "fpt.priority", 0, 1, 0, "flattened tables: lines of tables stay in L2 and LLC rather than data") \
     X(ecpt_ways, "ecpt.ways", 2, 8, 3, "elastic cuckoo tables: ways a page size") \
     X(ecpt_hash, "ecpt.hash", 0, 1000, 2, "clocks of the hash") \
@@ -76,10 +77,20 @@ enum { EVAL_LRU, EVAL_LFU, EVAL_FIFO };
     X(ecpt_cwc_pud, "ecpt.cwc.pud", 0, 4096, 2, "entries of the walk cache, 512 GB each") \
     X(ecpt_cwc_pmd, "ecpt.cwc.pmd", 0, 4096, 16, "entries of the walk cache, 1 GB each") \
     X(ecpt_occupancy, "ecpt.occupancy", 1, 99, 60, "per cent at which a way grows") \
+    X(ecpt_lines, "ecpt.lines", 1, 1 << 24, 16384, "lines (8 entries) a way to begin with, a power of two") \
+    X(ecpt_late, "ecpt.late", 0, 1, 0, "0: a walk ends with the line that holds the entry, 1: with the last one probed") \
+    X(ecpt_hcwc_pte, "ecpt.hcwc.pte", 0, 4096, 16, "nested: entries of the walk caches for 4K host pages, 2 MB each; of guest tables, and as many of data") \
+    X(ecpt_hcwc_window, "ecpt.hcwc.window", 1, 1 << 30, 1000, "nested: so many looks decide whether the one of data is worth its traffic") \
+    X(ecpt_hcwc_off, "ecpt.hcwc.off", 0, 100, 50, "per cent of hits in it below which it is left alone") \
+    X(ecpt_hcwc_on, "ecpt.hcwc.on", 0, 100, 85, "per cent of hits in the 1 GB one above which it is tried again") \
     X(ecpt_stc, "ecpt.stc", 0, 4096, 10, "nested: entries of the cache of addresses of cuckoo walk tables") \
     X(asap_delay, "asap.delay", 0, 1000, 0, "clocks until prefetches start") \
     X(asap_residual, "asap.residual", 0, 1, 1, "the walk reads prefetched entries from L1D again") \
+    X(asap_registers, "asap.registers", 0, 1024, 16, "areas with range registers, the largest ones") \
+    X(asap_host, "asap.host", 0, 1, 1, "virtualized: host walks prefetch, too") \
     X(agile_writes, "agile.writes", 1, 1 << 20, 2, "stores to a guest table page until it is walked nested") \
+    X(agile_interval, "agile.interval", 1, 4000000000, 2000000000, "clocks within which those count, and without one after which it is shadowed again") \
+    X(agile_levels, "agile.levels", 0, 6, 0, "0: by policy; n: always n - 1 levels of the guest's table nested, 6: its root, too") \
     X(exit_clocks, "exit.clocks", 0, 1000000, 3600, "a VM exit (1.8 us at 2 GHz)")
 
 struct eval_config {

@@ -4,11 +4,12 @@
 #include <string.h>
 
 extern const struct eval_design eval_radix, eval_dmt, eval_nested, eval_hugegpt, eval_vdmt, eval_pvdmt,
-    eval_over_shadow, eval_full, eval_npvdmt;
+    eval_over_shadow, eval_full, eval_npvdmt, eval_fpt, eval_ecpt, eval_asap, eval_vfpt, eval_vecpt,
+    eval_vasap, eval_agile, eval_shadow;
 
 const struct eval_design *const eval_designs[] = {
-    &eval_radix, &eval_dmt,
-    &eval_nested, &eval_hugegpt, &eval_vdmt, &eval_pvdmt,
+    &eval_radix, &eval_dmt, &eval_fpt, &eval_ecpt, &eval_asap,
+    &eval_nested, &eval_hugegpt, &eval_vdmt, &eval_pvdmt, &eval_vfpt, &eval_vecpt, &eval_agile, &eval_vasap, &eval_shadow,
     &eval_over_shadow, &eval_full, &eval_npvdmt,
     NULL,
 };

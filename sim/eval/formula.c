@@ -2,6 +2,7 @@
 #include "eval/formula.h"
 
 #include <math.h>
+#include <string.h>
 
 const char *const formula_names[FORMULAS] = {"vanilla", "fpt", "ecpt", "asap", "agile", "dmt", "pvdmt"};
 
@@ -9,6 +10,16 @@ const char *const formula_names[FORMULAS] = {"vanilla", "fpt", "ecpt", "asap", "
 #define ECPT_NATIVE  2   /* walk cache and hash */
 #define ECPT_VIRTUAL 12  /* the same in each of three steps */
 #define NESTED       1.5 /* a third reference, as dear as the mean of the two */
+
+enum formula formula_find(const char *design)
+{
+    unsigned f = 0;
+
+    while (f < FORMULAS && strcmp(formula_names[f], design) != 0) {
+        f++;
+    }
+    return (enum formula)f;
+}
 
 bool formula_exists(enum formula f, enum eval_env env)
 {

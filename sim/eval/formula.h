@@ -19,6 +19,8 @@ enum formula {
 };
 /** As designs are named: "vanilla", "fpt", .. */
 extern const char *const formula_names[FORMULAS];
+/** The formula of a design of that name; FORMULAS: none. */
+enum formula formula_find(const char *design);
 
 /** Which reference of a line is the leaf. */
 enum formula_leaf {

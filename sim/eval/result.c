@@ -419,13 +419,29 @@ static bool text_ok(const char *path, const char *what, const char *text)
     return j != NULL && text[0] != '\0';
 }
 
+/* Counts as JSON's integers are: a difference that went below zero ends here, not in a report. */
+static bool fields_ok(const char *path, const char *whose, const void *from, const struct field *f, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t *v = (const uint64_t *)((const char *)from + f[i].offset);
+        for (unsigned k = 0; k < f[i].n; k++) {
+            if (v[k] > INT64_MAX) {
+                say("%s: %s of %s is %" PRIu64 ", expected a count below 2^63", path, f[i].name, whose, v[k]);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* What would make a file that cannot be read again. */
 static bool writable(const char *path, const struct result *r)
 {
     bool ok = text_ok(path, "the command", r->command) && text_ok(path, "the workload", r->workload);
 
     for (unsigned i = 0; ok && i < r->systems; i++) {
-        if (!isfinite(r->system[i].stats.fragmentation)) {
+        ok = fields_ok(path, "a system", &r->system[i].stats, stats_fields, COUNT(stats_fields));
+        if (ok && !isfinite(r->system[i].stats.fragmentation)) {
             say("%s: fragmentation of system %u is no number", path, i);
             ok = false;
         }
@@ -433,7 +449,10 @@ static bool writable(const char *path, const struct result *r)
     for (unsigned i = 0; ok && i < r->designs; i++) {
         const struct result_design *d = &r->design[i];
         ok = text_ok(path, "a design's name", d->name) && text_ok(path, "a design's title", d->title) &&
-             text_ok(path, "a design's base", d->base);
+             text_ok(path, "a design's base", d->base) &&
+             fields_ok(path, d->name, d, design_fields, COUNT(design_fields)) &&
+             fields_ok(path, d->name, &d->caches, cache_fields, COUNT(cache_fields)) &&
+             fields_ok(path, d->name, &d->rtl, rtl_fields, COUNT(rtl_fields));
         for (unsigned k = 0; ok && k < d->counters; k++) {
             if (!isfinite(d->counter[k].value)) {
                 say("%s: counter '%s' of %s is no number", path, d->counter[k].name, d->name);

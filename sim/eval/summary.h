@@ -14,6 +14,8 @@ struct summary_set {
     size_t n;
     struct result **unit; /**< by workload, environment, pages; workloads in the paper's order, others after them */
     char **file;          /**< where each came from */
+    /** Mean clocks by each formula on each unit's radix walk, for both ways to take a leaf; NAN: none. */
+    double (*formula)[2][FORMULAS];
 };
 
 struct summary {

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define USER_PAGES (UINT64_C(1) << 35)  /* of four-level tables, half of the addresses */
-#define RETRIES    64                   /* faults of one access before it counts as not getting anywhere */
-#define SLICE      UINT64_C(0x4000)     /* pages populated between slices of background work */
-#define TELL       UINT64_C(0x40000)    /* pages populated between calls of progress */
-#define WORK_MAX   64                   /* slices of work at a time */
+#define USER_PAGES (UINT64_C(1) << 35) /* of four-level tables, half of the addresses */
+#define RETRIES    64                  /* faults of one access before it counts as not getting anywhere */
+#define SLICE      UINT64_C(0x4000)    /* pages populated between slices of background work */
+#define TELL       UINT64_C(0x40000)   /* pages populated between calls of progress */
+#define WORK_MAX   64                  /* slices of work at a time */
 
 /* ------------------------------------------------------------ mirrors */
 
@@ -59,10 +59,9 @@ static void refresh_shadow(struct eval_system *s)
         s->old[s->olds++] = s->stage[EVAL_SHADOW];
     }
     s->shadow_root = root;
-    s->stage[EVAL_SHADOW] =
-        root != 0 ? mirror_new(s->mem, root >> 12, state->shadow.five ? 5 : 4,
-                               state->shadow.format == DMT_FORMAT_EPT, NULL, NULL)
-                  : NULL;
+    s->stage[EVAL_SHADOW] = root != 0 ? mirror_new(s->mem, root >> 12, state->shadow.five ? 5 : 4,
+                                                   state->shadow.format == DMT_FORMAT_EPT, NULL, NULL)
+                                      : NULL;
 }
 
 /* Frames that guests had before may be backed by others now. */
@@ -224,8 +223,9 @@ static bool serve(struct eval_system *s, uint64_t va, unsigned access, const str
             r->addr, r->stage, va);
         return false;
     }
-    if (r->status == DMT_STATUS_GTEA) { /* taken back meanwhile: registers have changed */
-        return eval_system_work(s) || true;
+    if (r->status == DMT_STATUS_GTEA) { /* of a gTEA that was taken back: its owner has other plans */
+        eval_system_work(s);
+        return true;
     }
     say("the walk of 0x%" PRIx64 " ends with status %u at 0x%" PRIx64, va, r->status, r->addr);
     return false;
@@ -411,6 +411,12 @@ bool eval_system_populate(struct eval_system *s, bool (*progress)(void *user, ui
 
 /* ------------------------------------------------------------ what there is */
 
+size_t eval_system_areas(const struct eval_system *s, const struct eval_area **area)
+{
+    *area = s->o.area;
+    return s->o.areas;
+}
+
 const struct dmt_state *eval_system_state(const struct eval_system *s)
 {
     return &s->regs.state;
@@ -464,7 +470,8 @@ bool eval_system_guest_frames(struct eval_system *s, uint64_t n, uint64_t *gfn)
 /* ------------------------------------------------------------ figures */
 
 /* Pages of [from, to) in registers of one size. Two of a size never overlap (I1). */
-static uint64_t in_registers(const struct eval_system *s, unsigned k, unsigned size, uint64_t from, uint64_t to)
+static uint64_t in_registers(const struct eval_system *s, unsigned k, unsigned size, uint64_t from,
+                             uint64_t to)
 {
     uint64_t sum = 0;
 

@@ -45,6 +45,8 @@ bool eval_system_fault(struct eval_system *s, uint64_t va, unsigned access);
 /** A slice of the TEA managers' background work at every level. True: more to do. */
 bool eval_system_work(struct eval_system *s);
 
+/** The areas that it was made with, in address order. */
+size_t eval_system_areas(const struct eval_system *s, const struct eval_area **area);
 /** Registers as the hardware has them now, gTEAs resolved: mode, roots, TEA registers. Changes with the
  * system; the pointer stays valid. */
 const struct dmt_state *eval_system_state(const struct eval_system *s);
@@ -58,8 +60,8 @@ uint64_t eval_system_generation(const struct eval_system *s);
 /** n free contiguous host frames for tables of a design's own (hash tables, flattened nodes), zeroed and
  * present when `present`, else only addresses are taken. False: none. */
 bool eval_system_frames(struct eval_system *s, uint64_t n, bool present, uint64_t *pfn);
-/** The same in the memory of level k + 1's machine: guest frames that are backed contiguously enough for
- * stage k to map them (k = 0: memory of a VIRT guest). */
+/** The same in the memory of the machine that the process's kernel runs in: contiguous guest frames, backed at
+ * every level, of which only addresses are taken. False: none, or NATIVE. */
 bool eval_system_guest_frames(struct eval_system *s, uint64_t n, uint64_t *gfn);
 
 /** What software did and what it cost so far, sums over levels. */

@@ -279,6 +279,14 @@ static void revoked(void *user, uint16_t id)
     }
 }
 
+/* The hypervisor inside keeps its own TEAs in gTEAs, too. */
+static void revoked_inside(void *user, uint16_t id)
+{
+    const struct eval_system *s = user;
+
+    dmt_space_revoked(dmt_vm_space(s->inner), id);
+}
+
 static struct dmt_vm *make_vm(const struct eval_system *s, struct dmt_host *host, uint64_t frames,
                               uint64_t quota)
 {
@@ -418,6 +426,7 @@ bool levels_make(struct eval_system *s)
     dmt_vm_on_revoke(vm, revoked, s);
     dmt_vm_enter(s->outer, 0);
     if (s->inner != NULL) {
+        dmt_vm_on_revoke(s->outer, revoked_inside, s);
         dmt_vm_enter(s->inner, 0);
     }
     return map_areas(s);

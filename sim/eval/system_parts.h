@@ -24,19 +24,21 @@ struct eval_system {
     int pid;
     unsigned entering; /* stage of the process */
     struct mirror *stage[STAGES];
-    uint64_t shadow_root;         /* that stage[EVAL_SHADOW] was made for */
-    struct mirror **old;          /* of roots that are gone: somebody may hold them */
+    uint64_t shadow_root; /* that stage[EVAL_SHADOW] was made for */
+    struct mirror **old;  /* of roots that are gone: somebody may hold them */
     size_t olds;
     uint64_t csr_writes, generation;
-    uint64_t moved;               /* of host_moved(), when the mirrors were told */
+    uint64_t moved; /* of host_moved(), when the mirrors were told */
 };
 
-/** Memory, registers and software, the areas mapped. False after saying why; what is there then can be freed. */
+/** Memory, registers and software, the areas mapped. False after saying why; what is there then can be freed.
+ */
 bool levels_make(struct eval_system *s);
 void levels_free(struct eval_system *s);
 /** Fill a frame of host memory with zeros. Exits when out of memory. */
 void levels_clear(struct eval_system *s, uint64_t pfn);
-/** The host frame of a frame in the memory of the machine that stage k's tables lie in; as mirror_new wants it. */
+/** The host frame of a frame in the memory of the machine that stage k's tables lie in; as mirror_new wants
+ * it. */
 bool levels_to_host_1(void *user, uint64_t pfn, uint64_t *hpfn);
 bool levels_to_host_2(void *user, uint64_t pfn, uint64_t *hpfn);
 

@@ -13,23 +13,44 @@
 
 #define LEAST_SCALE (1.0 / (1 << 20))
 
-/* Working sets: table 4 of the DMT paper; what it calls GB is 2^30 (GUPS has 2^34 words of 8 bytes). Fractions:
- * solved from the bars of its figures, one value fits all designs of a workload. */
+/* Working sets: table 4 of the DMT paper; what it calls GB is 2^30 (GUPS has 2^34 words of 8 bytes).
+ * Fractions: solved from the bars of its figures, one value fits all designs of a workload. */
 const struct workload_kind workload_kinds[] = {
-    {"redis", "2^29 keys of 25 bytes with values of 64, half reads, half writes", 155 * GIB,
-     {.232, .227, .474, .452, .571, 0}, redis_new},
-    {"memcached", "100 million records of 1 KB, uniform reads", 95 * GIB,
-     {.062, .113, .137, .242, .155, 0}, memcached_new},
-    {"gups", "random updates of 2^34 words, 128 streams", 128 * GIB,
-     {.570, .592, .990, .990, .990, 0}, gups_new},
-    {"btree", "lookups in a B+ tree of order 16 with 1.5 billion keys", 125 * GIB,
-     {.216, .215, .444, .408, .501, 0}, btree_new},
-    {"canneal", "simulated annealing of a netlist of 198 million elements", 62 * GIB,
-     {.479, .261, .755, .409, .810, 0}, canneal_new},
-    {"xsbench", "cross sections: unionized grid, 355 isotopes with 170000 points", 84 * GIB,
-     {.233, .045, .630, .253, .658, 0}, xsbench_new},
-    {"graph500", "breadth-first search, Kronecker graph of scale 27, edge factor 32", 123 * GIB,
-     {.094, .065, .201, .082, .237, 0}, graph500_new},
+    {"redis",
+     "2^29 keys of 25 bytes with values of 64, half reads, half writes",
+     155 * GIB,
+     {.232, .227, .474, .452, .571, 0},
+     redis_new},
+    {"memcached",
+     "100 million records of 1 KB, uniform reads",
+     95 * GIB,
+     {.062, .113, .137, .242, .155, 0},
+     memcached_new},
+    {"gups",
+     "random updates of 2^34 words, 128 streams",
+     128 * GIB,
+     {.570, .592, .990, .990, .990, 0},
+     gups_new},
+    {"btree",
+     "lookups in a B+ tree of order 16 with 1.5 billion keys",
+     125 * GIB,
+     {.216, .215, .444, .408, .501, 0},
+     btree_new},
+    {"canneal",
+     "simulated annealing of a netlist of 198 million elements",
+     62 * GIB,
+     {.479, .261, .755, .409, .810, 0},
+     canneal_new},
+    {"xsbench",
+     "cross sections: unionized grid, 355 isotopes with 170000 points",
+     84 * GIB,
+     {.233, .045, .630, .253, .658, 0},
+     xsbench_new},
+    {"graph500",
+     "breadth-first search, Kronecker graph of scale 27, edge factor 32",
+     123 * GIB,
+     {.094, .065, .201, .082, .237, 0},
+     graph500_new},
     {0},
 };
 
@@ -110,7 +131,8 @@ static void add_area(struct workload *w, const struct eval_area *area)
 
 /* ---------------------------------------------------------------- generators */
 
-/* Operations are written to where they are wanted; only one that the end of the buffer cuts goes through carry. */
+/* Operations are written to where they are wanted; only one that the end of the buffer cuts goes through
+ * carry. */
 static size_t gen_next(struct workload *w, struct eval_access *a, size_t n, bool *ok)
 {
     struct gen *g = (struct gen *)w;
@@ -153,7 +175,8 @@ void *gen_new(const struct workload_kind *kind, double scale, uint64_t seed, siz
         say("workload %s: out of memory", kind->name);
         return NULL;
     }
-    g->w = (struct workload){.kind = kind, .scale = scale, .seed = seed, .next = gen_next, .rewind = gen_rewind, .close = close};
+    g->w = (struct workload){
+        .kind = kind, .scale = scale, .seed = seed, .next = gen_next, .rewind = gen_rewind, .close = close};
     snprintf(g->w.name, sizeof g->w.name, "%s", kind->name);
     g->op = op;
     g->start = start;
@@ -184,7 +207,8 @@ void permutation_init(struct permutation *p, unsigned bits, uint64_t seed)
     p->half = (bits + 1) / 2;
     for (unsigned i = 0; i < 3; i++) {
         uint32_t f = (uint32_t)mix2(seed, i) | 1, inverse = f;
-        for (unsigned step = 0; step < 5; step++) { /* Newton: each step doubles the bits that are right, from 3 on */
+        for (unsigned step = 0; step < 5;
+             step++) { /* Newton: each step doubles the bits that are right, from 3 on */
             inverse *= 2 - f * inverse;
         }
         p->factor[i] = f & p->mask;
@@ -206,8 +230,9 @@ void poisson_table(double mean, uint32_t *table, unsigned n)
 
 /* ---------------------------------------------------------------- areas of a process */
 
-/* Where Linux puts things without randomisation of addresses: program at two thirds of the lower half, heap behind
- * it, mmap from the top down, the stack above all. Libraries get a window of their own, as they come first. */
+/* Where Linux puts things without randomisation of addresses: program at two thirds of the lower half, heap
+ * behind it, mmap from the top down, the stack above all. Libraries get a window of their own, as they come
+ * first. */
 #define PROGRAM UINT64_C(0x555555554000)
 #define HEAP    UINT64_C(0x555555800000)
 #define LIBS    UINT64_C(0x7ffff0000000)
@@ -256,7 +281,11 @@ uint64_t layout_heap(struct gen *g, uint64_t bytes)
 static const struct {
     uint16_t pages;
     uint8_t flags;
-} segment[5] = {{6, DMT_OS_R}, {CODE_PAGES, DMT_OS_R | DMT_OS_X}, {20, DMT_OS_R}, {3, DMT_OS_R}, {DATA_PAGES, DMT_OS_R | DMT_OS_W}};
+} segment[5] = {{6, DMT_OS_R},
+                {CODE_PAGES, DMT_OS_R | DMT_OS_X},
+                {20, DMT_OS_R},
+                {3, DMT_OS_R},
+                {DATA_PAGES, DMT_OS_R | DMT_OS_W}};
 
 void layout_finish(struct gen *g, size_t areas)
 {
@@ -302,8 +331,8 @@ struct recorded {
     bool failed;
 };
 
-/* Accesses outside all areas (a page of the kernel's, memory that was given back before the maps were taken) are
- * left out; where there are many, the maps are not those of the trace. */
+/* Accesses outside all areas (a page of the kernel's, memory that was given back before the maps were taken)
+ * are left out; where there are many, the maps are not those of the trace. */
 #define OUTSIDE_PERCENT 1
 #define OUTSIDE_SAMPLE  1000
 
@@ -348,8 +377,10 @@ static size_t recorded_next(struct workload *w, struct eval_access *a, size_t n,
         if (inside(r, x.va)) {
             a[done++] = (struct eval_access){x.va, x.kind, 0};
         } else if (++r->outside * 100 > r->n * OUTSIDE_PERCENT && r->n >= OUTSIDE_SAMPLE) {
-            say("%s: %" PRIu64 " of the first %" PRIu64 " accesses (the last: %" PRIx64 ") are in no area of %s, "
-                "expected the maps of the traced process", r->trace, r->outside, r->n, x.va, r->maps);
+            say("%s: %" PRIu64 " of the first %" PRIu64 " accesses (the last: %" PRIx64
+                ") are in no area of %s, "
+                "expected the maps of the traced process",
+                r->trace, r->outside, r->n, x.va, r->maps);
             *ok = false;
         }
     }
@@ -395,13 +426,14 @@ static char *copy_of(const char *text)
     return copy;
 }
 
-/* Neighbours without a page between them become one area with the rights of both: areas are apart by contract,
- * and rights decide nothing in a translation that is allowed. */
+/* Neighbours without a page between them become one area with the rights of both: areas are apart by
+ * contract, and rights decide nothing in a translation that is allowed. */
 static void take_areas(struct workload *w, const struct areas *maps)
 {
     for (size_t i = 0; i < maps->n; i++) {
         uint8_t rights = maps->rights[i];
-        unsigned flags = (rights & 8 ? DMT_OS_R : 0u) | (rights & 1 ? DMT_OS_W : 0u) | (rights & 4 ? DMT_OS_X : 0u);
+        unsigned flags =
+            (rights & 8 ? DMT_OS_R : 0u) | (rights & 1 ? DMT_OS_W : 0u) | (rights & 4 ? DMT_OS_X : 0u);
         uint64_t pages = maps->vma[i].pages;
         if (flags != 0) { /* guard pages and reserved space are never touched */
             add_area(w, &(struct eval_area){maps->vma[i].vpn, pages, pages, flags, "mapped"});
@@ -442,7 +474,8 @@ struct workload *workload_trace(const char *trace, const char *maps)
         say("out of memory");
         exit(EXIT_BAD_INPUT);
     }
-    r->w = (struct workload){.scale = 1, .next = recorded_next, .rewind = recorded_rewind, .close = recorded_close};
+    r->w = (struct workload){
+        .scale = 1, .next = recorded_next, .rewind = recorded_rewind, .close = recorded_close};
     r->trace = copy_of(trace);
     r->maps = copy_of(maps);
     const char *slash = strrchr(trace, '/');

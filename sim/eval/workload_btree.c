@@ -36,8 +36,8 @@ struct btree {
     unsigned height; /* levels above the leaves, the root among them */
 };
 
-/* Number of a node in the order of allocation: of the leaves, k-th pair of its side counted from the end, split off
- * after the meeting or not. 8/7 nodes a leaf before (a node for 8 leaves, ..), 17/16 after. */
+/* Number of a node in the order of allocation: of the leaves, k-th pair of its side counted from the end,
+ * split off after the meeting or not. 8/7 nodes a leaf before (a node for 8 leaves, ..), 17/16 after. */
 static uint64_t allocated(const struct btree *w, uint64_t k, bool after, unsigned side)
 {
     return after ? w->met + 2 * (w->half / 2 - 1 - k) * 17 / 16 + side : 2 * k * 8 / 7 + side;
@@ -93,9 +93,11 @@ static struct eval_access *find(struct btree *w, struct eval_access *p, uint64_t
             span *= 9;
         }
         x = up;
-        /* When its first leaf was, one later for each level; on the right every other one was split off later. */
+        /* When its first leaf was, one later for each level; on the right every other one was split off
+         * later. */
         uint64_t k = x * span / 2;
-        number[l] = allocated(w, k < w->half / 2 ? k : w->half / 2 - 1, side == 1 && x % 2 != 0, side) + 2 * l;
+        number[l] =
+            allocated(w, k < w->half / 2 ? k : w->half / 2 - 1, side == 1 && x % 2 != 0, side) + 2 * l;
         if (l == w->height) { /* both sides have one root, the last node but one of the first half's end */
             number[l] = w->met - 1;
         }
@@ -156,8 +158,9 @@ struct workload *btree_new(const struct workload_kind *kind, double scale, uint6
     w->half = w->keys / 16;
     w->met = w->half * 8 / 7;
     w->nodes = w->met + w->half * 17 / 16 + 64;
-    /* The right side, whose fan-out is 9 throughout, needs as many levels as the left one's 16 and then 8s. */
-    for (uint64_t left = (w->half + 15) / 16, right = (w->half + 8) / 9; ; w->height++) {
+    /* The right side, whose fan-out is 9 throughout, needs as many levels as the left one's 16 and then 8s.
+     */
+    for (uint64_t left = (w->half + 15) / 16, right = (w->half + 8) / 9;; w->height++) {
         if (left + right <= 16) {
             w->height += 2;
             break;

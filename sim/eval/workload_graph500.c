@@ -21,7 +21,7 @@
 
 #define EDGES      32 /* edges a vertex */
 #define BLOCK_LOG2 6
-#define LEAST      2  /* MINVECT_SIZE: room in xadj that each vertex has */
+#define LEAST      2 /* MINVECT_SIZE: room in xadj that each vertex has */
 #define TABLE      160
 #define SMALL_MEAN 96 /* below it degrees are drawn from a table, else from a normal distribution */
 #define PACKED     12 /* bytes of an edge in the list that the graph was made from */
@@ -34,21 +34,21 @@ struct graph500 {
     uint32_t vertices;
     struct permutation label; /* number in the Kronecker graph to label */
     uint64_t salt;
-    uint64_t *before;         /* ends of edges in front of a block of vertices */
-    uint32_t *queue;          /* vlist */
-    uint64_t *reached;        /* bitmap: whose bfs_tree is not -1 */
-    uint32_t *list, *other;   /* neighbours of the current vertex; for sorting */
-    uint32_t most;            /* their room */
+    uint64_t *before;       /* ends of edges in front of a block of vertices */
+    uint32_t *queue;        /* vlist */
+    uint64_t *reached;      /* bitmap: whose bfs_tree is not -1 */
+    uint32_t *list, *other; /* neighbours of the current vertex; for sorting */
+    uint32_t most;          /* their room */
     uint64_t xoff, xadj, tree, vlist;
     double mean[33];
     uint32_t cdf[33][TABLE]; /* 65536ths, of means below SMALL_MEAN */
     uint8_t guide[33][256];  /* where to start in it */
     /* search */
-    uint64_t rounds;          /* searches done */
-    uint32_t head, tail;      /* of the queue */
-    uint32_t vertex, n, at;   /* current one, its neighbours, the next of them */
-    uint64_t offset;          /* of its list in xadj */
-    uint32_t sweep;           /* next word of bfs_tree to be set to -1, `vertices`: done */
+    uint64_t rounds;        /* searches done */
+    uint32_t head, tail;    /* of the queue */
+    uint32_t vertex, n, at; /* current one, its neighbours, the next of them */
+    uint64_t offset;        /* of its list in xadj */
+    uint32_t sweep;         /* next word of bfs_tree to be set to -1, `vertices`: done */
 };
 
 static uint32_t degree(const struct graph500 *w, uint32_t number)
@@ -65,7 +65,8 @@ static uint32_t degree(const struct graph500 *w, uint32_t number)
         return d;
     }
     /* Sum of four 16-bit numbers: close enough to normal; deviation 65536 / sqrt(3) */
-    double sum = (double)((random & 0xffff) + (random >> 16 & 0xffff) + (random >> 32 & 0xffff) + (random >> 48));
+    double sum =
+        (double)((random & 0xffff) + (random >> 16 & 0xffff) + (random >> 32 & 0xffff) + (random >> 48));
     return (uint32_t)(mean + sqrt(mean) * (sum - 131070) / 37837 + 0.5);
 }
 
@@ -117,8 +118,8 @@ static void neighbours(struct graph500 *w, uint32_t label)
 
     d = d < w->most ? d : w->most;
     for (uint32_t i = 0; i < d; i++) {
-        /* Two words make a bit one with 1/4. Where the vertex's own bit is one, a sixth of them are taken back: 21/128,
-         * from the digits of 0.0010101 binary. */
+        /* Two words make a bit one with 1/4. Where the vertex's own bit is one, a sixth of them are taken
+         * back: 21/128, from the digits of 0.0010101 binary. */
         uint64_t a = mix(random += UINT64_C(0x9e3779b97f4a7c15)), b = a * UINT64_C(0xd1342543de82ef95);
         uint32_t ones = (uint32_t)(a >> 32) & (uint32_t)(b >> 32);
         if ((ones & number) != 0) {

@@ -12,12 +12,23 @@
 #define PER_SLAB   (MIB / ITEM)
 #define SLAB       (MIB + MALLOC_HEADER) /* from one slab page to the next */
 #define BUCKETS    (UINT64_C(1) << 26)
-#define AREAS      784  /* of slab pages; the paper: 778 hold 99 % of what is mapped, of 1065 areas */
+#define AREAS      784 /* of slab pages; the paper: 778 hold 99 % of what is mapped, of 1065 areas */
 #define CLUSTERS   2
-#define HOLE       MIB  /* what an arena's heap has left when no slab page fits any more: below 2 % of an area */
+#define HOLE       MIB /* what an arena's heap has left when no slab page fits any more: below 2 % of an area */
 #define LOCKS      8192
 #define COLLISIONS 16
 #define THREADS    4
+
+/* A connection as conn_new allocates it: struct, buffers in and out, lists of items, suffixes, pieces and
+ * messages; here also the statistics of its thread. */
+enum {
+    C_BUFFER = 0x260,
+    C_ITEMS = 0x1280,
+    C_PIECES = 0x1980,
+    C_MESSAGES = 0x3290,
+    C_STATS = 0x34d0,
+    CONN = 0x54e0
+};
 
 /* struct item: h_next, prev, next, time, exptime, nbytes, refcount, flags, class, key length; CAS, key. */
 enum { IT_NEXT = 16, IT_TIME = 24, IT_EXPIRES = 28, IT_REFS = 36, IT_FLAGS = 38, IT_NKEY = 41, IT_KEY = 56 };
@@ -37,7 +48,7 @@ static struct eval_access *memcached_op(struct gen *g, struct eval_access *p)
     struct memcached *w = (struct memcached *)g;
     uint64_t random = gen_random(g), record = below(random, w->records), hash = mix(record ^ w->salt);
     unsigned thread = (unsigned)random % THREADS;
-    uint64_t stack = w->stack[thread], conn = w->heap + 0x1000 + thread * 0x8000, data = g->data;
+    uint64_t stack = w->stack[thread], conn = w->heap + CONN * thread, data = g->data;
     uint64_t lock = w->locks + 40 * (hash % LOCKS);
     unsigned before = poisson(w->later[(unsigned)((double)record / (double)w->records * 64)], hash >> 32);
     uint64_t item = 0;
@@ -46,14 +57,14 @@ static struct eval_access *memcached_op(struct gen *g, struct eval_access *p)
     READ(conn); /* event loop: which connection, what state */
     READ(conn + 0x18);
     WRITE(conn + 0x18);
-    READ(conn + 0x90); /* buffer of the request */
+    READ(conn + 0x40); /* buffer of the request */
     for (unsigned i = 0; i < 4; i++) {
-        READ(conn + 0x1000 + 16 * i); /* the line's end, then its words */
+        READ(conn + C_BUFFER + 8 * i); /* the line's end, then its words */
         WRITE(stack + 0x100 + 16 * i);
     }
     READ(stack + 0x110);
     for (unsigned i = 0; i < 3; i++) { /* hash of the key */
-        READ(conn + 0x1004 + 8 * i);
+        READ(conn + C_BUFFER + 8 * i);
     }
     READ(data + 0x100); /* table of locks, hash table, its mask */
     READ(lock);
@@ -67,12 +78,12 @@ static struct eval_access *memcached_op(struct gen *g, struct eval_access *p)
         item = w->slab[other / PER_SLAB] + ITEM * (PER_SLAB - 1 - other % PER_SLAB);
         READ_AFTER(item + IT_NKEY);
         READ(item + IT_KEY);
-        READ(conn + 0x1004);
+        READ(conn + C_BUFFER);
         if (i == before) {
             READ(item + IT_KEY + 8);
-            READ(conn + 0x100c);
+            READ(conn + C_BUFFER + 8);
             READ(item + IT_KEY + 16);
-            READ(conn + 0x1014);
+            READ(conn + C_BUFFER + 16);
         } else {
             READ(item + IT_NEXT);
         }
@@ -85,13 +96,13 @@ static struct eval_access *memcached_op(struct gen *g, struct eval_access *p)
     WRITE(item + IT_FLAGS); /* fetched, active: the segmented LRU moves items in the background */
     READ(lock);
     WRITE(lock);
-    READ(conn + 0x4000); /* this thread's statistics, under their lock */
-    WRITE(conn + 0x4008);
-    WRITE(conn + 0x4100);
+    READ(conn + C_STATS); /* this thread's statistics, under their lock */
+    WRITE(conn + C_STATS + 8);
+    WRITE(conn + C_STATS + 0x500);
     READ(item + IT_KEY); /* the answer's first line; the value is only named in the vector of pieces */
-    WRITE(conn + 0x5000);
-    WRITE(conn + 0x5010);
-    WRITE(conn + 0x5020);
+    WRITE(conn + C_ITEMS);
+    WRITE(conn + C_PIECES);
+    WRITE(conn + C_MESSAGES);
     WRITE(stack + 0x180);
     READ(item + IT_REFS);
     WRITE(item + IT_REFS);
@@ -110,14 +121,16 @@ static void memcached_close(struct workload *w)
 
 struct workload *memcached_new(const struct workload_kind *kind, double scale, uint64_t seed)
 {
-    struct memcached *w = gen_new(kind, scale, seed, sizeof *w, memcached_op, memcached_start, memcached_close);
+    struct memcached *w =
+        gen_new(kind, scale, seed, sizeof *w, memcached_op, memcached_start, memcached_close);
 
     if (w == NULL) {
         return NULL;
     }
     w->records = gen_scaled(RECORDS, scale, 96);
     w->salt = mix(seed);
-    /* The table doubles when it has more than 1.5 items a bucket; 2^16 at first, but less here in small workloads. */
+    /* The table doubles when it has more than 1.5 items a bucket; 2^16 at first, but less here in small
+     * workloads. */
     for (w->bits = 6; w->records * 2 > UINT64_C(3) << w->bits;) {
         w->bits++;
     }

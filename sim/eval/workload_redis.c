@@ -18,51 +18,60 @@ enum { KEY_OBJECT = 0, VALUE = 64, OBJECT = 160, KEY = 192, ENTRY = 240, PER_KEY
 /* Left by a write: key object, value string, value object; by a read: key object. */
 enum { NEW_VALUE = 64, NEW_OBJECT = 144, PER_WRITE = 176, PER_READ = 64 };
 
-#define OPERATIONS  30e6 /* of each thread, in the paper's run: then what they leave wraps around */
-#define ARENAS      29   /* of 64 MiB, from which the reader's malloc serves */
-#define ARENA_BYTES (64 * MIB)
+#define OPERATIONS   30e6 /* of each thread, in the paper's run: then what they leave wraps around */
+#define ARENAS       29   /* of 64 MiB, from which the reader's malloc serves */
+#define ARENA_BYTES  (64 * MIB)
 #define ARENA_HEADER 0x8c0 /* in front of its chunks */
-#define COLLISIONS  16
+#define COLLISIONS   16
 
 struct redis {
     struct gen g;
     uint64_t buckets, keys, written, write_ops;
-    uint64_t arena, arena_stride, arena_ops; /* the lowest of the reader's heaps, from one to the next, reads each */
+    uint64_t arena, arena_stride,
+        arena_ops; /* the lowest of the reader's heaps, from one to the next, reads each */
     uint64_t reader_stack;
     unsigned bits;
     uint64_t salt;
-    uint64_t reads, writes;         /* operations so far, modulo *_ops */
-    unsigned heap;                  /* the reader's current one */
-    uint32_t later[64][COLLISIONS]; /* how many keys of those inserted later share a bucket, by when a key came */
-    bool write;                     /* whose turn it is */
+    uint64_t reads, writes; /* operations so far, modulo *_ops */
+    unsigned heap;          /* the reader's current one */
+    uint32_t later[64]
+                  [COLLISIONS]; /* how many keys of those inserted later share a bucket, by when a key came */
+    bool write;                 /* whose turn it is */
 };
 
-/* snprintf of the key to a buffer on the stack, and the string object of it. `state`: how malloc keeps its top. */
-static struct eval_access *make_key(const struct redis *w, struct eval_access *p, uint64_t stack, uint64_t chunk,
-                                    uint64_t state)
+/* zmalloc that takes from malloc's top: the arena's state, sizes of the chunk and of what is left, Redis's
+ * own. */
+static struct eval_access *take(const struct redis *w, struct eval_access *p, uint64_t arena, uint64_t chunk,
+                                uint64_t size)
 {
-    uint64_t rng = w->g.data + 0x180;
+    READ(arena);
+    READ(arena + 8);
+    WRITE(arena + 8);
+    WRITE(chunk + 8);
+    WRITE(chunk + size + 8);
+    WRITE(chunk + 16);
+    READ(w->g.data);
+    WRITE(w->g.data);
+    return p;
+}
 
+/* A random key, its text on the stack, and the string object of it. */
+static struct eval_access *make_key(const struct redis *w, struct eval_access *p, uint64_t stack,
+                                    uint64_t chunk, uint64_t arena)
+{
     for (unsigned i = 0; i < 3; i++) { /* lrand48's state, one word a 16 bits */
-        READ(rng + 8 * i);
-        WRITE(rng + 8 * i);
+        READ(w->g.data + 0x180 + 8 * i);
+        WRITE(w->g.data + 0x180 + 8 * i);
     }
-    for (unsigned i = 0; i < 4; i++) { /* vfprintf's work area, then the text */
-        WRITE(stack + 0x400 + 8 * i);
+    for (unsigned i = 0; i < 4; i++) {
         WRITE(stack + 0x900 + 8 * i);
     }
-    READ(state);
-    READ(state + 8);
-    WRITE(state + 8);
-    WRITE(chunk + 8);  /* size of the chunk */
-    WRITE(chunk + PER_READ + 8);
-    WRITE(chunk + 16); /* Redis's size */
-    WRITE(w->g.data + 0x1a8);
-    WRITE(chunk + PREFIX);     /* type, encoding, use */
+    p = take(w, p, arena, chunk, PER_READ);
+    WRITE(chunk + PREFIX);     /* type, encoding, references */
     WRITE(chunk + PREFIX + 8); /* pointer to the string behind it */
     for (unsigned i = 0; i < 4; i++) {
         READ(stack + 0x900 + 8 * i);
-        WRITE(chunk + PREFIX + 16 + 8 * i);
+        WRITE(chunk + PREFIX + 19 + 8 * i);
     }
     return p;
 }
@@ -74,8 +83,6 @@ static struct eval_access *find(const struct redis *w, struct eval_access *p, ui
     uint64_t keys = UINT64_C(1) << w->bits;
     unsigned before = poisson(w->later[key >> (w->bits - 6)], hash);
 
-    READ(db);
-    READ(db + 0x40);
     READ(db + 0x60); /* table, mask, number of entries */
     READ(db + 0x70);
     READ(db + 0x78);
@@ -86,14 +93,13 @@ static struct eval_access *find(const struct redis *w, struct eval_access *p, ui
     for (unsigned i = 0; i <= before; i++) {
         uint64_t other = i == before ? key : key + below(mix2(hash, i), keys - key);
         uint64_t at = w->keys + PER_KEY * other;
-        READ_AFTER(at + ENTRY + PREFIX);   /* key */
-        READ_AFTER(at + KEY + PREFIX);     /* length */
-        READ(at + KEY + PREFIX + 1);       /* text, compared with */
+        READ_AFTER(at + ENTRY + PREFIX); /* key */
+        READ_AFTER(at + KEY + PREFIX);   /* length */
+        READ(at + KEY + PREFIX + 1);     /* text, compared with 16 bytes at a time */
         READ(string);
-        if (i == before) {
-            READ(at + KEY + PREFIX + 9);
-            READ(at + KEY + PREFIX + 17);
-        } else {
+        READ(at + KEY + PREFIX + 10);
+        READ(string + 9);
+        if (i != before) {
             READ(at + ENTRY + PREFIX + 16); /* next */
         }
     }
@@ -133,20 +139,15 @@ static struct eval_access *write_op(struct redis *w, struct eval_access *p, uint
 
     w->writes = w->writes + 1 == w->write_ops ? 0 : w->writes + 1;
     p = make_key(w, p, stack, chunk, data + 0x2000);
-    for (unsigned i = 0; i < 8; i++) { /* the value's text, its string, its object */
+    for (unsigned i = 0; i < 8; i++) { /* the value's text, 58 bytes; its string; its object */
         WRITE(stack + 0xa00 + 8 * i);
     }
-    READ(data + 0x2008);
-    WRITE(data + 0x2008);
-    WRITE(chunk + NEW_VALUE + 8);
-    WRITE(chunk + NEW_VALUE + 16);
+    p = take(w, p, data + 0x2000, chunk + NEW_VALUE, NEW_OBJECT - NEW_VALUE);
     for (unsigned i = 0; i < 8; i++) {
         READ(stack + 0xa00 + 8 * i);
-        WRITE(chunk + NEW_VALUE + PREFIX + 8 * i - 8 * (i == 7)); /* 62 bytes */
+        WRITE(chunk + NEW_VALUE + PREFIX + (i == 7 ? 54 : 3 + 8 * i));
     }
-    READ(data + 0x2008);
-    WRITE(data + 0x2008);
-    WRITE(chunk + NEW_OBJECT + 8);
+    p = take(w, p, data + 0x2000, chunk + NEW_OBJECT, PER_WRITE - NEW_OBJECT);
     WRITE(chunk + NEW_OBJECT + PREFIX);
     WRITE(chunk + NEW_OBJECT + PREFIX + 8);
     READ(data + 0x800);
@@ -209,8 +210,8 @@ struct workload *redis_new(const struct workload_kind *kind, double scale, uint6
         layout_mmap(&w->g, "thread", 33 * 4 * KIB);
     }
     w->reader_stack = layout_mmap(&w->g, "thread", 33 * 4 * KIB) + 0x1f000;
-    /* The heaps of the reader's arena would touch, and so be one area; here a page lies between, as if each had kept
-     * its inaccessible rest. */
+    /* The heaps of the reader's arena would touch, and so be one area; here a page lies between, as if each
+     * had kept its inaccessible rest. */
     uint64_t bytes = gen_scaled((double)ARENA_BYTES, scale, 16 * KIB) & ~UINT64_C(0xfff);
     for (unsigned i = 0; i < ARENAS; i++) {
         w->arena = layout_mmap(&w->g, "arena", bytes);

@@ -33,9 +33,9 @@ struct xsbench {
     uint64_t lists;                      /* mats, concs: on the heap */
     double spread;                       /* of an isotope's points around their mean place, in the middle */
     uint16_t isotope[MATERIALS][MOST];
-    uint64_t at;                         /* place of this energy in the grid */
-    unsigned material, next;             /* next nuclide of it */
-    uint16_t width[256];                 /* of that spread along the grid, 65535 in the middle */
+    uint64_t at;             /* place of this energy in the grid */
+    unsigned material, next; /* next nuclide of it */
+    uint16_t width[256];     /* of that spread along the grid, 65535 in the middle */
 };
 
 static struct eval_access *search(struct xsbench *w, struct eval_access *p)
@@ -65,8 +65,9 @@ static struct eval_access *search(struct xsbench *w, struct eval_access *p)
     return p;
 }
 
-/* Where the energy at `at` lies among an isotope's own: each has as many points, uniformly random, so up to there it
- * has its share give or take what a Brownian bridge is wide. The same for energies close together. */
+/* Where the energy at `at` lies among an isotope's own: each has as many points, uniformly random, so up to
+ * there it has its share give or take what a Brownian bridge is wide. The same for energies close together.
+ */
 static uint64_t place(const struct xsbench *w, unsigned isotope)
 {
     uint64_t even = w->at / ISOTOPES, bits = mix((w->at >> 12) * 512 + isotope + w->g.w.seed);
@@ -83,9 +84,9 @@ static struct eval_access *nuclide(struct xsbench *w, struct eval_access *p)
     unsigned m = w->material, j = w->next++, isotope = w->isotope[m][j];
     uint64_t low = w->nuclide + POINT * (isotope * w->points + place(w, isotope));
 
-    READ(w->lists + 0x100 + 1304 * m + 4 * j);          /* mats[mat][j] */
-    READ(w->lists + 0x8000 + 2600 * m + 8 * j);         /* concs[mat][j] */
-    READ(w->grid + GRID * w->at + 8);                   /* row of indices */
+    READ(w->lists + 0x100 + 1304 * m + 4 * j);  /* mats[mat][j] */
+    READ(w->lists + 0x8000 + 2600 * m + 8 * j); /* concs[mat][j] */
+    READ(w->grid + GRID * w->at + 8);           /* row of indices */
     READ_AFTER(w->index + 4 * (ISOTOPES * w->at + isotope));
     READ(w->rows + 8 * isotope);
     for (unsigned i = 0; i < 6; i++) { /* energy first: the factor of the interpolation */
@@ -112,8 +113,9 @@ static void xsbench_start(struct gen *g)
 
 struct workload *xsbench_new(const struct workload_kind *kind, double scale, uint64_t seed)
 {
-    static const uint16_t *const list[MATERIALS] = {fuel, cladding, assembly, assembly, vessel, reflector,
-        reflector, reflector, reflector, reflector, assembly, assembly};
+    static const uint16_t *const list[MATERIALS] = {fuel,      cladding,  assembly,  assembly,
+                                                    vessel,    reflector, reflector, reflector,
+                                                    reflector, reflector, assembly,  assembly};
     struct xsbench *w = gen_new(kind, scale, seed, sizeof *w, xsbench_op, xsbench_start, NULL);
 
     if (w == NULL) {
@@ -132,7 +134,8 @@ struct workload *xsbench_new(const struct workload_kind *kind, double scale, uin
         }
     }
     /* Got by mmap one after the other, so one area: nuclides' grids, then energies, then indices. */
-    uint64_t nuclide = (w->n * POINT + 4 * KIB) & ~UINT64_C(0xfff), grid = (w->n * GRID + 4 * KIB) & ~UINT64_C(0xfff);
+    uint64_t nuclide = (w->n * POINT + 4 * KIB) & ~UINT64_C(0xfff),
+             grid = (w->n * GRID + 4 * KIB) & ~UINT64_C(0xfff);
     uint64_t index = (w->n * ISOTOPES * 4 + 4 * KIB) & ~UINT64_C(0xfff);
     w->index = layout_mmap(&w->g, "grids", index + grid + nuclide) + MALLOC_HEADER;
     w->grid = w->index + index;

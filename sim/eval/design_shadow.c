@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Shadow paging: the hypervisor keeps a table of both stages together, which is
+ * walked as a native one; every store to a guest's table leaves the guest. */
+#include "eval/tables.h"
+
+#include "io.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct shadow {
+    const struct eval_config *config;
+    struct eval_system *system;
+    struct flat table;
+    struct tables_stage stage;
+    uint64_t tables, fills;
+};
+
+static bool place(void *user, unsigned level, uint64_t addr, uint64_t *at)
+{
+    struct shadow *d = user;
+    uint64_t pfn;
+
+    (void)level;
+    (void)addr;
+    if (!eval_system_frames(d->system, 1, false, &pfn)) {
+        return false;
+    }
+    d->tables++;
+    *at = pfn << 12;
+    return true;
+}
+
+static bool path(void *user, uint64_t addr, struct tables_path *p)
+{
+    struct shadow *d = user;
+
+    if (flat_path(&d->table, addr, p)) {
+        return true;
+    }
+    /* A hidden fault: both stages map it, the shadow table does not yet. */
+    if (!flat_compose_at(&d->table, d->system, addr)) {
+        return false;
+    }
+    d->fills++;
+    return flat_path(&d->table, addr, p);
+}
+
+static void shadow_free(void *user)
+{
+    struct shadow *d = user;
+
+    flat_close(&d->table);
+    tables_stage_close(&d->stage);
+    free(d);
+}
+
+static void *make(const struct eval_config *c, struct eval_system *s)
+{
+    struct shadow *d = calloc(1, sizeof *d);
+
+    if (d == NULL) {
+        say("out of memory");
+        return NULL;
+    }
+    d->config = c;
+    d->system = s;
+    d->stage.path = path;
+    d->stage.user = d;
+    tables_stage_open(&d->stage, c, false);
+    if (!flat_open(&d->table, place, d) || !flat_compose(&d->table, s)) {
+        shadow_free(d);
+        return NULL;
+    }
+    return d;
+}
+
+static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now,
+                 struct eval_walk *w)
+{
+    struct shadow *d = user;
+    struct tables_walk x = {d->config, c, w, now};
+    unsigned size = DMT_SIZE_1G;
+
+    (void)access;
+    if (!tables_stage_walk(&x, &d->stage, va, &w->pa, &size)) {
+        return false;
+    }
+    w->size = (uint8_t)size;
+    w->done = x.now;
+    return true;
+}
+
+static void flush(void *user)
+{
+    tables_stage_clear(&((struct shadow *)user)->stage);
+}
+
+static size_t counters(void *user, struct eval_counter *counter, size_t room)
+{
+    const struct shadow *d = user;
+    struct eval_system_stats t;
+    size_t n;
+
+    eval_system_stats(d->system, &t);
+    const struct eval_counter all[] = {
+        {"exits for stores to guest tables", (double)t.guest_stores, true},
+        {"exits for pages not shadowed yet", (double)d->fills, true},
+        {"clocks of these exits", (double)(t.guest_stores + d->fills) * d->config->exit_clocks, true},
+        {"frames of the shadow table", (double)d->tables, false},
+    };
+    n = sizeof all / sizeof *all;
+    n = n < room ? n : room;
+    memcpy(counter, all, n * sizeof *all);
+    return n;
+}
+
+const struct eval_design eval_shadow = {
+    .name = "shadow",
+    .title = "shadow paging",
+    .env = EVAL_VIRT,
+    .base = "nested",
+    .make = make,
+    .walk = walk,
+    .flush = flush,
+    .counters = counters,
+    .free = shadow_free,
+};
