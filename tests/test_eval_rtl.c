@@ -84,8 +84,8 @@ static struct result_rtl look(const struct eval_config *c, const struct eval_des
 {
     static struct eval_access a[ACCESSES];
     struct result_rtl r = {0};
-    struct rtl_window_sink sink = {.design = d, .rtl = &r, .walks = WALKS, .command = "dmt sim --workload test", .spoil = spoil,
-                                   .every_clock = every_clock};
+    struct rtl_window_sink sink = {.design = d, .rtl = &r, .command = "dmt sim --workload test", .spoil = spoil,
+                                   .walks = WALKS, .every_clock = every_clock};
     struct eval_caches *caches = eval_caches_new(c);
     struct eval_tlbs *tlbs = eval_tlbs_new(c);
     struct engine_view view = {.config = c, .system = s, .caches = caches, .tlbs = tlbs, .now = 1000};
