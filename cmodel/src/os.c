@@ -467,6 +467,7 @@ static struct proc *proc_new(struct dmt_os *os, unsigned index)
                                          .platform = &os->platform,
                                          .port = {p, next_area, set_register, port_flush},
                                          .policy = os->o.tea,
+                                         .table_run = os->o.table_run,
                                          .defects = os->o.defects};
     p->space = dmt_space_new(&so);
     if (p->space == NULL) {

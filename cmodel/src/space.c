@@ -121,7 +121,13 @@ static uint64_t table_vpn(const struct table *t)
 
 static bool get_frame(struct dmt_space *s, uint64_t *pfn)
 {
-    if (!dmt_buddy_alloc(s->p->buddy, 0, pfn)) {
+    if (s->ahead == 0 && s->o.table_run > 1 && dmt_buddy_alloc_run(s->p->buddy, s->o.table_run, &s->next)) {
+        s->ahead = s->o.table_run;
+    }
+    if (s->ahead != 0) {
+        *pfn = s->next++;
+        s->ahead--;
+    } else if (!dmt_buddy_alloc(s->p->buddy, 0, pfn)) {
         return false;
     }
     s->p->clear(s->p->user, *pfn);
@@ -254,7 +260,7 @@ struct dmt_space *dmt_space_new(const struct dmt_space_options *o)
     }
     s->root = index_table(s, o->levels, 0, pfn);
     if (s->root == NULL) {
-        dmt_buddy_release(s->p->buddy, pfn, 1);
+        dmt_buddy_release(s->p->buddy, pfn, 1 + s->ahead); /* those taken ahead follow it */
         free(s);
         return NULL;
     }
@@ -283,6 +289,9 @@ void dmt_space_delete(struct dmt_space *s)
         }
         HASH_DEL(s->deposits, d);
         free(d);
+    }
+    if (s->ahead != 0) {
+        dmt_buddy_release(s->p->buddy, s->next, s->ahead);
     }
     tea_delete_all(s);
     free(s);

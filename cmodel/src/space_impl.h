@@ -57,6 +57,7 @@ struct dmt_space {
     struct deposit *deposits;
     struct table *recent[64]; /* leaf tables of 4K, by block; NULL or linked */
     struct table *root;
+    uint64_t next, ahead; /* frames for tables that are taken and not used yet: `ahead` from `next` on */
     struct tea *tea[TEAS_MAX];
     size_t teas;
     struct dmt_tea reg[DMT_TEA_MAX];

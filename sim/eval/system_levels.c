@@ -13,6 +13,8 @@
 #define FIRST_FRAME  UINT64_C(0x100) /* of host memory */
 #define IMAGE_FRAMES 16u             /* register images of level 0 */
 #define IMAGE_SIZE   2048u
+#define TABLE_RUN    512u             /* frames: a pageblock of Linux, which keeps tables apart from pages */
+#define ROOM         32768u           /* frames of every level, for small workloads; fewer where the dial is to be felt */
 #define HUGE_1G      (BLOCK * BLOCK) /* pages */
 
 /* ------------------------------------------------------------ memory and registers of level 0 */
@@ -198,7 +200,7 @@ static uint64_t with_room(const struct eval_system_options *o, uint64_t pages, u
 {
     uint64_t n = pages + 2 * tables;
 
-    return up_to(n + n / (o->fragment > 0 ? 6 : 24) + 4096, BLOCK);
+    return up_to(n + n / (o->fragment > 0 ? 6 : 24) + ROOM / (o->fragment > 0 ? 8 : 1), BLOCK);
 }
 
 /* gTEA frames of a machine: its kernel's TEAs, while some are replaced by others. */
@@ -327,6 +329,7 @@ static bool make_kernel(struct eval_system *s, const struct dmt_platform *platfo
     o.processes = 1;
     o.thp = s->o.thp ? DMT_THP_ALWAYS : DMT_THP_NEVER;
     o.tea = tea_policy(s);
+    o.table_run = TABLE_RUN;
     o.seed = s->o.seed;
     s->os = dmt_os_new(&o, &why);
     if (s->os == NULL) {

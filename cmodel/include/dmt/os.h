@@ -74,6 +74,7 @@ struct dmt_os_options {
     enum dmt_os_thp thp;
     unsigned promote_percent;   /**< khugepaged: promote when so much of 2M is mapped, 1..100 (50) */
     struct dmt_tea_policy tea;
+    unsigned table_run;         /**< as dmt_space_options: 512 keeps tables apart from pages, as Linux' pageblocks of unmovable memory do (0) */
     unsigned defects;           /**< enum dmt_defect */
     struct dmt_os_watch watch;
     uint64_t seed;              /**< of address-space layout */

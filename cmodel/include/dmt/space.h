@@ -92,6 +92,7 @@ struct dmt_space_options {
     const struct dmt_platform *platform; /**< of the level whose memory holds the tables */
     struct dmt_space_port port;
     struct dmt_tea_policy policy;
+    unsigned table_run;          /**< table frames taken from the platform at once, contiguous where that can be had; 0, 1: singly */
     unsigned defects;            /**< enum dmt_defect, ored; 0 in earnest */
 };
 
