@@ -263,6 +263,10 @@ static void print_unit(const struct result *r)
         const struct result_design *d = &r->design[i], *base = result_base(r, d);
         double walks = (double)d->walks;
         char speedup[32] = "-", tea[32] = "", rtl[32] = "";
+        if (d->walks == 0) {
+            printf("  %-12s %10d %9s %7s %8s %9s %9s\n", d->name, 0, "-", "-", "-", "", "");
+            continue;
+        }
         if (base != NULL && base != d && d->walks != 0) {
             snprintf(speedup, sizeof speedup, "%.3f", result_speedup(d, base));
         }

@@ -248,6 +248,10 @@ uint64_t eval_caches_prefetch(struct eval_caches *c, uint64_t pa, uint64_t now, 
     uint64_t done = reference(c, 0, pa >> LINE_BITS, now, TABLE_LINE, level);
 
     c->stats.walk[*level]++;
+    /* As a walk that would have missed: else designs with prefetches would lose what the prefetcher brings. */
+    if (c->config->walker_port == 1 && *level != EVAL_L1 && c->config->next_line != 0) {
+        next_line(c, pa >> LINE_BITS, now, TABLE_LINE);
+    }
     return done;
 }
 

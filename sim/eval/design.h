@@ -26,7 +26,7 @@ struct eval_walk {
     unsigned refs;    /**< references one after the other; those beside another count once */
     unsigned reads;   /**< all */
     bool fallback;    /**< DMT: a stage that registers did not serve */
-    /** Radix designs in NATIVE (slots 0..3: level 4 to 1) and VIRT: what served each reference, in the order
+    /** Radix designs in NATIVE (slots 0..3: level 4 to 1), VIRT, and NESTED over a shadow table: what served each reference, in the order
      * gL4's hL4..hL1, gL4, .., gL1, data's hL4..hL1; for the formulas and the breakdown. Others leave it zero. */
     uint8_t slot[EVAL_SLOTS];
     struct eval_ref *log; /**< EVAL_REFS_MAX of them, or NULL: nobody asks */

@@ -276,9 +276,8 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 {
     const struct agile *d = user;
     const struct eval_counter all[] = {
-        {"exits for stores to shadowed guest tables", (double)d->exits, true},
+        {"exits", (double)d->exits, true},
         {"stores to guest tables seen", (double)d->stores, true},
-        {"clocks of these exits", (double)d->exits * d->config->exit_clocks, true},
         {"table pages that turned nested", (double)d->to_nested, true},
         {"table pages shadowed again", (double)d->to_shadow, true},
         {"walks in the shadow table alone", (double)d->walks[0], true},

@@ -103,9 +103,9 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 
     eval_system_stats(d->system, &t);
     const struct eval_counter all[] = {
+        {"exits", (double)(t.guest_stores + d->fills), true},
         {"exits for stores to guest tables", (double)t.guest_stores, true},
         {"exits for pages not shadowed yet", (double)d->fills, true},
-        {"clocks of these exits", (double)(t.guest_stores + d->fills) * d->config->exit_clocks, true},
         {"frames of the shadow table", (double)d->tables, false},
     };
     n = sizeof all / sizeof *all;

@@ -229,11 +229,12 @@ static bool locate(struct walk *x, int k, uint64_t at, int slot, bool root, uint
     return ok;
 }
 
-/* slot: of the level-4 entry of this walk. In VIRT a guest's entry comes after its host walk's four. */
+/* slot: of the level-4 entry of this walk. A guest's entry comes after its host walk's four. */
 static void note_slot(struct walk *x, unsigned stage, int slot, unsigned level, enum eval_level served)
 {
     if (slot >= 0 && level <= 4) {
-        x->w->slot[stage == 1 ? 5 * (4 - level) + 4 : (unsigned)slot + 4 - level] = (uint8_t)served;
+        bool guest = stage == x->d->entry && stage != 0;
+        x->w->slot[guest ? 5 * (4 - level) + 4 : (unsigned)slot + 4 - level] = (uint8_t)served;
     }
 }
 
@@ -363,7 +364,10 @@ static enum tea fetch_all(struct walk *x, unsigned k, const struct reg *const of
         if (n >= g->walker_ports && done < answered[n - g->walker_ports] + 1) {
             done = answered[n - g->walker_ports] + 1;
         }
-        x->now = answered[n++] = done;
+        answered[n++] = done;
+        if (found == TEA_UNDECIDED || g->dmt_wait_all) {
+            x->now = done;
+        }
         if (found == TEA_UNDECIDED && tea_entry(x, k, r, addr, hpa, to)) {
             found = TEA_FOUND;
         }
@@ -406,7 +410,13 @@ static enum tea by_registers(struct walk *x, unsigned k, uint64_t addr, uint64_t
     return found;
 }
 
-/* An address of level k in host memory. slot: of its first reference, or -1 (FINAL: the last host walk of VIRT). */
+/* A guest's table over one other: 24 slots. */
+static bool two_tables(const struct walker *d)
+{
+    return d->entry == 1 || (d->entry == 2 && !d->full);
+}
+
+/* An address of level k in host memory. slot: of its first reference, or -1 (FINAL: the last walk of the lower of two tables). */
 static bool host(struct walk *x, int k, uint64_t addr, int slot, bool root, uint64_t *hpa)
 {
     struct walker *d = x->d;
@@ -443,7 +453,7 @@ static bool host(struct walk *x, int k, uint64_t addr, int slot, bool root, uint
         }
         if (shadow) {
             *hpa = to;
-        } else if (!host(x, k - 1, to, d->entry == 1 && k == 1 ? FINAL : -1, false, hpa)) {
+        } else if (!host(x, k - 1, to, two_tables(d) && (unsigned)k == d->entry ? FINAL : -1, false, hpa)) {
             return false;
         }
     }
@@ -463,7 +473,7 @@ static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access
     if (d->generation != eval_system_generation(d->system)) {
         load_registers(d);
     }
-    if (!host(&x, (int)d->entry, va, d->entry < 2 ? 0 : -1, false, &w->pa)) {
+    if (!host(&x, (int)d->entry, va, d->entry == 0 || two_tables(d) ? 0 : -1, false, &w->pa)) {
         return false;
     }
     w->size = (uint8_t)x.size;
@@ -503,6 +513,7 @@ WALKER(eval_vdmt, .name = "dmt", .title = "DMT", .env = EVAL_VIRT, .base = "nest
 WALKER(eval_pvdmt, .name = "pvdmt", .title = "pvDMT", .env = EVAL_VIRT, .base = "nested", .tea = true, .pv = true,
        .make = make_dmt);
 WALKER(eval_over_shadow, .name = "shadow", .title = "nested over shadow", .env = EVAL_NESTED, .base = "shadow",
+       .slots = true,
        .make = make_radix);
 WALKER(eval_full, .name = "full", .title = "three real stages", .env = EVAL_NESTED, .base = "shadow", .full = true,
        .make = make_radix);
