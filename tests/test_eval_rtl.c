@@ -21,12 +21,20 @@
 /* One that begins and ends in the middle of a 2M page, one of which half is not there yet, one that cannot be
  * written; and one of more leaf tables than are cached. */
 static const struct eval_area small[] = {
-    {.vpn = 0x555555555, .pages = 300, .resident = 300, .flags = DMT_OS_R | DMT_OS_X | DMT_OS_FILE, .name = "text"},
+    {.vpn = 0x555555555,
+     .pages = 300,
+     .resident = 300,
+     .flags = DMT_OS_R | DMT_OS_X | DMT_OS_FILE,
+     .name = "text"},
     {.vpn = 0x7f0000123, .pages = 8192, .resident = 8192, .flags = RW, .name = "heap"},
     {.vpn = 0x7f8000000, .pages = 4096, .resident = 2048, .flags = RW, .name = "table"},
 };
 static const struct eval_area wide[] = {
-    {.vpn = 0x555555555, .pages = 10, .resident = 10, .flags = DMT_OS_R | DMT_OS_X | DMT_OS_FILE, .name = "text"},
+    {.vpn = 0x555555555,
+     .pages = 10,
+     .resident = 10,
+     .flags = DMT_OS_R | DMT_OS_X | DMT_OS_FILE,
+     .name = "text"},
     {.vpn = 0x7f0000123, .pages = 40960, .resident = 40960, .flags = RW, .name = "heap"},
     {.vpn = 0x7f8000000, .pages = 100, .resident = 100, .flags = RW, .name = "table"},
 };
@@ -49,11 +57,20 @@ static struct eval_config machine(void)
     return c;
 }
 
-static struct eval_system *system_of(const struct eval_design *d, bool thp, unsigned fragment, unsigned registers)
+static struct eval_system *system_of(const struct eval_design *d, bool thp, unsigned fragment,
+                                     unsigned registers)
 {
-    struct eval_system_options o = {.env = d->env, .area = areas, .areas = AREAS, .thp = thp, .tea = d->tea,
-                                    .pv = d->pv, .full = d->full, .host_huge = d->host_huge,
-                                    .registers = registers, .fragment = fragment, .seed = 5};
+    struct eval_system_options o = {.env = d->env,
+                                    .area = areas,
+                                    .areas = AREAS,
+                                    .thp = thp,
+                                    .tea = d->tea,
+                                    .pv = d->pv,
+                                    .full = d->full,
+                                    .host_huge = d->host_huge,
+                                    .registers = registers,
+                                    .fragment = fragment,
+                                    .seed = 5};
     struct eval_system *s = eval_system_new(&o);
 
     must(s != NULL);
@@ -84,8 +101,12 @@ static struct result_rtl look(const struct eval_config *c, const struct eval_des
 {
     static struct eval_access a[ACCESSES];
     struct result_rtl r = {0};
-    struct rtl_window_sink sink = {.design = d, .rtl = &r, .command = "dmt sim --workload test", .spoil = spoil,
-                                   .walks = WALKS, .every_clock = every_clock};
+    struct rtl_window_sink sink = {.design = d,
+                                   .rtl = &r,
+                                   .command = "dmt sim --workload test",
+                                   .spoil = spoil,
+                                   .walks = WALKS,
+                                   .every_clock = every_clock};
     struct eval_caches *caches = eval_caches_new(c);
     struct eval_tlbs *tlbs = eval_tlbs_new(c);
     struct engine_view view = {.config = c, .system = s, .caches = caches, .tlbs = tlbs, .now = 1000};
@@ -98,7 +119,8 @@ static struct result_rtl look(const struct eval_config *c, const struct eval_des
     return r;
 }
 
-static void agree(const struct eval_config *c, const struct eval_design *d, struct eval_system *s, uint64_t seed)
+static void agree(const struct eval_config *c, const struct eval_design *d, struct eval_system *s,
+                  uint64_t seed)
 {
     struct result_rtl r = look(c, d, s, NULL, false, seed);
 
@@ -123,13 +145,25 @@ static void run(const char *workload, enum eval_env env, bool thp)
         if ((*d)->env != env || !(*d)->rtl) {
             continue;
         }
-        struct eval_system_options o = {.env = env, .thp = thp, .tea = (*d)->tea, .pv = (*d)->pv,
-                                        .full = (*d)->full, .host_huge = (*d)->host_huge, .registers = 16,
-                                        .fragment = 40, .seed = 3};
+        struct eval_system_options o = {.env = env,
+                                        .thp = thp,
+                                        .tea = (*d)->tea,
+                                        .pv = (*d)->pv,
+                                        .full = (*d)->full,
+                                        .host_huge = (*d)->host_huge,
+                                        .registers = 16,
+                                        .fragment = 40,
+                                        .seed = 3};
         struct result_design *result = calloc(1, sizeof *result);
         struct rtl_window_sink sink = {.design = *d, .rtl = &result->rtl, .walks = WALKS};
-        struct engine_options e = {.config = &c, .design = *d, .workload = w, .warmup = 8192, .measured = 32768,
-                                   .windows = 2, .window = rtl_window, .user = &sink};
+        struct engine_options e = {.config = &c,
+                                   .design = *d,
+                                   .workload = w,
+                                   .warmup = 8192,
+                                   .measured = 32768,
+                                   .windows = 2,
+                                   .window = rtl_window,
+                                   .user = &sink};
         o.areas = workload_areas(w, &o.area);
         e.system = eval_system_new(&o);
         must(e.system != NULL && eval_system_populate(e.system, NULL, NULL));
@@ -137,7 +171,8 @@ static void run(const char *workload, enum eval_env env, bool thp)
         cr_assert(engine_run(&e, result));
         cr_expect_eq(result->rtl.windows, 2);
         cr_expect_eq(result->rtl.mismatches, 0, "%s", (*d)->title);
-        cr_expect(result->rtl.walks > 100, "%s: only %lu walks", (*d)->title, (unsigned long)result->rtl.walks);
+        cr_expect(result->rtl.walks > 100, "%s: only %lu walks", (*d)->title,
+                  (unsigned long)result->rtl.walks);
         cr_expect_eq(result->rtl.clocks_equal, result->rtl.walks);
         eval_system_free(e.system);
         free(result);
@@ -170,8 +205,8 @@ static unsigned random_below(struct rng *r, unsigned n)
     return (unsigned)rng_below(r, n);
 }
 
-/* Registers that are gone, or that have lost their end or their beginning: every mixture of what is found by a
- * register, what is walked, and what a register names but does not map. */
+/* Registers that are gone, or that have lost their end or their beginning: every mixture of what is found by
+ * a register, what is walked, and what a register names but does not map. */
 static void thin(struct eval_system *s, uint64_t seed)
 {
     struct dmt_state *state = (struct dmt_state *)eval_system_state(s);
@@ -266,10 +301,12 @@ static bool make_gtea(struct eval_system *s, struct dmt_state *state, unsigned s
         struct dmt_tea *t = &state->tea[1][i];
         uint64_t frames = ((t->pages - 1) >> 9 * t->sz) / 512 + 1;
         struct mirror_path p;
-        bool together = t->valid && t->sz == size && mirror_walk(eval_system_stage(s, 0), t->base_pfn << 12, &p);
+        bool together =
+            t->valid && t->sz == size && mirror_walk(eval_system_stage(s, 0), t->base_pfn << 12, &p);
         uint64_t to = p.to >> 12;
         for (uint64_t k = 1; together && k < frames; k++) {
-            together = mirror_walk(eval_system_stage(s, 0), (t->base_pfn + k) << 12, &p) && p.to >> 12 == to + k;
+            together =
+                mirror_walk(eval_system_stage(s, 0), (t->base_pfn + k) << 12, &p) && p.to >> 12 == to + k;
         }
         if (!together) {
             continue;
@@ -294,8 +331,8 @@ Test(mixed, gtea_beside_guest_memory)
 
     for (unsigned size = DMT_SIZE_4K; size <= DMT_SIZE_2M; size++) {
         struct eval_system *s = system_of(d, true, 40, 16);
-        cr_assert(make_gtea(s, (struct dmt_state *)eval_system_state(s), size), "no TEA of size %u is contiguous",
-                  size);
+        cr_assert(make_gtea(s, (struct dmt_state *)eval_system_state(s), size),
+                  "no TEA of size %u is contiguous", size);
         agree(&c, d, s, 9);
         thin(s, 9);
         agree(&c, d, s, 9);
@@ -303,7 +340,8 @@ Test(mixed, gtea_beside_guest_memory)
     }
 }
 
-/* Banks: what a read takes depends on when it is made. Walks enter at L2. More registers than the default has. */
+/* Banks: what a read takes depends on when it is made. Walks enter at L2. More registers than the default
+ * has. */
 Test(machines, banks_port_registers)
 {
     struct eval_config c = machine();
@@ -330,8 +368,9 @@ Test(clocks, left_out_or_not)
     struct eval_config c = machine();
 
     for (enum eval_env env = EVAL_NATIVE; env < EVAL_ENVS; env++) {
-        const struct eval_design *d =
-            eval_design_find(env, env == EVAL_NATIVE ? "dmt" : env == EVAL_VIRT ? "dmt" : "pvdmt");
+        const struct eval_design *d = eval_design_find(env, env == EVAL_NATIVE ? "dmt"
+                                                            : env == EVAL_VIRT ? "dmt"
+                                                                               : "pvdmt");
         struct eval_system *s = system_of(d, true, 50, 16);
         struct result_rtl a = look(&c, d, s, NULL, false, 4), b = look(&c, d, s, NULL, true, 4);
         cr_expect_eq(a.mismatches, 0);
@@ -383,7 +422,13 @@ static void two_ports(struct eval_config *c)
     c->walker_ports = 2;
 }
 
-static void differ(enum eval_env env, const char *name, bool thp, void (*spoil)(struct eval_config *c), const char *what)
+static void first_decides(struct eval_config *c)
+{
+    c->dmt_wait_all = 0;
+}
+
+static void differ(enum eval_env env, const char *name, bool thp, void (*spoil)(struct eval_config *c),
+                   const char *what)
 {
     struct eval_config c = machine();
     const struct eval_design *d = eval_design_find(env, name);
@@ -399,6 +444,7 @@ Test(spoilt, timing)
     differ(EVAL_NATIVE, "dmt", false, first_slower, "a clock less of the first reference");
     differ(EVAL_VIRT, "dmt", false, chain_free, "chains that take no clock");
     differ(EVAL_NATIVE, "dmt", true, two_ports, "two reads in a clock");
+    differ(EVAL_NATIVE, "dmt", true, first_decides, "sizes that nobody waits for");
 }
 
 Test(spoilt, caches)

@@ -141,8 +141,8 @@ static bool request_of(struct loop *l, const struct eval_access *a, struct dmt_r
     if (allowed(l, q)) {
         return true;
     }
-    /* The simulator knows no rights: what a page does not allow yet, as before a copy on write, is asked for as
-     * a read. */
+    /* The simulator knows no rights: what a page does not allow yet, as before a copy on write, is asked for
+     * as a read. */
     q->access = DMT_ACCESS_READ;
     return a->kind == DMT_ACCESS_WRITE && allowed(l, q);
 }
@@ -235,8 +235,8 @@ static bool hardware(struct loop *l, const struct dmt_request *q)
 
     s->n = 0;
     if (!single_translate(l->rtl, q, &r, &l->log)) {
-        say("window %" PRIu64 ", walk %" PRIu64 ", of 0x%" PRIx64 ": %s", l->sink->rtl->windows, l->walk, q->va,
-            cosim_error());
+        say("window %" PRIu64 ", walk %" PRIu64 ", of 0x%" PRIx64 ": %s", l->sink->rtl->windows, l->walk,
+            q->va, cosim_error());
         return false;
     }
     s->ok = r.status == DMT_STATUS_OK;
@@ -325,7 +325,8 @@ static void report(const struct loop *l, const struct eval_access *a)
         fprintf(f, "\n");
     }
     if (l->sink->command != NULL) {
-        fprintf(f, "  repeat it: %s --design %s --out $(mktemp -d)\n", l->sink->command, l->sink->design->name);
+        fprintf(f, "  repeat it: %s --design %s --out $(mktemp -d)\n", l->sink->command,
+                l->sink->design->name);
     }
     if (fclose(f) == 0) {
         fputs(text, stderr);
@@ -378,8 +379,8 @@ bool rtl_window(void *user, const struct engine_view *view, const struct eval_ac
             eval_tlbs_fill(l->tlbs, a->va, a->kind, pa, l->side[0].size);
         }
         for (unsigned s = 0; s < 2; s++) {
-            l->now[s] = a->kind == DMT_ACCESS_EXECUTE ? l->now[s] + 1
-                                                     : eval_caches_data(l->caches[s], pa, l->now[s]);
+            l->now[s] =
+                a->kind == DMT_ACCESS_EXECUTE ? l->now[s] + 1 : eval_caches_data(l->caches[s], pa, l->now[s]);
         }
     }
     if (ok) {
