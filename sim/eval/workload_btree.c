@@ -34,6 +34,7 @@ struct btree {
     uint64_t elements, records, slabs, arrays;
     uint64_t lrand, again;
     unsigned height; /* levels above the leaves, the root among them */
+    unsigned top[2]; /* the root's children on the left, on the right */
 };
 
 /* Number of a node in the order of allocation: of the leaves, k-th pair of its side counted from the end,
@@ -80,6 +81,7 @@ static struct eval_access *find(struct btree *w, struct eval_access *p, uint64_t
     number[0] = allocated(w, x / 2, x % 2 != 0, side);
     for (unsigned l = 1; l <= w->height; l++) {
         uint64_t up;
+        unsigned below_root = (unsigned)x;
         if (side == 0) {
             unsigned fan = l == 1 ? 16 : 8;
             up = x / fan;
@@ -98,8 +100,11 @@ static struct eval_access *find(struct btree *w, struct eval_access *p, uint64_t
         uint64_t k = x * span / 2;
         number[l] =
             allocated(w, k < w->half / 2 ? k : w->half / 2 - 1, side == 1 && x % 2 != 0, side) + 2 * l;
-        if (l == w->height) { /* both sides have one root, the last node but one of the first half's end */
+        if (l == w->height) { /* both sides have one root, which is made last */
+            unsigned all = w->top[0] + w->top[1];
             number[l] = w->met - 1;
+            child[l] = side == 0 ? below_root : all - 1 - below_root;
+            reads[l] = child[l] + 1 < all ? child[l] + 1 : all - 1;
         }
     }
     for (unsigned l = w->height; l > 0; l--) {
@@ -158,16 +163,14 @@ struct workload *btree_new(const struct workload_kind *kind, double scale, uint6
     w->half = w->keys / 16;
     w->met = w->half * 8 / 7;
     w->nodes = w->met + w->half * 17 / 16 + 64;
-    /* The right side, whose fan-out is 9 throughout, needs as many levels as the left one's 16 and then 8s.
-     */
-    for (uint64_t left = (w->half + 15) / 16, right = (w->half + 8) / 9;; w->height++) {
-        if (left + right <= 16) {
-            w->height += 2;
-            break;
-        }
+    /* Levels until both sides' nodes are children of one. */
+    uint64_t left = (w->half + 15) / 16, right = (w->half + 8) / 9;
+    for (w->height = 2; left + right > 16; w->height++) {
         left = (left + 7) / 8;
         right = (right + 8) / 9;
     }
+    w->top[0] = (unsigned)left;
+    w->top[1] = (unsigned)right;
     uint64_t elements = w->keys * 16 + 4 * KIB, records = (w->keys / PER_REC + 1) * 256 * KIB;
     uint64_t slabs = (w->nodes / PER_NODE + 1) * 256 * KIB;
     uint64_t base = layout_mmap(&w->g, "slabs and elements", elements + records + slabs);
