@@ -739,9 +739,10 @@ void program_memcached(struct program_log *log, uint64_t records)
         *to = it;
     }
     static uint64_t now, hash_mask;
+    /* Not on the stack, which begins elsewhere in a page in each run. */
+    static _Alignas(4096) char tokens[8][16];
     while (!full(log)) {
         unsigned t = (unsigned)(random64() >> 33) & 3;
-        char tokens[8][16] = {{0}};
         log->operations += !full(log);
         snprintf(key, sizeof key, "user%019lu", (uint64_t)(random_unit() * (double)records));
         R(conn[t].state[0]);
