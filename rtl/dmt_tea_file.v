@@ -245,6 +245,7 @@ module dmt_tea_file #(
     localparam DEPTH = (SETS > 1) ? 4 : 1;
     wire [SET_W-1:0] at   = (SETS > 1) ? set_i[SET_W-1:0]   : {SET_W{1'b0}};
     wire [SET_W-1:0] w_at = (SETS > 1) ? w_set_i[SET_W-1:0] : {SET_W{1'b0}};
+    wire [52*TEA_N-1:0] from_base;
     wire [TEA_N-1:0] cover_4k, cover_2m, cover_1g, plain, usable;
     genvar g, n;
     generate
@@ -263,9 +264,9 @@ module dmt_tea_file #(
             for (n = 0; n < SETS; n = n + 1) begin : g_p
                 assign p[n] = p_q[n*TEA_N + g] && (SETS == 1 || set_i == n);
             end
+            assign from_base[52*g +: 52] = vpn_i - base_q[at];  // taken out where nobody needs it
             assign near_base[64*g +: 64] = {12'd0, base_q[0]};
             assign near_type[4*g +: 4]   = type_q[0];
-            wire [51:0] offset  = vpn_i - base_q[at];
             wire [3:0]  kind_sz = type_q[at];
             wire        covers  = |p && vpn_i >= base_q[at] && {1'b0, vpn_i} < end_q[at];
             assign plain[g]    = set_i != 2'd0 && kind_sz[3:2] == `DMT_KIND_PA;
@@ -401,7 +402,7 @@ module dmt_tea_file #(
                 end
 
                 assign usable[g] = set_i == 2'd0 || g_compare[g].kind_sz[3:2] == `DMT_KIND_PA
-                                || (ok[set_i] && {1'b0, g_compare[g].offset} < limit_q[set_i]);
+                                || (ok[set_i] && {1'b0, from_base[52*g +: 52]} < limit_q[set_i]);
             end
 
             assign r_resolution = resolution_q[3*rx +: 3];
@@ -409,6 +410,7 @@ module dmt_tea_file #(
             assign sel_code     = {resolution_q[3*sx +: 3] != `DMT_RESOLUTION_OK,
                                    gtea_q[sx] & {12{seen1_q[sx]}}};
         end else begin : g_no_gtea
+            wire unused_base    = &{1'b0, from_base};
             assign usable       = {TEA_N{1'b1}};
             assign g_valid_o    = 1'b0;
             assign g_id_o       = 12'd0;
