@@ -296,10 +296,17 @@ module dmt_csr #(
     reg               ad_update_q, full_q;
     reg [5:0]         maxpa_q;
 
+    // The mask is kept beside the number, since every check of an entry begins with it.
+    wire       maxpa_write = write && at_maxpa && !maxpa_bad;
+    wire [5:0] maxpa_next  = rst_i ? PA_32[5:0] : data_q[5:0];
+    reg [51:12] pa_reserved_q;
+    assign pa_reserved_o = pa_reserved_q;
     genvar b;
     generate
         for (b = 12; b <= 51; b = b + 1) begin : g_reserved
-            assign pa_reserved_o[b] = maxpa_q <= b;
+            always @(posedge clk_i)
+                if (rst_i || maxpa_write)
+                    pa_reserved_q[b] <= maxpa_next <= b;
         end
     endgenerate
 
@@ -377,7 +384,7 @@ module dmt_csr #(
                 ad_update_q <= data_q[`DMT_HOST_CTL_AD_UPDATE_LSB];
                 full_q      <= data_q[`DMT_HOST_CTL_FALLBACK_LSB];
             end
-            if (write && at_maxpa && !maxpa_bad)
+            if (maxpa_write)
                 maxpa_q <= data_q[5:0];
         end
     end
@@ -431,7 +438,7 @@ module dmt_csr #(
                 end else begin
                     if (write && at_s2ctl && win == 2'd0)
                         s2ctl_q <= data_q[3:0];
-                    if (write && at_maxpa && !maxpa_bad)
+                    if (maxpa_write)
                         s2root_q <= 48'd0;
                     else if (write && at_s2root && !s2root_bad && win == 2'd0)
                         s2root_q <= {data_q[51:12], data_q[7:0]};
@@ -474,11 +481,11 @@ module dmt_csr #(
                         s2ctl_q <= data_q[3:0];
                     if (write && at_sctl)
                         sctl_q <= data_q[3:0];
-                    if (write && at_maxpa && !maxpa_bad)
+                    if (maxpa_write)
                         s2root_q <= 48'd0;
                     else if (write && at_s2root && !s2root_bad && win == 2'd1)
                         s2root_q <= {data_q[51:12], data_q[7:0]};
-                    if (write && at_maxpa && !maxpa_bad)
+                    if (maxpa_write)
                         sroot_q <= 40'd0;
                     else if (write && at_sroot && !frame_bad)
                         sroot_q <= data_q[51:12];
@@ -576,7 +583,7 @@ module dmt_csr #(
     assign tea_w_index_o = off[10:5];
     assign tea_w_word_o  = off[4:3];
     assign tea_w_data_o  = data_q;
-    assign tea_clear_o   = write && at_maxpa && !maxpa_bad;
+    assign tea_clear_o   = maxpa_write;
 
     // ---------------------------------------- flushes of the paging-structure caches
     // Owners: {nested, two, PCID, TAG1, TAG0} of the entering stage (0: 00, 1: 10,

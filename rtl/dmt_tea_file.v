@@ -87,8 +87,8 @@ module dmt_tea_file #(
     // map to LUT RAM, and once more beside its comparator (g_compare). A small file
     // of one set is read there: that costs less where there is no LUT RAM.
     localparam SMALL = SETS == 1 && TEA_N <= 8;
-    wire [52*TEA_N-1:0] near_base;
-    wire [53*TEA_N-1:0] near_size;
+    // (64 bits apart, so that an index selects without being multiplied.)
+    wire [64*TEA_N-1:0] near_base;
     wire [4*TEA_N-1:0]  near_type;         // {KIND, SZ}
     reg [51:0] base_vpn_q [0:N-1];
     reg [63:0] pages_q    [0:N-1];
@@ -125,9 +125,7 @@ module dmt_tea_file #(
     wire [1:0]  new_sz    = w_data_i[`DMT_TEA_WORD0_SZ_LSB +: 2];
     wire [2:0]  new_allow = w_data_i[`DMT_TEA_WORD0_ALLOW_X_LSB +: 3];
     wire        new_p     = w_data_i[`DMT_TEA_WORD0_P_LSB];
-    wire [63:0] w_pages   = pages_q[wx];
-    wire [52:0] w_size    = SMALL ? near_size[53*wx +: 53] : w_pages[52:0];
-    wire [63:0] pages     = {w_pages[63:53], w_size} & {64{seen2_q[wx]}};
+    wire [63:0] pages     = pages_q[wx] & {64{seen2_q[wx]}};
     wire [51:0] base_pfn  = base_pfn_q[wx] & {52{seen1_q[wx]}};
 
     // Where its pages end, and where the entry of its last page is.
@@ -138,14 +136,15 @@ module dmt_tea_file #(
                           :                            pages_m1;
     wire [51:0] c_base_pfn;
     wire [52:0] c_last;
-    wire        c_empty, c_wrap;
+    wire [53:0] c_end;
+    wire        c_empty, c_huge;
     wire [61:0] last_slot = {1'b0, c_base_pfn, 9'd0} + {9'd0, c_last};
 
     wire bad_reserved = |w_data_i[`DMT_TEA_WORD0_RSVD_LSB +: 4];
     wire bad_sz       = new_sz == 2'd3;
     wire bad_kind     = new_kind[1] || (new_kind == `DMT_KIND_GTEA && w_set_i == 2'd0);
     wire bad_empty    = c_empty;
-    wire bad_wrap     = c_wrap;
+    wire bad_wrap     = c_huge || c_end[53] || (c_end[52] && |c_end[51:0]);
     wire bad_width    = new_kind == `DMT_KIND_PA
                      && ((|last_slot[61:49]) || |(last_slot[48:9] & pa_reserved_i));
 
@@ -160,21 +159,25 @@ module dmt_tea_file #(
                       :                `DMT_REFUSAL_NONE;
     wire [3:0] reason;
     wire       empty = pages == 64'd0;
-    wire       wrap  = (|pages[63:53]) || (vpn_end > 54'h10_0000_0000_0000);
+    wire       huge  = |pages[63:53];
     generate
         if (PIPE != 0) begin : g_check
             reg [51:0] base_pfn_c_q;
             reg [52:0] last_c_q;
-            reg        empty_c_q, wrap_c_q;
+            reg [53:0] end_c_q;
+            reg        empty_c_q, huge_c_q;
             reg [3:0]  reason_c_q;
             always @(posedge clk_i) begin
-                {base_pfn_c_q, last_c_q, empty_c_q, wrap_c_q} <= {base_pfn, last, empty, wrap};
+                {base_pfn_c_q, last_c_q, end_c_q} <= {base_pfn, last, vpn_end};
+                {empty_c_q, huge_c_q}             <= {empty, huge};
                 reason_c_q <= found;
             end
-            assign {c_base_pfn, c_last, c_empty, c_wrap} = {base_pfn_c_q, last_c_q, empty_c_q, wrap_c_q};
+            assign {c_base_pfn, c_last, c_end} = {base_pfn_c_q, last_c_q, end_c_q};
+            assign {c_empty, c_huge}           = {empty_c_q, huge_c_q};
             assign reason = reason_c_q;
         end else begin : g_check_now
-            assign {c_base_pfn, c_last, c_empty, c_wrap} = {base_pfn, last, empty, wrap};
+            assign {c_base_pfn, c_last, c_end} = {base_pfn, last, vpn_end};
+            assign {c_empty, c_huge}           = {empty, huge};
             assign reason = found;
         end
     endgenerate
@@ -224,51 +227,48 @@ module dmt_tea_file #(
 
     // -------------------------------------------------------------------- read
     wire [IDX_W-1:0] rx = flat(r_set_i, r_index_i);
-    wire [63:0] r_pages = pages_q[rx];
-    wire [52:0] r_size  = SMALL ? near_size[53*rx +: 53] : r_pages[52:0];
-    wire [51:0] r_base  = SMALL ? near_base[52*rx +: 52] : base_vpn_q[rx];
+    wire [51:0] r_base  = SMALL ? near_base[64*rx +: 52] : base_vpn_q[rx];
     wire [3:0]  r_type  = SMALL ? near_type[4*rx +: 4]   : {kind_q[rx], sz_q[rx]};
     wire [63:0] r_word0 = {r_base, 4'd0, allow_q[rx], r_type, p_q[rx]};
     wire [63:0] r_word1 = {base_pfn_q[rx], gtea_q[rx]};
     wire [63:0] r_word3 = {56'd0, r_resolution, refusal_q[rx], p_q[rx]};
     assign r_data_o = (r_word_i == 2'd0) ? r_word0 & {64{seen0_q[rx]}}
                     : (r_word_i == 2'd1) ? r_word1 & {64{seen1_q[rx]}}
-                    : (r_word_i == 2'd2) ? {r_pages[63:53], r_size} & {64{seen2_q[rx]}}
+                    : (r_word_i == 2'd2) ? pages_q[rx] & {64{seen2_q[rx]}}
                     :                      r_word3 & {64{seen0_q[rx]}};
 
     // ----------------------------------------------------------------- compare
-    // VPN - base < pages is base <= VPN < base + pages, as ranges never wrap. A
-    // comparator serves the registers of one index, of the set asked for.
+    // base <= VPN < base + pages: ranges never wrap, and where one ends is stored
+    // when it becomes valid, so that both are compared at once. A comparator serves
+    // the registers of one index, of the set asked for.
     localparam SET_W = (SETS > 1) ? 2 : 1;
+    localparam DEPTH = (SETS > 1) ? 4 : 1;
     wire [SET_W-1:0] at   = (SETS > 1) ? set_i[SET_W-1:0]   : {SET_W{1'b0}};
     wire [SET_W-1:0] w_at = (SETS > 1) ? w_set_i[SET_W-1:0] : {SET_W{1'b0}};
+    wire [52*TEA_N-1:0] from_base;
     wire [TEA_N-1:0] cover_4k, cover_2m, cover_1g, plain, usable;
     genvar g, n;
     generate
         for (g = 0; g < TEA_N; g = g + 1) begin : g_compare
-            reg [51:0] base_q [0:(1<<SET_W)-1];
-            reg [52:0] size_q [0:(1<<SET_W)-1];
-            reg [3:0]  type_q [0:(1<<SET_W)-1];  // {KIND, SZ}
+            reg [51:0] base_q [0:DEPTH-1];
+            reg [52:0] end_q  [0:DEPTH-1];
+            reg [3:0]  type_q [0:DEPTH-1];  // {KIND, SZ}
             always @(posedge clk_i)
-                if (we_i && w_index_i == g) begin
-                    if (w_word_i == 2'd0) begin
-                        base_q[w_at] <= new_base;
-                        type_q[w_at] <= {new_kind, new_sz};
-                    end
-                    if (w_word_i == 2'd2)
-                        size_q[w_at] <= w_data_i[52:0];
+                if (we_i && w_index_i == g && w_word_i == 2'd0) begin
+                    base_q[w_at] <= new_base;
+                    end_q[w_at]  <= c_end[52:0];
+                    type_q[w_at] <= {new_kind, new_sz};
                 end
 
             wire [SETS-1:0] p;
             for (n = 0; n < SETS; n = n + 1) begin : g_p
                 assign p[n] = p_q[n*TEA_N + g] && (SETS == 1 || set_i == n);
             end
-            assign near_base[52*g +: 52] = base_q[0];
-            assign near_size[53*g +: 53] = size_q[0];
+            assign from_base[52*g +: 52] = vpn_i - base_q[at];  // taken out where nobody needs it
+            assign near_base[64*g +: 64] = {12'd0, base_q[0]};
             assign near_type[4*g +: 4]   = type_q[0];
-            wire [51:0] offset  = vpn_i - base_q[at];
             wire [3:0]  kind_sz = type_q[at];
-            wire        covers  = |p && {1'b0, offset} < size_q[at];
+            wire        covers  = |p && vpn_i >= base_q[at] && {1'b0, vpn_i} < end_q[at];
             assign plain[g]    = set_i != 2'd0 && kind_sz[3:2] == `DMT_KIND_PA;
             assign cover_4k[g] = covers && kind_sz[1:0] == `DMT_SIZE_4K;
             assign cover_2m[g] = covers && kind_sz[1:0] == `DMT_SIZE_2M;
@@ -308,7 +308,7 @@ module dmt_tea_file #(
     wire [IDX_W-1:0] sx     = flat(sel_set_i, sel_index_i);
     // With PIPE = 1 a register stands between the two additions.
     localparam A_W = 52 + 2 + 52 + 3 + 13;
-    wire [51:0]      sel_base = SMALL ? near_base[52*sx +: 52] : base_vpn_q[sx];
+    wire [51:0]      sel_base = SMALL ? near_base[64*sx +: 52] : base_vpn_q[sx];
     wire [A_W-1:0]   now_a = {sel_vpn_i - sel_base, sel_sz_i,
                               sel_gtea ? sel_gbase : base_pfn_q[sx] & {52{seen1_q[sx]}}, allow_q[sx], sel_code};
     wire [A_W-1:0]   then_a;
@@ -402,7 +402,7 @@ module dmt_tea_file #(
                 end
 
                 assign usable[g] = set_i == 2'd0 || g_compare[g].kind_sz[3:2] == `DMT_KIND_PA
-                                || (ok[set_i] && {1'b0, g_compare[g].offset} < limit_q[set_i]);
+                                || (ok[set_i] && {1'b0, from_base[52*g +: 52]} < limit_q[set_i]);
             end
 
             assign r_resolution = resolution_q[3*rx +: 3];
@@ -410,6 +410,7 @@ module dmt_tea_file #(
             assign sel_code     = {resolution_q[3*sx +: 3] != `DMT_RESOLUTION_OK,
                                    gtea_q[sx] & {12{seen1_q[sx]}}};
         end else begin : g_no_gtea
+            wire unused_base    = &{1'b0, from_base};
             assign usable       = {TEA_N{1'b1}};
             assign g_valid_o    = 1'b0;
             assign g_id_o       = 12'd0;
