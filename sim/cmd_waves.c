@@ -6,6 +6,7 @@
 
 #include "dmt/regs.h"
 #include "dmt/table.h"
+#include "inputs.h"
 #include "io.h"
 #include "tb/csr.h"
 #include "tb/lane.h"
@@ -902,7 +903,7 @@ static char *help_filter(int key, const char *text, void *input)
     for (size_t i = 0; i < SCENES; i++)
         fprintf(f, "  %-9s %s\n", scenes[i].name, scenes[i].what);
     fclose(f);
-    return whole;
+    return help_lists(whole);
 }
 
 static const struct argp argp = {

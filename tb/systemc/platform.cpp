@@ -11,14 +11,10 @@
 
 extern "C" {
 #include "areas.h"
-#include "cmd.h"
+#include "inputs.h"
 #include "io.h"
-#include "memory.h"
 #include "oracle.h"
-#include "replay.h"
 #include "space.h"
-#include "state.h"
-#include "tb/dut.h"
 }
 
 namespace
@@ -77,8 +73,8 @@ error_t parse_option(int key, char *arg, struct argp_state *a)
         break;
     case 'c':
         o.config = arg;
-        if (!dut_rtl_find(arg))
-            argp_error(a, "--config: '%s' is not a configuration of this build", arg);
+        if (!option_config(arg))
+            std::exit(EXIT_BAD_INPUT);
         break;
     case O_MODE:
         mode = arg;
