@@ -398,7 +398,7 @@ static bool submit(struct run *run, unsigned i, bool evict, bool *full)
     }
     const char *missing = program(run, j);
     if (missing != NULL) {
-        say("request %" PRIu64 ": the state asks for %s (%u sets of %u TEA registers, %u address bits)", j->number,
+        say("request %" PRIu64 ": the state asks for %s (it has SETS = %u, TEA_N = %u, PA_W = %u)", j->number,
             missing, id->config.sets, id->config.tea_n, id->config.pa_w);
         return false;
     }
@@ -563,7 +563,7 @@ static int identify(struct board *b)
            "TAG_W=%u CNT_W=%u PIPE=%u\n",
            c->pa_w, c->ctx_n, c->tea_n, c->sets, c->pwc4_n, c->pwc3_n, c->pwc2_n, c->npwc4_n, c->npwc3_n, c->npwc2_n,
            c->tag_w, c->cnt_w, c->pipe);
-    printf("memory:        %u blocks of %u bytes, mapped in %u tables of %u; latency %u clocks, %u reads at once\n",
+    printf("memory:        %u blocks of %u bytes, mapped in %u tables of %u; latency %u clocks, reads at once: %u\n",
            id->slots, 1u << id->block_w, id->ways, 1u << id->set_w, id->latency, id->depth);
     printf("link:          %u baud, rings of %u bytes in and %u out\n", id->clk_khz * 1000 / id->divisor, 1u << id->rx_w,
            1u << id->tx_w);
