@@ -75,7 +75,7 @@ static const struct argp_option option_list[] = {
     {"operations", O_OPERATIONS, "N", 0, "Operations of software (default 1000)", 4},
     {"check", O_CHECK, "N", 0, "Check the invariants after every N operations (default 1; 0: never)", 4},
     {0, 0, 0, 0, "What is kept:", 5},
-    {"waves", O_WAVES, "FILE", 0, "FST of the run", 5},
+    {"waves", O_WAVES, "FILE", 0, "FST of the run (a name ending in .fst), and its GTKWave view", 5},
     {"waves-from", O_WAVES_FROM, "CYCLE", 0, "First clock of it", 5},
     {"waves-to", O_WAVES_TO, "CYCLE", 0, "Last clock of it", 5},
     {"waves-around", O_AROUND, "N", 0, "Clocks before and after a divergence in its own waves (default 200)",
@@ -191,7 +191,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         o->run.outstanding = (unsigned)option_number(arg, 4096, "outstanding", a);
         break;
     case O_WAVES:
-        o->run.waves = arg;
+        o->run.waves = option_fst(arg, "waves", a);
         break;
     case O_WAVES_FROM:
         o->run.waves_first = option_number(arg, UINT64_MAX, "waves-from", a);

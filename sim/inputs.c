@@ -17,6 +17,16 @@ uint64_t option_number(const char *text, uint64_t max, const char *option, struc
     return v;
 }
 
+const char *option_fst(const char *text, const char *option, struct argp_state *a)
+{
+    size_t n = strlen(text);
+
+    if (n < 5 || strcmp(text + n - 4, ".fst") != 0) {
+        argp_error(a, "--%s: '%s' does not end in .fst", option, text);
+    }
+    return text;
+}
+
 const struct dut_ops *option_config(const char *name)
 {
     const struct dut_ops *found = dut_rtl_find(name);

@@ -13,6 +13,8 @@
 
 /** A decimal option value up to max; argp's error (exit 2) when malformed. */
 uint64_t option_number(const char *text, uint64_t max, const char *option, struct argp_state *a);
+/** The name of a waveform to be written; argp's error (exit 2) unless it ends in .fst. */
+const char *option_fst(const char *text, const char *option, struct argp_state *a);
 /** The RTL of --config. NULL after saying which names there are. */
 const struct dut_ops *option_config(const char *name);
 

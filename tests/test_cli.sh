@@ -389,6 +389,7 @@ bad "scenario: out of range" "line 2: tea.registers: '99' is not a number from 1
 bad "scenario: no text" 'expected a text' "$dmt" cosim --scenario ./zero.scenario
 bad "scenario: a trace besides" 'goes with' "$dmt" cosim --scenario database --trace trace --state state --memory memory
 bad "scenario: walks" 'goes with' "$dmt" cosim --scenario database --walks 10
+bad "cosim: waves that are no FST" "'w.vcd' does not end in .fst" "$dmt" cosim --waves w.vcd
 bad "scenario: a configuration too small" 'more register sets' "$dmt" cosim --scenario live-migration --config smallest
 bad "scenario: profile" 'profile' "$dmt" cosim --scenario database --profile odd
 bad "arch without a scenario" 'belongs to --scenario' "$dmt" cosim --dut arch
