@@ -390,7 +390,8 @@ static void default_folders(struct options *o)
         snprintf(o->out, sizeof o->out, "dmt-run");
         return;
     }
-    snprintf(o->captures, sizeof o->captures, "%s/../sim/captures", exe);
+    char *slash = strrchr(exe, '/'); /* the build folder lies in the tree */
+    snprintf(o->captures, sizeof o->captures, "%.*s/sim/captures", slash != NULL ? (int)(slash - exe) : 1, exe);
     if (access(o->captures, R_OK) != 0) {
         snprintf(o->captures, sizeof o->captures, "sim/captures");
     }

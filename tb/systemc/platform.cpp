@@ -154,7 +154,8 @@ std::string default_capture()
     ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
     std::string path(exe, n > 0 ? static_cast<size_t>(n) : 0);
 
-    path = path.substr(0, path.rfind('/') + 1) + "../sim/captures/gups";
+    path = path.substr(0, path.rfind('/')); /* the build folder lies in the tree */
+    path = path.substr(0, path.rfind('/')) + "/sim/captures/gups";
     return access(path.c_str(), R_OK) == 0 ? path : "sim/captures/gups";
 }
 
