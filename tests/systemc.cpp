@@ -1021,7 +1021,8 @@ bool bad_accesses(world &w)
     uint64_t value;
 
     w.write(reg, 0x1234);
-    auto send = [&](tlm::tlm_command command, uint64_t offset, unsigned length, unsigned strobes) {
+    auto send = [&](tlm::tlm_command command, uint64_t offset, unsigned length, unsigned strobes,
+                    unsigned enables = 8) {
         tlm::tlm_generic_payload trans;
         unsigned char enable[8];
         sc_time delay;
@@ -1036,7 +1037,7 @@ bool bad_accesses(world &w)
         trans.set_streaming_width(length);
         if (strobes < 0x100) {
             trans.set_byte_enable_ptr(enable);
-            trans.set_byte_enable_length(8);
+            trans.set_byte_enable_length(enables);
         }
         w.cpu.csr->b_transport(trans, delay);
         sc_core::wait(delay);
@@ -1053,6 +1054,9 @@ bool bad_accesses(world &w)
             send(command, DMT_LEVEL_TEA_WORD0(w.mmu.config().tea_n), 8, 0x100) ==
             (w.mmu.config().tea_n == DMT_TEA_MAX ? tlm::TLM_OK_RESPONSE : tlm::TLM_ADDRESS_ERROR_RESPONSE));
     }
+    /* Byte enables that are shorter than the word are repeated. */
+    EXPECT(send(tlm::TLM_WRITE_COMMAND, reg, 8, 0x1, 2) == tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
+    EXPECT(send(tlm::TLM_READ_COMMAND, reg, 8, 0x3, 2) == tlm::TLM_OK_RESPONSE && value == 0x1234);
     EXPECT(send(tlm::TLM_IGNORE_COMMAND, reg, 8, 0x100) == tlm::TLM_COMMAND_ERROR_RESPONSE);
     EXPECT(w.read(reg) == 0x1234);
     EXPECT(send(tlm::TLM_READ_COMMAND, reg, 8, 0xff) == tlm::TLM_OK_RESPONSE && value == 0x1234);
