@@ -43,7 +43,7 @@ block() { # N
     local out expected code=0
     # Places that a reader may choose: the build folder, and where translate.c was written.
     sed "s,\$PWD/build/,$BUILD/,g; s,\$PWD/build\([ \"]\),$BUILD\1,g; s,\([ =]\)build/,\1$BUILD/,g
-         s,^build/,$BUILD/,; s,^make ,make BUILD=$given JOBS=1 ,; s,cd \$stage,cp $work/translate.c \$stage; &," \
+         s,^build/,$BUILD/,; s,^make ,make BUILD=$given JOBS=1 ,; s, translate\.c , $work/translate.c ," \
         "$work/$1.sh" >"$work/run.sh"
     TMPDIR=$work bash -e "$work/run.sh" >"$work/out" 2>&1 </dev/null || code=$?
     cat "$work/out"

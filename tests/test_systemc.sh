@@ -89,7 +89,7 @@ compile=${compile/-o example/-o $work/example}
 run bash -c "${compile//build\//$build/}"
 check "docs: the example builds" [ $? -eq 0 ]
 run "$work/example"
-check "docs: the example prints what the page says" has "^$(grep -oE 'It prints `[^`]+' docs/systemc.md | cut -d'`' -f2)$"
+check "docs: the example prints what the page says" has "^$(grep -oE '`./example` prints `[^`]+' docs/systemc.md | cut -d'`' -f4)$"
 while read -r line; do
     # Numbers that only take longer are made smaller.
     line=$(sed -E 's/--requests [0-9]+/--requests 40000/' <<<"$line")

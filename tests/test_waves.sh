@@ -183,7 +183,7 @@ commands() { # PAGE
         line=$(sed -E 's/ *# .*$//' <<<"$line")
         # Inside the example's copy the build folder is its own: only the way there is ours.
         case $line in
-            cd*) line="${line/ build\// $build/}" ;;
+            "(cd"*) line="${line/ build\// $build/}" ;;
             *) line=$(sed -E "s#(^| )build/#\1$build/#g; s#mutants.sh build #mutants.sh $build #" <<<"$line") ;;
         esac
         line=${line//make waves/make -s BUILD=$build JOBS=1 waves}
@@ -203,9 +203,19 @@ commands() { # PAGE
 check "commands of docs/integration.md" commands docs/integration.md
 check "commands of docs/debugging.md" commands docs/debugging.md
 # What that page says of their output: who objects, how to repeat it, and the lost write that ends in OK.
+shown_lines() { # N OUTPUT: every line of the N-th listing of the page, but for what ".." leaves out, is in the output
+    local line
+    awk -v want="$1" '/^```/ { inside = !inside; plain = inside && $0 == "```"; n += plain; next } plain && n == want' \
+        docs/debugging.md | grep -vF '..' >"$scratch/listing"
+    [ -s "$scratch/listing" ] || { echo "there is no listing $1"; return 1; }
+    while IFS= read -r line; do
+        grep -qF -- "$line" "$2" || { echo "not printed: $line"; return 1; }
+    done <"$scratch/listing"
+}
 told() {
     grep -q '^divergence: seed 1 ' "$scratch/out1" && grep -q '(the two models differ)$' "$scratch/out1" &&
         grep -q '^replay with waves: build/dmt cosim ' "$scratch/out1" &&
+        shown_lines 1 "$scratch/out1" && shown_lines 2 "$scratch/out4" &&
         grep -q 'gtkwave build/waves/default-1.gtkw' "$scratch/out1" &&
         grep -A1 'A/D write s[0-2] LOST' "$scratch/out4" | grep -q '^  #[0-9]* OK .*(1 lost)' &&
         grep -A1 'A/D write s0 LOST' "$scratch/out5" | grep -q 'A/D read ' &&
