@@ -273,10 +273,11 @@ $(BUILD)/venv-fpga/ready: rtl/fpga/requirements.txt | $(BUILD)/setup/fpga
 	@$(BUILD)/venv-fpga/bin/pip install -q --disable-pip-version-check -r rtl/fpga/requirements.txt
 	@touch $@
 fpga: $(BUILD)/setup/fpga $(if $(filter ulx3s,$(BOARD)),$(ECP5_TOOLS)) ## BOARD=ulx3s|hx8k|arty: bitstream, area and clock, under build/fpga
+	@case '$(BOARD)' in ulx3s|hx8k|arty) ;; *) echo "make fpga: BOARD is '$(BOARD)', expected ulx3s, hx8k or arty" >&2; exit 2;; esac
 	@VENV=$(BUILD)/venv-fpga $(PYTHON) -B rtl/fpga/fpga.py '$(BOARD)' $(BUILD)/fpga
 fpga-report: ## Area and clock of the boards made, into docs/fpga.md
 	@$(PYTHON) -B rtl/fpga/fpga.py report $(BUILD)/fpga --docs
-waves: dmt $(BUILD)/setup/waves ## [SCENARIO=name] Walks in GTKWave, or where the waves are; names: build/dmt waves --list
+waves: dmt $(BUILD)/setup/waves ## [SCENARIO=name | SEED=n] Walks in GTKWave, or where the waves are; names: build/dmt waves --list
 	@SCENARIO='$(SCENARIO)' SEED='$(SEED)' tests/waves.sh $(BUILD)
 pictures: dmt $(BUILD)/setup/waves $(BUILD)/setup/pictures ## Draw docs/waves anew from what the RTL does; tables of datasheet and integration guide
 	@$(PYTHON) -B docs/waves/draw.py $(BUILD)/dmt docs/waves
@@ -305,11 +306,12 @@ $(BUILD)/dmt.f: rtl/dmt.f Makefile
 
 PLACE = $(DESTDIR)$(PREFIX)
 SHARE = $(PLACE)/share/opendmt
+DOC = $(PLACE)/share/doc/opendmt
+absolute = case '$(PREFIX):$(LIBDIR)' in /*:/*) ;; \
+    *) echo "make $@: PREFIX is '$(PREFIX)', LIBDIR '$(LIBDIR)', expected absolute paths" >&2; exit 2;; esac
 install: dmt dpi $(BUILD)/libdmt.so $(BUILD)/public/libdmt.a ## Command, libraries, headers, RTL, documents, under DESTDIR PREFIX
-	@case '$(PREFIX):$(LIBDIR)' in /*:/*) ;; \
-	    *) echo "make install: PREFIX is '$(PREFIX)', LIBDIR '$(LIBDIR)', expected absolute paths" >&2; exit 2;; esac
-	@install -d $(PLACE)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(PLACE)/include/dmt $(SHARE)/rtl \
-	    $(PLACE)/share/doc/opendmt/docs
+	@$(absolute)
+	@install -d $(PLACE)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(PLACE)/include/dmt $(SHARE)/rtl $(DOC)/docs/waves $(DOC)/sim
 	@install $(BUILD)/dmt $(PLACE)/bin
 	@install -m 644 $(BUILD)/public/libdmt.a $(BUILD)/libdmt_dpi.so $(DESTDIR)$(LIBDIR)
 	@install -m 644 $(BUILD)/libdmt.so $(DESTDIR)$(LIBDIR)/libdmt.so.$(VERSION)
@@ -324,12 +326,15 @@ install: dmt dpi $(BUILD)/libdmt.so $(BUILD)/public/libdmt.a ## Command, librari
 	    rtl/dmt.f >$(SHARE)/rtl/dmt.f
 	@cp -r --no-preserve=mode,ownership sim/captures $(SHARE)
 	@for f in tb/example/*.sv tb/dpi/*.sv tb/cocotb/Makefile tb/cocotb/*.py; do install -m 644 -D $$f $(SHARE)/$$f; done
-	@install -m 644 README.md LICENSE CHANGELOG.md $(PLACE)/share/doc/opendmt
-	@install -m 644 docs/*.md $(PLACE)/share/doc/opendmt/docs
+	@install -m 644 README.md LICENSE CHANGELOG.md $(DOC)
+	@install -m 644 docs/*.md $(DOC)/docs
+	@install -m 644 docs/waves/*.svg docs/waves/*.png $(DOC)/docs/waves
+	@install -m 644 sim/README.md $(DOC)/sim
 	@echo "OpenDMT $(VERSION) is under $(PLACE)"
 uninstall: ## Remove what make install put there
+	@$(absolute)
 	rm -f $(PLACE)/bin/dmt $(addprefix $(DESTDIR)$(LIBDIR)/,libdmt.a libdmt_dpi.so libdmt.so libdmt.so.* pkgconfig/dmt.pc)
-	rm -rf $(PLACE)/include/dmt $(SHARE) $(PLACE)/share/doc/opendmt
+	rm -rf $(PLACE)/include/dmt $(SHARE) $(DOC)
 
 .PHONY: clean
 clean: ## Remove everything that was built

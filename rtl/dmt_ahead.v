@@ -63,10 +63,10 @@ module dmt_ahead #(
 );
 
     localparam P_W = 1 + ID_W + `DMT_WALK_W + 2 + 52 + 3 + 1 + 1 + (PA_W - 3) + 3 + 4 + 6;
-    wire [P_W-1:0] in_p = {in_match_i, in_ctx_i, in_walk_i, in_frame_i, in_addr_i, in_sizes_i, in_restart_i,
+    wire [P_W-1:0] in_p = {in_frame_i, in_addr_i, in_match_i, in_ctx_i, in_walk_i, in_sizes_i, in_restart_i,
                            in_excl_i, in_read_i, in_level_i, in_rights_i, in_index_i};
     wire [P_W-1:0] out_p;
-    assign {out_match_o, out_ctx_o, out_walk_o, out_frame_o, out_addr_o, out_sizes_o, out_restart_o,
+    assign {out_frame_o, out_addr_o, out_match_o, out_ctx_o, out_walk_o, out_sizes_o, out_restart_o,
             out_excl_o, out_read_o, out_level_o, out_rights_o, out_index_o} = out_p;
 
     generate
@@ -74,8 +74,6 @@ module dmt_ahead #(
             reg                first_valid_q, second_valid_q;
             reg [P_W-1:0]      first_q, second_q;
             reg [FOUND_W-1:0]  found_q;
-            reg [1:0]          frame_q;
-            reg [63:12]        addr_q;
             wire               second = !second_valid_q || open_i;  // can be loaded
             wire               past   = !first_valid_q && second && !in_match_i;
 
@@ -83,8 +81,7 @@ module dmt_ahead #(
             assign out_valid_o = second_valid_q && open_i;
             assign out_p       = second_q;
             assign out_found_o = found_q;
-            assign frame_o     = frame_q;
-            assign addr_o      = addr_q;
+            assign {frame_o, addr_o} = first_q[P_W-1 -: 54];
 
             always @(posedge clk_i) begin
                 if (rst_i) begin
@@ -96,11 +93,8 @@ module dmt_ahead #(
                 end
             end
             always @(posedge clk_i) begin
-                if (accept_o) begin
+                if (accept_o)
                     first_q <= in_p;
-                    frame_q <= in_frame_i;
-                    addr_q  <= in_addr_i;
-                end
                 if (second) begin
                     second_q <= first_valid_q ? first_q : in_p;
                     found_q  <= found_i;

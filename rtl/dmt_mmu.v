@@ -23,13 +23,17 @@ module dmt_mmu #(
     parameter TEA_N = 16,
     // register sets, 1..3
     parameter SETS = 3,
-    // cached entries of level 4, 3, 2 of the entering stage, 0..64; 0 leaves a cache out
+    // entering stage: cached entries of level 4, 0..64; 0 leaves the cache out
     parameter PWC4_N = 2,
+    // entering stage: cached entries of level 3
     parameter PWC3_N = 4,
+    // entering stage: cached entries of level 2
     parameter PWC2_N = 32,
-    // the same of second stages
+    // second stages: cached entries of level 4
     parameter NPWC4_N = 2,
+    // second stages: cached entries of level 3
     parameter NPWC3_N = 4,
+    // second stages: cached entries of level 2
     parameter NPWC2_N = 32,
     // requester tag width, 1..16
     parameter TAG_W = 8,

@@ -72,6 +72,7 @@ struct board {
 };
 
 #define PARSE_MAX (1 + 8 * 512)
+#define STUCK     4
 
 static uint64_t milliseconds(void)
 {
@@ -462,10 +463,36 @@ static bool settled(const struct board *b)
     return b->owed == 0 && link_pending(b->link) == 0;
 }
 
+/* How a wait gets on: zero at first. */
+struct wait {
+    uint64_t had, at; /* bytes of answers so far; when the last came, or a command was taken */
+    size_t left;      /* bytes of commands not taken then */
+};
+
+/* Wait for answers, or for commands to be taken. A link that lives says nothing of the walker behind it: when
+ * neither happens for STUCK times the patience that the link has, which damage alone does not explain, give up. */
+static void await(struct board *b, struct wait *w)
+{
+    uint64_t had = link_stats(b->link)->bytes_taken, now = milliseconds();
+    size_t left = link_pending(b->link);
+
+    if (w->at == 0 || had != w->had || left != w->left) {
+        *w = (struct wait){had, now, left};
+    } else if (now - w->at >= (uint64_t)STUCK * b->patience) {
+        say("%s: the board is there, but has not answered %s for %u ms: its walker hangs (reset it)", b->name,
+            b->walks > 0 ? "a translation" : "a command", STUCK * b->patience);
+        fail(b, BOARD_FAILED);
+        return;
+    }
+    pump(b, true);
+}
+
 enum board_status board_flush(struct board *b)
 {
+    struct wait w = {0};
+
     while (b->status == BOARD_OK && !settled(b)) {
-        pump(b, true);
+        await(b, &w);
     }
     return b->status;
 }
@@ -477,10 +504,11 @@ enum board_status board_flush(struct board *b)
 static bool ready(struct board *b, size_t bytes)
 {
     size_t ring = (size_t)1 << b->id.tx_w;
+    struct wait w = {0};
 
     while (b->status == BOARD_OK &&
            ((b->owed > 0 && b->owed + bytes > ring - 64) || link_pending(b->link) > 65536)) {
-        pump(b, true);
+        await(b, &w);
     }
     return b->status == BOARD_OK;
 }
@@ -590,10 +618,11 @@ void board_translate(struct board *b, const struct dmt_request *rq, uint64_t n)
     uint8_t p[10] = {DMT_CMD_TRANSLATE,
                      (uint8_t)(rq->access | rq->cpl << 2 | rq->ac << 4 | rq->implicit << 5 | rq->nonspec << 6)};
     struct seat *s = &b->seat[b->next_seat];
+    struct wait w = {0};
 
     store64(p + 2, rq->va);
     while (b->status == BOARD_OK && s->taken) {
-        pump(b, true);
+        await(b, &w);
     }
     if (!ready(b, 1 + DMT_RESULT_BYTES) || !send(b, p, sizeof p)) {
         return;

@@ -11,6 +11,7 @@
 #include "io.h"
 #include "tb/cosim.h"
 #include "tb/rng.h"
+#include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

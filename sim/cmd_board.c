@@ -5,12 +5,10 @@
 #include "cmd.h"
 
 #include "board.h"
-#include "csv.h"
 #include "dmt/regs.h"
 #include "golden.h"
+#include "inputs.h"
 #include "io.h"
-#include "memory.h"
-#include "replay.h"
 #include "tb/csr.h"
 #include "tb/stimulus.h"
 #include <inttypes.h>
@@ -22,13 +20,11 @@
 #define RESTARTS 20  /* of a board that is reset without getting anywhere */
 
 struct options {
-    const char *mode, *port, *state, *memory, *requests, *trace, *out;
-    struct memory_how how;
+    struct inputs in;
+    const char *mode, *port, *out;
     unsigned baud, patience;
-    uint64_t bytes, seed, seeds, walks, limit;
-    bool no_tlb, no_registers, clear;
-    char **address;
-    size_t addresses;
+    uint64_t bytes, seed, seeds, walks;
+    bool clear;
 };
 
 /* ---------------------------------------------------------------- requests on a board */
@@ -402,7 +398,7 @@ static bool submit(struct run *run, unsigned i, bool evict, bool *full)
     }
     const char *missing = program(run, j);
     if (missing != NULL) {
-        say("request %" PRIu64 ": the state asks for %s (%u sets of %u TEA registers, %u address bits)", j->number,
+        say("request %" PRIu64 ": the state asks for %s (it has SETS = %u, TEA_N = %u, PA_W = %u)", j->number,
             missing, id->config.sets, id->config.tea_n, id->config.pa_w);
         return false;
     }
@@ -567,7 +563,7 @@ static int identify(struct board *b)
            "TAG_W=%u CNT_W=%u PIPE=%u\n",
            c->pa_w, c->ctx_n, c->tea_n, c->sets, c->pwc4_n, c->pwc3_n, c->pwc2_n, c->npwc4_n, c->npwc3_n, c->npwc2_n,
            c->tag_w, c->cnt_w, c->pipe);
-    printf("memory:        %u blocks of %u bytes, mapped in %u tables of %u; latency %u clocks, %u reads at once\n",
+    printf("memory:        %u blocks of %u bytes, mapped in %u tables of %u; latency %u clocks, reads at once: %u\n",
            id->slots, 1u << id->block_w, id->ways, 1u << id->set_w, id->latency, id->depth);
     printf("link:          %u baud, rings of %u bytes in and %u out\n", id->clk_khz * 1000 / id->divisor, 1u << id->rx_w,
            1u << id->tx_w);
@@ -729,7 +725,7 @@ static bool loaded_word(void *user, uint64_t addr, uint64_t value)
 static int load_file(struct board *b, const struct options *o)
 {
     const struct board_id *id = board_id(b);
-    struct dmt_mem *mem = memory_read(o->memory, &o->how, NULL);
+    struct dmt_mem *mem = memory_read(o->in.memory, &o->in.how, NULL);
     struct loaded l = {.mem = mem};
     unsigned tries = 0;
     enum board_need fits = BOARD_THERE;
@@ -761,7 +757,7 @@ static int load_file(struct board *b, const struct options *o)
     free(addr);
     dmt_mem_free(mem);
     if (fits == BOARD_FULL) {
-        say("%s: %zu frames do not fit into the board's %u blocks of %u bytes", o->memory, frames, id->slots,
+        say("%s: %zu frames do not fit into the board's %u blocks of %u bytes", o->in.memory, frames, id->slots,
             1u << id->block_w);
         return EXIT_BAD_INPUT;
     }
@@ -993,7 +989,7 @@ static int cosim_replay(struct board *b, struct cosim_source *source, const stru
 
 /* ---------------------------------------------------------------- the command */
 
-enum { O_BAUD = 256, O_TIMEOUT, O_BYTES, O_SEEDS, O_LIMIT, O_NO_TLB, O_NO_REGISTERS, O_CLEAR };
+enum { O_BAUD = 256, O_TIMEOUT, O_BYTES, O_SEEDS, O_CLEAR };
 
 static const struct argp_option option_list[] = {
     {"port", 'p', "DEV", 0, "Serial port of the board (required)", 0},
@@ -1004,9 +1000,9 @@ static const struct argp_option option_list[] = {
     {"base", 'b', "ADDR", 0, "The memory file is a raw image that starts at this hex address", 0},
     {"requests", 'r', "FILE", 0, "Requests CSV, as for dmt translate; - for standard input", 0},
     {"trace", 't', "FILE", 0, "cosim: access trace (lackey, ChampSim, compact)", 0},
-    {"limit", O_LIMIT, "N", 0, "cosim: at most N accesses of the trace", 0},
-    {"no-tlb", O_NO_TLB, 0, 0, "cosim: every access is a request, not only those that miss the TLB", 0},
-    {"no-registers", O_NO_REGISTERS, 0, 0, "cosim: clear the TEA registers: the x86 walker alone", 0},
+    {"limit", INPUT_LIMIT, "N", 0, "cosim: at most N accesses of the trace", 0},
+    {"no-tlb", INPUT_NO_TLB, 0, 0, "cosim: every access is a request, not only those that miss the TLB", 0},
+    {"no-registers", INPUT_NO_REGISTERS, 0, 0, "cosim: clear the TEA registers: the x86 walker alone", 0},
     {"out", 'o', "FILE", 0, "translate: results CSV (default: standard output)", 0},
     {"seed", 'S', "N", 0, "cosim, load: of random scenarios and words (default 1)", 0},
     {"seeds", O_SEEDS, "N", 0, "cosim: so many scenarios (default 4)", 0},
@@ -1018,7 +1014,7 @@ static const struct argp_option option_list[] = {
 static void check_options(struct options *o, struct argp_state *a)
 {
     static const char *const modes[] = {"identify", "counters", "load", "translate", "cosim"};
-    bool known = false, replay = o->requests != NULL || o->trace != NULL;
+    bool known = false;
 
     for (unsigned i = 0; o->mode != NULL && i < sizeof modes / sizeof *modes; i++) {
         known = known || strcmp(o->mode, modes[i]) == 0;
@@ -1031,28 +1027,22 @@ static void check_options(struct options *o, struct argp_state *a)
         argp_error(a, "--port is required");
     }
     if (strcmp(o->mode, "translate") == 0) {
-        if (o->state == NULL || o->memory == NULL) {
+        if (o->in.state == NULL || o->in.memory == NULL) {
             argp_error(a, "translate needs --state and --memory");
         }
-        if ((o->requests != NULL) == (o->addresses > 0) || o->trace != NULL) {
+        if ((o->in.requests != NULL) == (o->in.addresses > 0) || o->in.trace != NULL) {
             argp_error(a, "translate: give either --requests or addresses");
         }
         return;
     }
-    if (o->addresses > 0) {
-        argp_error(a, "'%s' is not an option", o->address[0]);
+    if (o->in.addresses > 0) {
+        argp_error(a, "'%s' is not an option", o->in.address[0]);
     }
-    if (strcmp(o->mode, "load") == 0 && (o->memory != NULL) == (o->bytes > 0)) {
+    if (strcmp(o->mode, "load") == 0 && (o->in.memory != NULL) == (o->bytes > 0)) {
         argp_error(a, "load: give either --memory or --bytes");
     }
     if (strcmp(o->mode, "cosim") == 0) {
-        if (replay != (o->state != NULL) || replay != (o->memory != NULL) ||
-            (o->requests != NULL && o->trace != NULL)) {
-            argp_error(a, "a replay needs --state, --memory and one of --requests and --trace");
-        }
-        if (o->trace == NULL && (o->no_tlb || o->limit > 0)) {
-            argp_error(a, "--no-tlb and --limit belong to --trace");
-        }
+        inputs_replay(&o->in, a);
     }
 }
 
@@ -1072,31 +1062,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         break;
     case O_TIMEOUT:
         o->patience = (unsigned)option_number(arg, 600000, "timeout", a);
-        break;
-    case 's':
-        o->state = arg;
-        break;
-    case 'm':
-        o->memory = arg;
-        break;
-    case 'b':
-        o->how.raw = true;
-        o->how.base = option_base(arg, a);
-        break;
-    case 'r':
-        o->requests = arg;
-        break;
-    case 't':
-        o->trace = arg;
-        break;
-    case O_LIMIT:
-        o->limit = option_number(arg, UINT64_MAX, "limit", a);
-        break;
-    case O_NO_TLB:
-        o->no_tlb = true;
-        break;
-    case O_NO_REGISTERS:
-        o->no_registers = true;
         break;
     case 'o':
         o->out = arg;
@@ -1121,14 +1086,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         break;
     case ARGP_KEY_ARGS:
         o->mode = a->argv[a->next];
-        o->address = a->argv + a->next + 1;
-        o->addresses = (size_t)(a->argc - a->next - 1);
+        o->in.address = a->argv + a->next + 1;
+        o->in.addresses = (size_t)(a->argc - a->next - 1);
         break;
     case ARGP_KEY_END:
         check_options(o, a);
         break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return inputs_option(&o->in, key, arg, a);
     }
     return 0;
 }
@@ -1142,7 +1107,8 @@ static const struct argp argp = {
     "\vThe results of translate are those of `dmt translate --engine rtl` with the board's configuration and memory "
     "latency.\n\n"
     "Examples:\n  dmt board identify --port /dev/ttyUSB0\n"
-    "  dmt board translate -p /dev/ttyUSB0 -s sim/captures/redis/state -m sim/captures/redis/memory.zst 401000",
+    "  dmt board translate -p /dev/ttyUSB0 -s sim/captures/gups/state \\\n"
+    "      -m sim/captures/gups/memory.zst 401000 4800000",
     NULL,
     NULL,
     NULL};
@@ -1150,41 +1116,15 @@ static const struct argp argp = {
 /* Modes that have a state and a memory. */
 static int with_files(struct board *b, struct options *o)
 {
-    struct full_state state;
-    struct tlb_stats tlb = {0};
-    struct requests *requests = NULL;
-    struct replay *replay = NULL;
+    struct inputs_data d;
     int code = EXIT_BAD_INPUT;
 
-    if (!state_read(o->state, &state)) {
-        return EXIT_BAD_INPUT;
+    if (inputs_read(&o->in, false, &d)) {
+        struct cosim_source *source = replay_source(d.replay, &d.state.dmt, d.mem);
+        code = strcmp(o->mode, "translate") == 0 ? translate(b, o, source, d.mem, replay_count(d.replay))
+                                                 : cosim_replay(b, source, d.mem, replay_count(d.replay));
     }
-    if (o->no_registers) {
-        memset(state.dmt.tea, 0, sizeof state.dmt.tea);
-    }
-    struct dmt_mem *mem = memory_read(o->memory, &o->how, NULL);
-    if (mem == NULL) {
-        return EXIT_BAD_INPUT;
-    }
-    if (o->trace != NULL) {
-        struct dmt_state resolved = state.dmt;
-        state_resolve(&resolved, mem);
-        replay = replay_trace(o->trace, &resolved, mem, !o->no_tlb, o->limit, &tlb);
-    } else {
-        requests = o->requests != NULL ? requests_read(o->requests, &state, mem)
-                                       : requests_list(o->address, o->addresses, &state);
-        if (requests != NULL) {
-            replay = replay_requests(requests, &state.dmt, mem);
-        }
-    }
-    if (replay != NULL) {
-        struct cosim_source *source = replay_source(replay, &state.dmt, mem);
-        code = strcmp(o->mode, "translate") == 0 ? translate(b, o, source, mem, replay_count(replay))
-                                                 : cosim_replay(b, source, mem, replay_count(replay));
-    }
-    replay_free(replay);
-    requests_free(requests);
-    dmt_mem_free(mem);
+    inputs_free(&d);
     return code;
 }
 
@@ -1211,9 +1151,9 @@ int cmd_board(int argc, char **argv)
         } else if (strcmp(o.mode, "counters") == 0) {
             code = counters(b, o.clear);
         } else if (strcmp(o.mode, "load") == 0) {
-            code = o.memory != NULL ? load_file(b, &o) : load_random(b, &o);
+            code = o.in.memory != NULL ? load_file(b, &o) : load_random(b, &o);
         } else {
-            code = o.state != NULL ? with_files(b, &o) : cosim_random(b, &o);
+            code = o.in.state != NULL ? with_files(b, &o) : cosim_random(b, &o);
         }
     }
     board_close(b);

@@ -4,9 +4,8 @@
 #include "cmd.h"
 
 #include "dmt/regs.h"
+#include "inputs.h"
 #include "io.h"
-#include "memory.h"
-#include "replay.h"
 #include "scenario_cmd.h"
 #include "tb/cosim.h"
 #include <inttypes.h>
@@ -16,11 +15,10 @@
 
 struct options {
     struct cosim_options run;
-    const char *config, *dut;
-    const char *trace, *state, *memory, *requests, *scenario;
-    struct memory_how how;
-    uint64_t seeds, limit, operations, check_every;
-    bool alone, no_tlb, no_registers, walks_given, cycles_given, mode_given;
+    struct inputs in;
+    const char *config, *dut, *scenario;
+    uint64_t seeds, operations, check_every;
+    bool alone, walks_given, cycles_given, mode_given;
     char command[2048]; /* repeats this run */
 };
 
@@ -30,10 +28,6 @@ enum {
     O_MODE,
     O_PROFILE,
     O_NO_CHANGES,
-    O_TRACE,
-    O_LIMIT,
-    O_NO_TLB,
-    O_NO_REGISTERS,
     O_WAVES,
     O_AROUND,
     O_WAVES_FROM,
@@ -46,10 +40,8 @@ enum {
     O_SCENARIO,
     O_OPERATIONS,
     O_CHECK,
-    O_BASE,
     O_EPOCH,
-    O_WATCHDOG,
-    O_STATE
+    O_WATCHDOG
 };
 
 static const struct argp_option option_list[] = {
@@ -69,21 +61,21 @@ static const struct argp_option option_list[] = {
      "Memory behaviour, see below (default: random runs mix them, replays fixed-20)", 2},
     {"watchdog", O_WATCHDOG, "N", 0, "Clocks without progress that count as a hang", 2},
     {0, 0, 0, 0, "Replay:", 3},
-    {"state", O_STATE, "FILE", 0, "Registers", 3},
+    {"state", INPUT_STATE, "FILE", 0, "Registers", 3},
     {"memory", 'm', "FILE", 0, "Memory", 3},
-    {"base", O_BASE, "ADDR", 0, "The memory file is a raw image that starts at this hex address", 3},
+    {"base", 'b', "ADDR", 0, "The memory file is a raw image that starts at this hex address", 3},
     {"requests", 'r', "FILE", 0, "Requests CSV", 3},
     {"trace", 't', "FILE", 0, "Access trace (lackey, ChampSim, compact); - for standard input", 3},
-    {"limit", O_LIMIT, "N", 0, "At most N accesses of the trace", 3},
-    {"no-tlb", O_NO_TLB, 0, 0, "Every access is a request, not only those that miss the TLB", 3},
-    {"no-registers", O_NO_REGISTERS, 0, 0, "Clear the TEA registers: the x86 walker alone", 3},
+    {"limit", INPUT_LIMIT, "N", 0, "At most N accesses of the trace", 3},
+    {"no-tlb", INPUT_NO_TLB, 0, 0, "Every access is a request, not only those that miss the TLB", 3},
+    {"no-registers", INPUT_NO_REGISTERS, 0, 0, "Clear the TEA registers: the x86 walker alone", 3},
     {"outstanding", O_OUTSTANDING, "N", 0, "Requests in flight (default: as many as the block takes)", 3},
     {0, 0, 0, 0, "Software at work:", 4},
     {"scenario", O_SCENARIO, "NAME|FILE", 0, "Kernels and hypervisors of the model, see below", 4},
     {"operations", O_OPERATIONS, "N", 0, "Operations of software (default 1000)", 4},
     {"check", O_CHECK, "N", 0, "Check the invariants after every N operations (default 1; 0: never)", 4},
     {0, 0, 0, 0, "What is kept:", 5},
-    {"waves", O_WAVES, "FILE", 0, "FST of the run", 5},
+    {"waves", O_WAVES, "FILE", 0, "FST of the run (a name ending in .fst), and its GTKWave view", 5},
     {"waves-from", O_WAVES_FROM, "CYCLE", 0, "First clock of it", 5},
     {"waves-to", O_WAVES_TO, "CYCLE", 0, "Last clock of it", 5},
     {"waves-around", O_AROUND, "N", 0, "Clocks before and after a divergence in its own waves (default 200)",
@@ -94,7 +86,7 @@ static const struct argp_option option_list[] = {
 
 static void check_options(struct options *o, struct argp_state *a)
 {
-    bool replay = o->trace != NULL || o->requests != NULL;
+    bool replay = inputs_replay(&o->in, a);
 
     if (o->scenario != NULL && (replay || o->walks_given || o->cycles_given || o->mode_given || o->alone ||
                                 o->run.record != NULL || !o->run.changes)) {
@@ -104,20 +96,11 @@ static void check_options(struct options *o, struct argp_state *a)
     if (o->scenario == NULL && strcmp(o->dut, "arch") == 0) {
         argp_error(a, "--dut: arch belongs to --scenario");
     }
-    if (replay != (o->state != NULL) || replay != (o->memory != NULL)) {
-        argp_error(a, "a replay needs --state, --memory and one of --requests and --trace");
-    }
-    if (o->trace != NULL && o->requests != NULL) {
-        argp_error(a, "give --requests or --trace, not both");
-    }
     if (replay && o->seeds > 1) {
         argp_error(a, "--seeds: a replay has one run");
     }
     if (replay && o->mode_given) {
         argp_error(a, "--mode: a replay runs in the state file's mode");
-    }
-    if (o->trace == NULL && (o->no_tlb || o->limit > 0)) {
-        argp_error(a, "--no-tlb and --limit belong to --trace");
     }
     if (o->seeds > 1 && (o->run.waves != NULL || o->run.record != NULL)) {
         argp_error(a, "--waves and --record keep one run: leave out --seeds");
@@ -204,36 +187,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
     case O_CHECK:
         o->check_every = option_number(arg, UINT32_MAX, "check", a);
         break;
-    case O_STATE:
-        o->state = arg;
-        break;
-    case 'm':
-        o->memory = arg;
-        break;
-    case O_BASE:
-        o->how.raw = true;
-        o->how.base = option_base(arg, a);
-        break;
-    case 'r':
-        o->requests = arg;
-        break;
-    case 't':
-        o->trace = arg;
-        break;
-    case O_LIMIT:
-        o->limit = option_number(arg, UINT64_MAX, "limit", a);
-        break;
-    case O_NO_TLB:
-        o->no_tlb = true;
-        break;
-    case O_NO_REGISTERS:
-        o->no_registers = true;
-        break;
     case O_OUTSTANDING:
         o->run.outstanding = (unsigned)option_number(arg, 4096, "outstanding", a);
         break;
     case O_WAVES:
-        o->run.waves = arg;
+        o->run.waves = option_fst(arg, "waves", a);
         break;
     case O_WAVES_FROM:
         o->run.waves_first = option_number(arg, UINT64_MAX, "waves-from", a);
@@ -257,7 +215,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         check_options(o, a);
         break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return inputs_option(&o->in, key, arg, a);
     }
     return 0;
 }
@@ -282,7 +240,7 @@ static char *help_filter(int key, const char *text, void *input)
     scenario_list(f);
     fprintf(f, "\nA scenario file has lines key = value:\n%s", scenario_keys());
     fclose(f);
-    return whole;
+    return help_lists(whole);
 }
 
 static const struct argp argp = {
@@ -292,8 +250,9 @@ static const struct argp argp = {
     "Run the RTL beside its cycle model, compare every pin on every clock, and judge every answer by the "
     "architectural model. At the first divergence: stop, report, and write waves around it."
     "\vExamples:\n  dmt cosim --seed 7 --seeds 50 --cycles 200000\n"
-    "  dmt cosim --state sim/captures/gups/state --memory sim/captures/gups/memory.zst "
-    "--trace sim/captures/gups/trace.zst --limit 100000 --waves gups.fst",
+    "  dmt cosim --state sim/captures/gups/state \\\n"
+    "      --memory sim/captures/gups/memory.zst \\\n"
+    "      --trace sim/captures/gups/trace.zst --limit 100000 --waves gups.fst",
     NULL,
     help_filter,
     NULL};
@@ -442,34 +401,13 @@ static int run_all(struct options *o, struct replay *replay, const struct tlb_st
 
 static int replay_files(struct options *o)
 {
-    struct full_state state;
-    struct tlb_stats tlb = {0};
-    struct requests *requests = NULL;
-    struct replay *replay = NULL;
+    struct inputs_data d;
     int code = EXIT_BAD_INPUT;
 
-    if (!state_read(o->state, &state)) {
-        return EXIT_BAD_INPUT;
+    if (inputs_read(&o->in, true, &d)) {
+        code = run_all(o, d.replay, o->in.trace != NULL ? &d.tlb : NULL);
     }
-    if (o->no_registers) {
-        memset(state.dmt.tea, 0, sizeof state.dmt.tea);
-    }
-    struct dmt_mem *mem = memory_read(o->memory, &o->how, NULL);
-    if (mem == NULL) {
-        return EXIT_BAD_INPUT;
-    }
-    state_resolve(&state.dmt, mem);
-    if (o->trace != NULL) {
-        replay = replay_trace(o->trace, &state.dmt, mem, !o->no_tlb, o->limit, &tlb);
-    } else if ((requests = requests_read(o->requests, &state, mem)) != NULL) {
-        replay = replay_requests(requests, &state.dmt, mem);
-    }
-    if (replay != NULL) {
-        code = run_all(o, replay, o->trace != NULL ? &tlb : NULL);
-    }
-    replay_free(replay);
-    requests_free(requests);
-    dmt_mem_free(mem);
+    inputs_free(&d);
     return code;
 }
 
@@ -511,9 +449,8 @@ int cmd_cosim(int argc, char **argv)
     o.run.seed = 1;
     o.run.changes = true;
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    const struct dut_ops *rtl = dut_rtl_find(o.config);
+    const struct dut_ops *rtl = option_config(o.config);
     if (rtl == NULL) {
-        say("--config: '%s' is not a configuration of this build", o.config);
         return EXIT_BAD_INPUT;
     }
     if (o.scenario != NULL) {
@@ -525,7 +462,7 @@ int cmd_cosim(int argc, char **argv)
     o.run.config = &rtl->config;
     o.run.reference = o.alone ? NULL : &dut_cycle;
     o.run.judge = !o.alone;
-    if (o.trace != NULL || o.requests != NULL) {
+    if (o.in.state != NULL) {
         quote(&o, argc, argv); /* a random run's command follows from its seed */
         o.run.command = o.command[0] != '\0' ? o.command : NULL;
         return replay_files(&o);

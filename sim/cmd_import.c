@@ -5,8 +5,8 @@
 #include "areas.h"
 #include "dmt/regs.h"
 #include "dmt/table.h"
+#include "inputs.h"
 #include "io.h"
-#include "memory.h"
 #include "space.h"
 #include "trace.h"
 #include <inttypes.h>
@@ -15,10 +15,10 @@
 #include <string.h>
 
 struct options {
-    const char *memory, *state, *info, *maps, *trace;
+    struct inputs in;
+    const char *info, *maps;
     const char *out_memory, *out_state, *out_trace;
-    struct memory_how how;
-    uint64_t root, pid, cpu, registers, skip, limit, tea_base;
+    uint64_t root, pid, cpu, registers, skip, tea_base;
     unsigned maxpa;
     bool all, build, has_root, gtea, nest;
     struct {
@@ -33,7 +33,6 @@ enum {
     O_PID,
     O_CPU,
     O_REGISTERS,
-    O_TRACE,
     O_OUT_MEMORY,
     O_OUT_STATE,
     O_OUT_TRACE,
@@ -43,7 +42,6 @@ enum {
     O_BUILD,
     O_RECORDS,
     O_SKIP,
-    O_LIMIT,
     O_TEA_BASE,
     O_GTEA,
     O_NEST,
@@ -84,7 +82,7 @@ static const struct argp_option option_list[] = {
     {"maxphyaddr", O_MAXPA, "BITS", 0, "32 to 52 (default: the state file's, or 52)", 1},
     {"maps", O_MAPS, "FILE", 0, "/proc/PID/maps of the process", 1},
     {"pid", O_PID, "PID", 0, "The maps file has sections \"# pid PID\": use this one", 1},
-    {"trace", O_TRACE, "FILE", 0, "Lackey, ChampSim or compact trace; - for standard input", 1},
+    {"trace", 't', "FILE", 0, "Lackey, ChampSim or compact trace; - for standard input", 1},
     {0, 0, 0, 0, "What happens:", 2},
     {"registers", O_REGISTERS, "N", 0,
      "Lay leaf tables into TEAs, using at most N registers of each stage's set; areas are those of --maps, "
@@ -97,7 +95,7 @@ static const struct argp_option option_list[] = {
     {"build", O_BUILD, 0, 0, "Build page tables for the pages that the trace touches inside the maps", 2},
     {"all-frames", O_ALL, 0, 0, "Write every frame, not only tables that the roots reach", 2},
     {"skip", O_SKIP, "N", 0, "Leave out the first N accesses of the trace", 2},
-    {"limit", O_LIMIT, "N", 0, "Take at most N accesses of the trace", 2},
+    {"limit", INPUT_LIMIT, "N", 0, "Take at most N accesses of the trace", 2},
     {0, 0, 0, 0, "What comes out (compressed when the name ends in .zst):", 3},
     {"out-memory", O_OUT_MEMORY, "FILE", 0, "Sparse frames file", 3},
     {"out-state", O_OUT_STATE, "FILE", 0, "State file", 3},
@@ -116,7 +114,7 @@ static void check_options(const struct options *o, struct argp_state *a)
     if (o->out_memory == NULL && o->out_state == NULL && o->out_trace == NULL) {
         argp_error(a, "nothing to write: give --out-memory, --out-state or --out-trace");
     }
-    if ((o->out_memory != NULL || o->registers > 0) && o->memory == NULL && !o->build) {
+    if ((o->out_memory != NULL || o->registers > 0) && o->in.memory == NULL && !o->build) {
         argp_error(a, "--out-memory and --registers need --memory (or --build)");
     }
     if (o->build && o->maps == NULL) {
@@ -128,13 +126,13 @@ static void check_options(const struct options *o, struct argp_state *a)
     if (o->nest && (o->out_memory == NULL || o->out_state == NULL)) {
         argp_error(a, "--nest needs both --out-memory and --out-state: they belong together");
     }
-    if ((o->out_trace != NULL || o->build) && o->trace == NULL) {
+    if ((o->out_trace != NULL || o->build) && o->in.trace == NULL) {
         argp_error(a, "--out-trace and --build need --trace");
     }
-    if (o->build && o->memory != NULL) {
+    if (o->build && o->in.memory != NULL) {
         argp_error(a, "--build makes a memory: leave out --memory");
     }
-    if (o->state != NULL && o->info != NULL) {
+    if (o->in.state != NULL && o->info != NULL) {
         argp_error(a, "give --state or --info-registers, not both");
     }
     if (o->registers > 0 && (o->out_memory == NULL) != (o->out_state == NULL)) {
@@ -164,21 +162,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         return 0;
     }
     switch (key) {
-    case 'm':
-        o->memory = arg;
-        break;
-    case 'b':
-        o->how.raw = true;
-        hex_option(arg, (UINT64_C(1) << 52) - 1, "base", &o->how.base, a);
-        if ((o->how.base & 0xfff) != 0) {
-            argp_error(a, "--base: not a multiple of 0x1000");
-        }
-        break;
     case O_RECORDS:
-        o->how.records = true;
-        break;
-    case 's':
-        o->state = arg;
+        o->in.how.records = true;
         break;
     case O_INFO:
         o->info = arg;
@@ -201,9 +186,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         break;
     case O_PID:
         o->pid = option_number(arg, UINT32_MAX, "pid", a);
-        break;
-    case O_TRACE:
-        o->trace = arg;
         break;
     case O_REGISTERS:
         o->registers = option_number(arg, DMT_TEA_MAX, "registers", a);
@@ -237,9 +219,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
     case O_SKIP:
         o->skip = option_number(arg, UINT64_MAX, "skip", a);
         break;
-    case O_LIMIT:
-        o->limit = option_number(arg, UINT64_MAX, "limit", a);
-        break;
     case O_OUT_MEMORY:
         o->out_memory = arg;
         break;
@@ -256,7 +235,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         check_options(o, a);
         break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return inputs_option(&o->in, key, arg, a);
     }
     return 0;
 }
@@ -268,20 +247,24 @@ static const struct argp argp = {
     "Turn other tools' files into memory, state and trace files of dmt."
     "\vExamples:\n"
     "  a captured system (see sim/capture/system.sh):\n"
-    "    dmt import -m core.zst --info-registers registers.txt --out-memory memory.zst --out-state state\n"
+    "    dmt import -m core.zst --info-registers registers.txt \\\n"
+    "        --out-memory memory.zst --out-state state\n"
     "  give its process 16 TEA registers:\n"
-    "    dmt import -m memory.zst -s state --maps maps --registers 16 --out-memory tea.zst --out-state "
-    "tea.state\n"
-    "  a guest with AMD nested paging (registers are the guest's own; see sim/capture/nested.sh):\n"
-    "    dmt import -m core.zst --info-registers registers.txt --s0-root 1fa34000 --s0-format npt "
-    "--out-memory memory.zst --out-state state\n"
+    "    dmt import -m memory.zst -s state --maps maps --registers 16 \\\n"
+    "        --out-memory tea.zst --out-state tea.state\n"
+    "  a guest with AMD nested paging; registers are the guest's own (see\n"
+    "  sim/capture/nested.sh):\n"
+    "    dmt import -m core.zst --info-registers registers.txt \\\n"
+    "        --s0-root 1fa34000 --s0-format npt \\\n"
+    "        --out-memory memory.zst --out-state state\n"
     "  TEA registers for it and its host, the guest's over gTEAs:\n"
-    "    dmt import -m memory.zst -s state --registers 16 --gtea --out-memory tea.zst --out-state tea.state\n"
+    "    dmt import -m memory.zst -s state --registers 16 --gtea \\\n"
+    "        --out-memory tea.zst --out-state tea.state\n"
     "  a Valgrind trace:\n"
     "    dmt import --trace lackey.zst --out-trace trace.zst\n"
     "  page tables for a trace of which only the maps are known:\n"
-    "    dmt import --trace lackey.zst --maps maps --build --registers 16 --out-memory m.zst --out-state "
-    "state",
+    "    dmt import --trace lackey.zst --maps maps --build --registers 16 \\\n"
+    "        --out-memory m.zst --out-state state",
     NULL,
     NULL,
     NULL};
@@ -356,8 +339,8 @@ static bool make_state(const struct options *o, const struct core_info *core, st
 {
     const char *bad;
 
-    if (o->state != NULL) {
-        if (!state_read(o->state, s)) {
+    if (o->in.state != NULL) {
+        if (!state_read(o->in.state, s)) {
             return false;
         }
     } else {
@@ -445,7 +428,7 @@ static bool build_page(struct builder *b, uint64_t vpn)
 
 static bool convert_trace(const struct options *o, struct builder *b)
 {
-    struct trace *t = trace_open(o->trace);
+    struct trace *t = trace_open(o->in.trace);
     struct trace_writer *w = NULL;
     struct access a;
     uint64_t n = 0, taken = 0, last[2] = {UINT64_MAX, UINT64_MAX};
@@ -455,7 +438,7 @@ static bool convert_trace(const struct options *o, struct builder *b)
         w = trace_create(o->out_trace);
         ok = w != NULL;
     }
-    while (ok && !(o->limit != 0 && taken == o->limit) && (ok = trace_next(t, &a, &end)) && !end) {
+    while (ok && !(o->in.limit != 0 && taken == o->in.limit) && (ok = trace_next(t, &a, &end)) && !end) {
         if (n++ < o->skip) {
             continue;
         }
@@ -581,7 +564,7 @@ static bool work(const struct options *o, struct dmt_mem *mem, const struct core
     if (o->build && !start_build(&b, mem, areas, &s)) {
         return false;
     }
-    if (o->trace != NULL && !convert_trace(o, o->build ? &b : NULL)) {
+    if (o->in.trace != NULL && !convert_trace(o, o->build ? &b : NULL)) {
         return false;
     }
     if (o->build) {
@@ -610,8 +593,8 @@ int cmd_import(int argc, char **argv)
     bool ok = true;
 
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (o.memory != NULL) {
-        mem = memory_read(o.memory, &o.how, &core);
+    if (o.in.memory != NULL) {
+        mem = memory_read(o.in.memory, &o.in.how, &core);
         ok = mem != NULL;
     } else if (o.build) {
         mem = dmt_mem_new();

@@ -5,6 +5,7 @@
 
 #include "eval/summary.h"
 #include "io.h"
+#include <argp.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -8,10 +8,9 @@
 
 #include "areas.h"
 #include "dmt/regs.h"
+#include "inputs.h"
 #include "io.h"
-#include "memory.h"
 #include "oracle.h"
-#include "replay.h"
 #include "report.h"
 #include "space.h"
 #include "tb/cosim.h"
@@ -391,7 +390,8 @@ static void default_folders(struct options *o)
         snprintf(o->out, sizeof o->out, "dmt-run");
         return;
     }
-    snprintf(o->captures, sizeof o->captures, "%s/../sim/captures", exe);
+    char *slash = strrchr(exe, '/'); /* the build folder lies in the tree */
+    snprintf(o->captures, sizeof o->captures, "%.*s/sim/captures", slash != NULL ? (int)(slash - exe) : 1, exe);
     if (access(o->captures, R_OK) != 0) {
         snprintf(o->captures, sizeof o->captures, "sim/captures");
     }
@@ -406,8 +406,7 @@ int cmd_run(int argc, char **argv)
 
     default_folders(&o);
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (dut_rtl_find(o.config) == NULL) {
-        say("--config: '%s' is not a configuration of this build", o.config);
+    if (option_config(o.config) == NULL) {
         return EXIT_BAD_INPUT;
     }
     if ((n = list_systems(&o, names)) == 0 || !make_folder(o.out)) {

@@ -3,10 +3,10 @@
 #include "cmd.h"
 
 #include "eval/unit.h"
+#include "inputs.h"
 #include "io.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

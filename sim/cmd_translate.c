@@ -3,35 +3,14 @@
  * walk (nothing cached from the one before, A/D bits kept). */
 #include "cmd.h"
 
-#include "csv.h"
 #include "dmt/regs.h"
 #include "golden.h"
+#include "inputs.h"
 #include "io.h"
-#include "memory.h"
 #include "tb/cosim.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-uint64_t option_number(const char *text, uint64_t max, const char *option, struct argp_state *a)
-{
-    uint64_t v = 0;
-
-    if (!parse_decimal(text, max, &v)) {
-        argp_error(a, "--%s: '%s' is not a decimal number up to %" PRIu64, option, text, max);
-    }
-    return v;
-}
-
-uint64_t option_base(const char *text, struct argp_state *a)
-{
-    uint64_t v = 0;
-
-    if (!parse_hex(text, (UINT64_C(1) << 52) - 1, &v) || (v & 0xfff) != 0) {
-        argp_error(a, "--base: '%s' is not a hex multiple of 1000 below 2^52", text);
-    }
-    return v;
-}
 
 /* ---------------------------------------------------------------- engines */
 
@@ -177,11 +156,9 @@ static bool differs(const struct engine *a, const struct engine *b, const struct
 /* ---------------------------------------------------------------- the command */
 
 struct options {
-    const char *state, *memory, *requests, *out, *engine, *config;
-    struct memory_how how;
+    struct inputs in;
+    const char *out, *engine, *config;
     unsigned latency;
-    char **address;
-    size_t addresses;
 };
 
 static const struct argp_option option_list[] = {
@@ -201,19 +178,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
     struct options *o = a->input;
 
     switch (key) {
-    case 's':
-        o->state = arg;
-        break;
-    case 'm':
-        o->memory = arg;
-        break;
-    case 'b':
-        o->how.raw = true;
-        o->how.base = option_base(arg, a);
-        break;
-    case 'r':
-        o->requests = arg;
-        break;
     case 'e':
         o->engine = arg;
         if (strcmp(arg, "arch") != 0 && strcmp(arg, "cycle") != 0 && strcmp(arg, "rtl") != 0 &&
@@ -231,14 +195,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         o->latency = (unsigned)option_number(arg, 1000, "latency", a);
         break;
     case ARGP_KEY_ARGS:
-        o->address = a->argv + a->next;
-        o->addresses = (size_t)(a->argc - a->next);
+        o->in.address = a->argv + a->next;
+        o->in.addresses = (size_t)(a->argc - a->next);
         break;
     case ARGP_KEY_END:
-        if (o->state == NULL || o->memory == NULL) {
+        if (o->in.state == NULL || o->in.memory == NULL) {
             argp_error(a, "--state and --memory are required");
         }
-        if ((o->requests != NULL) == (o->addresses > 0)) {
+        if ((o->in.requests != NULL) == (o->in.addresses > 0)) {
             argp_error(a, "give either --requests or addresses");
         }
         if (o->latency < 1) {
@@ -246,7 +210,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *a)
         }
         break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return inputs_option(&o->in, key, arg, a);
     }
     return 0;
 }
@@ -259,8 +223,8 @@ static const struct argp argp = {
     "\vAddresses on the command line are reads, with user rights below 2^63 and supervisor rights above.\n\n"
     "Columns of the requests: va,access,cpl are required; ac, implicit, nonspec (1 unless given), poke "
     "(addr=value;addr=value, stores made before the line) and any key of state files are optional.\n\n"
-    "Example:\n  dmt translate -s sim/captures/gups/state -m sim/captures/gups/memory.zst -e all 401000 "
-    "4800000",
+    "Example:\n  dmt translate -s sim/captures/gups/state -m sim/captures/gups/memory.zst \\\n"
+    "      -e all 401000 4800000",
     NULL,
     NULL,
     NULL};
@@ -268,11 +232,10 @@ static const struct argp argp = {
 static bool make_engine(struct engine *e, const char *name, const struct options *o,
                         const struct dmt_mem *mem)
 {
-    const struct dut_ops *rtl = dut_rtl_find(o->config);
+    const struct dut_ops *rtl = option_config(o->config);
 
     e->name = name;
     if (rtl == NULL) {
-        say("--config: '%s' is not a configuration of this build", o->config);
         return false;
     }
     e->mem = dmt_mem_clone(mem);
@@ -348,23 +311,10 @@ static int run(const struct options *o, struct requests *r, const struct dmt_mem
 int cmd_translate(int argc, char **argv)
 {
     struct options o = {.out = "-", .engine = "arch", .config = "default", .latency = 20};
-    struct full_state state;
-    int code = EXIT_BAD_INPUT;
+    struct inputs_data d;
 
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (!state_read(o.state, &state)) {
-        return EXIT_BAD_INPUT;
-    }
-    struct dmt_mem *mem = memory_read(o.memory, &o.how, NULL);
-    if (mem == NULL) {
-        return EXIT_BAD_INPUT;
-    }
-    struct requests *r = o.requests != NULL ? requests_read(o.requests, &state, mem)
-                                            : requests_list(o.address, o.addresses, &state);
-    if (r != NULL) {
-        code = run(&o, r, mem);
-    }
-    requests_free(r);
-    dmt_mem_free(mem);
+    int code = inputs_read(&o.in, false, &d) ? run(&o, d.requests, d.mem) : EXIT_BAD_INPUT;
+    inputs_free(&d);
     return code;
 }

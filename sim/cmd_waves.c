@@ -6,6 +6,7 @@
 
 #include "dmt/regs.h"
 #include "dmt/table.h"
+#include "inputs.h"
 #include "io.h"
 #include "tb/csr.h"
 #include "tb/lane.h"
@@ -702,7 +703,8 @@ static bool show(FILE *f, const struct walklog *l)
             fprintf(f, ", answered %s in %" PRIu64 " (%" PRIu64 " after it was held)\n",
                     walklog_resps[c->resp & 3], c->answered, c->answered - c->held);
     }
-    fprintf(f, "%zu walks answered, %" PRIu64 " references\n", ended, references);
+    fprintf(f, "%zu walk%s answered, %" PRIu64 " reference%s\n", ended, ended == 1 ? "" : "s", references,
+            references == 1 ? "" : "s");
     free(first);
     free(next);
     return true;
@@ -847,17 +849,13 @@ static const struct argp_option option_list[] = {
 static error_t parse_option(int key, char *arg, struct argp_state *a)
 {
     struct options *o = a->input;
-    size_t n;
 
     switch (key) {
     case O_LIST:
         o->list = true;
         break;
     case 'o':
-        o->out = arg;
-        n = strlen(arg);
-        if (n < 5 || strcmp(arg + n - 4, ".fst") != 0)
-            argp_error(a, "--out: '%s' does not end in .fst", arg);
+        o->out = option_fst(arg, "out", a);
         break;
     case O_EVENTS:
         o->events = arg;
@@ -902,7 +900,7 @@ static char *help_filter(int key, const char *text, void *input)
     for (size_t i = 0; i < SCENES; i++)
         fprintf(f, "  %-9s %s\n", scenes[i].name, scenes[i].what);
     fclose(f);
-    return whole;
+    return help_lists(whole);
 }
 
 static const struct argp argp = {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* program_invocation_short_name */
 #include "io.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@ void say(const char *format, ...)
     va_list ap;
 
     va_start(ap, format);
-    fputs("dmt: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, format, ap);
     fputc('\n', stderr);
     va_end(ap);
@@ -132,7 +133,7 @@ void in_say(const struct in *in, const char *format, ...)
     va_list ap;
 
     va_start(ap, format);
-    fprintf(stderr, "dmt: %s:%llu: ", in->name, (unsigned long long)in->line_number);
+    fprintf(stderr, "%s: %s:%llu: ", program_invocation_short_name, in->name, (unsigned long long)in->line_number);
     vfprintf(stderr, format, ap);
     fputc('\n', stderr);
     va_end(ap);
@@ -143,7 +144,7 @@ void in_say_offset(const struct in *in, uint64_t offset, const char *format, ...
     va_list ap;
 
     va_start(ap, format);
-    fprintf(stderr, "dmt: %s: offset %llu: ", in->name, (unsigned long long)offset);
+    fprintf(stderr, "%s: %s: offset %llu: ", program_invocation_short_name, in->name, (unsigned long long)offset);
     vfprintf(stderr, format, ap);
     fputc('\n', stderr);
     va_end(ap);

@@ -13,7 +13,7 @@
 /* Exit codes of every command. */
 enum { EXIT_OK = 0, EXIT_CHECK = 1, EXIT_BAD_INPUT = 2 };
 
-/** One line on stderr: "dmt: " and the text. */
+/** One line on stderr: the program's name and the text. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ------------------------------------------------------------ signals */

@@ -144,6 +144,15 @@ static void drop(struct buffer *b, size_t n)
 
 /* ---------------------------------------------------------------- the link */
 
+/* Milliseconds until something is sent again: so few that what is silent has been asked at least once. */
+static unsigned rto(const struct link *l, unsigned ms)
+{
+    unsigned most = l->patience / 2 < RTO_MAX ? l->patience / 2 : RTO_MAX;
+
+    ms = ms < RTO_MIN ? RTO_MIN : ms;
+    return ms < most ? ms : most;
+}
+
 struct link *link_new(uint16_t session, uint64_t now, unsigned patience)
 {
     struct link *l = calloc(1, sizeof *l);
@@ -152,7 +161,7 @@ struct link *link_new(uint16_t session, uint64_t now, unsigned patience)
         l->session = session;
         l->patience = patience;
         l->window = 512;
-        l->rto = RTO_FIRST;
+        l->rto = rto(l, RTO_FIRST);
         l->heard = l->moved = l->fed = now;
         l->hello_due = l->flush_due = true;
     }
@@ -253,8 +262,7 @@ static void acknowledged(struct link *l, uint16_t ack, uint64_t now)
         unsigned rtt = (unsigned)(now - l->timed_at);
         l->srtt = l->srtt == 0 ? rtt : (7 * l->srtt + rtt) / 8;
         l->timed = 0;
-        l->rto = 4 * l->srtt;
-        l->rto = l->rto < RTO_MIN ? RTO_MIN : l->rto > RTO_MAX ? RTO_MAX : l->rto;
+        l->rto = rto(l, 4 * l->srtt);
     }
 }
 
@@ -386,7 +394,7 @@ static void timers(struct link *l, uint64_t now)
     }
     l->stats.timeouts++;
     l->moved = now;
-    l->rto = 2 * l->rto < RTO_MAX ? 2 * l->rto : RTO_MAX;
+    l->rto = rto(l, 2 * l->rto);
     l->flush_due = true;
     if (l->state == LINK_OPENING) {
         l->hello_due = true;

@@ -4,6 +4,7 @@
 
 #include "dmt/api.h"
 #include "io.h"
+#include <argp.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -42,7 +42,7 @@ bool scenario_load(const char *name, struct scenario *s)
         return wrong == NULL;
     }
     if (base == NULL && strchr(name, '.') == NULL) {
-        say("--scenario: '%.40s' is not a scenario of this build; those are listed by --help, and a file's "
+        say("--scenario: '%.40s' is not a scenario of this build; dmt cosim --help lists them; a file's "
             "name has "
             "a slash or a dot in it",
             name);

@@ -357,8 +357,9 @@ static void see_csr(struct walklog *l, const struct dmt_out *o, const struct dmt
         drop(&s->csr_aw);
         drop(&s->csr_w);
     }
-    /* One answer is shown at a time, of the oldest write. */
-    if (o->s_bvalid && !s->csr_shown && s->csr_answered < l->csrs) {
+    /* One answer is shown at a time, of the oldest write; when that one is not held yet, of a write of before the first
+     * clock. */
+    if (o->s_bvalid && !s->csr_shown && s->csr_answered < l->csrs && l->csr[s->csr_answered].held < l->clock) {
         l->csr[s->csr_answered].answered = l->clock;
         l->csr[s->csr_answered++].resp = (uint8_t)o->s_bresp;
     }
@@ -573,7 +574,7 @@ void walklog_outcome(const struct walklog_walk *w, char *text, size_t n)
     if (w->writes)
         add(text, n, ", %" PRIu32 " A/D write%s (%" PRIu32 " lost)", w->writes, w->writes == 1 ? "" : "s",
             w->writes - w->updates);
-    add(text, n, ", %" PRIu32 " clocks", w->clocks);
+    add(text, n, ", %" PRIu32 " clock%s", w->clocks, w->clocks == 1 ? "" : "s");
 }
 
 void walklog_reference(const struct walklog_ref *r, char *text, size_t n)

@@ -7,7 +7,8 @@ replacement there; make rebuilds what depends on it (of the RTL the mutant's
 configuration only: its `config`, else the default), then random lockstep runs
 look for it, and when those find nothing, the test suites (with the RTL of the
 default and one more configuration). The first that fails has caught the mutant.
-The same runs on the unchanged tree must find nothing.
+The same runs on the unchanged tree must find nothing. Bugs of the SystemC module
+are looked for by its own test alone.
 
 Exit status: 0 all caught, 1 some survived, 2 could not run.
 """
@@ -48,7 +49,10 @@ COSIM_LIMIT, SUITE_LIMIT, MAKE_LIMIT = 120, 600, 1800  # seconds
 KEYS = {"name", "file", "what", "old", "new"}
 OPTIONAL = {"config"}
 GROUPS = [("RTL", ("rtl/",)), ("cycle model", ("cmodel/src/cycle",)),
-          ("architectural model and rules", ("cmodel/src/arch.c", "cmodel/src/rules.c"))]
+          ("architectural model and rules", ("cmodel/src/arch.c", "cmodel/src/rules.c")),
+          ("SystemC module", ("tb/systemc/",))]
+TLM = GROUPS[-1][0]
+TLM_TEST = "build/tests/systemc"
 
 
 class CannotRun(Exception):
@@ -197,6 +201,17 @@ class Tree:
         failed = re.search(r"^not ok - (.*)$", said, re.M)
         return (name, failed[1].strip() if failed else f"ended with {code}", None)
 
+    def tlm(self):
+        """Like suite(), of the SystemC module."""
+        self.make([TLM_TEST])
+        code = command([TLM_TEST], self.path, SUITE_LIMIT, self.log)
+        if code == 0:
+            return None
+        if code is None:
+            return ("systemc", f"did not end within {SUITE_LIMIT} s", None, None)
+        failed = re.search(r"^not ok (.*)$", self.log.read_text(errors="replace"), re.M)
+        return ("systemc", failed[1] if failed else f"ended with {code}", None, None)
+
     def hunt(self, suites, config):
         """Look for a bug. (who, what, seed, clocks until then) or None."""
         for n, seed in enumerate(SEEDS):
@@ -245,39 +260,52 @@ def configs_but(*needed):
 
 def attempt(trees, mutant, suites):
     """Put one mutant into a free tree and hunt it: (result of hunt, seconds)."""
-    tree = trees.get()
+    of = trees[group_of(mutant) == TLM]
+    tree = of.get()
     source = tree.path / mutant["file"]
     text = source.read_text()
     config = config_of(mutant)
     start = time.monotonic()
     try:
         source.write_text(text.replace(mutant["old"], mutant["new"]))
+        if group_of(mutant) == TLM:
+            return tree.tlm(), time.monotonic() - start
         tree.make(["dmt"], configs_but(config))
         return tree.hunt(suites, config), time.monotonic() - start
     except CannotRun as e:
         raise CannotRun(f"mutant {mutant['name']}: {e}") from e
     finally:
         source.write_text(text)  # with a new time: the next make rebuilds it
-        trees.put(tree)
+        of.put(tree)
 
 
 def campaign(mutants, build, jobs, with_suites):
     work = build / "mutants"
     print(f"mutants: building the unchanged tree in {work}/base", flush=True)
     base = prepare(build, work)
-    suites = base.suites() if with_suites else []
+    walkers = [m for m in mutants if group_of(m) != TLM]
+    configs = sorted({config_of(m) for m in walkers})
+    suites = base.suites() if with_suites and walkers else []
     base.make(["build/setup/base", "build/setup/test", "dmt", *[f"build/tests/{s}" for s in suites]])
-    configs = sorted({config_of(m) for m in mutants})
-    print(f"mutants: it must pass {len(SEEDS)} runs of {CYCLES} clocks of {', '.join(configs)} and "
-          f"{', '.join(suites) or 'no suite'}", flush=True)
-    for config in configs:
-        if found := base.hunt(suites if config == configs[-1] else [], config):
+    checks = [f"{len(SEEDS)} runs of {CYCLES} clocks of {c}" for c in configs] + suites
+    print(f"mutants: it must pass {', '.join(checks + ([TLM_TEST] if len(walkers) < len(mutants) else []))}", flush=True)
+
+    def must_pass(found):
+        if found:
             raise CannotRun(f"the unchanged tree already fails, so nothing can be said: {found[0]}: {found[1]}\n"
                             + tail(base.log, 40))
-    trees = queue.Queue()
-    for n in range(min(jobs, len(mutants))):
+
+    for config in configs:
+        must_pass(base.hunt(suites if config == configs[-1] else [], config))
+    # The SystemC module has a tree of its own, whose RTL stays whole in every configuration.
+    trees = {True: queue.Queue(), False: queue.Queue()}
+    if len(walkers) < len(mutants):
+        must_pass(base.tlm())
+        copy(base.path, work / "systemc")
+        trees[True].put(Tree(work / "systemc"))
+    for n in range(min(jobs, len(walkers))):
         copy(base.path, work / f"worker{n}")
-        trees.put(Tree(work / f"worker{n}"))
+        trees[False].put(Tree(work / f"worker{n}"))
 
     # Neighbours in the list touch the same files, which saves rebuilding.
     results = {}

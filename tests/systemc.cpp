@@ -35,10 +35,10 @@ using timing = dmt_tlm::timing;
 const sc_time period(1, sc_core::SC_NS);
 constexpr unsigned latency = 5; /* clocks */
 
-/* Clocks of a walk, request taken to answer valid (microarchitecture 4). */
-constexpr unsigned walk_clocks(unsigned references)
+/* Clocks of a native walk, request taken to answer valid (microarchitecture 4): it has one match. */
+unsigned walk_clocks(const struct dmt_config &c, unsigned references)
 {
-    return references * (latency + 1) + 1;
+    return c.pipe ? references * (latency + 4) + 2 : references * (latency + 1) + 1;
 }
 const uint64_t flags = DMT_PTE_P | DMT_PTE_W | DMT_PTE_U;
 
@@ -1021,7 +1021,8 @@ bool bad_accesses(world &w)
     uint64_t value;
 
     w.write(reg, 0x1234);
-    auto send = [&](tlm::tlm_command command, uint64_t offset, unsigned length, unsigned strobes) {
+    auto send = [&](tlm::tlm_command command, uint64_t offset, unsigned length, unsigned strobes,
+                    unsigned enables = 8) {
         tlm::tlm_generic_payload trans;
         unsigned char enable[8];
         sc_time delay;
@@ -1036,7 +1037,7 @@ bool bad_accesses(world &w)
         trans.set_streaming_width(length);
         if (strobes < 0x100) {
             trans.set_byte_enable_ptr(enable);
-            trans.set_byte_enable_length(8);
+            trans.set_byte_enable_length(enables);
         }
         w.cpu.csr->b_transport(trans, delay);
         sc_core::wait(delay);
@@ -1053,6 +1054,9 @@ bool bad_accesses(world &w)
             send(command, DMT_LEVEL_TEA_WORD0(w.mmu.config().tea_n), 8, 0x100) ==
             (w.mmu.config().tea_n == DMT_TEA_MAX ? tlm::TLM_OK_RESPONSE : tlm::TLM_ADDRESS_ERROR_RESPONSE));
     }
+    /* Byte enables that are shorter than the word are repeated. */
+    EXPECT(send(tlm::TLM_WRITE_COMMAND, reg, 8, 0x1, 2) == tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
+    EXPECT(send(tlm::TLM_READ_COMMAND, reg, 8, 0x3, 2) == tlm::TLM_OK_RESPONSE && value == 0x1234);
     EXPECT(send(tlm::TLM_IGNORE_COMMAND, reg, 8, 0x100) == tlm::TLM_COMMAND_ERROR_RESPONSE);
     EXPECT(w.read(reg) == 0x1234);
     EXPECT(send(tlm::TLM_READ_COMMAND, reg, 8, 0xff) == tlm::TLM_OK_RESPONSE && value == 0x1234);
@@ -1196,11 +1200,11 @@ bool annotates(world &w)
     before = sc_time_stamp();
     a = w.cpu.translate(small::request(1), delay);
     EXPECT(sc_time_stamp() == before);
-    EXPECT(a.clocks == walk_clocks(4));
+    EXPECT(a.clocks == walk_clocks(w.mmu.config(), 4));
     EXPECT(delay == sc_time(500, sc_core::SC_NS) + (a.clocks + 1) * period);
     /* Behind the cached entry of the level above. */
     a = w.cpu.translate(small::request(2), delay);
-    EXPECT(a.clocks == walk_clocks(w.mmu.config().pwc2_n ? 1 : 4));
+    EXPECT(a.clocks == walk_clocks(w.mmu.config(), w.mmu.config().pwc2_n ? 1 : 4));
     delay = sc_core::SC_ZERO_TIME;
     uint64_t value;
     w.cpu.read(DMT_HOST_BASE + DMT_HOST_ID, &value, delay);
@@ -1218,7 +1222,7 @@ bool catches_up(world &w)
     before = sc_time_stamp();
     a = w.cpu.translate(small::request(1), delay);
     EXPECT(delay == sc_core::SC_ZERO_TIME);
-    EXPECT(a.clocks == walk_clocks(4));
+    EXPECT(a.clocks == walk_clocks(w.mmu.config(), 4));
     EXPECT(sc_time_stamp() >= before + sc_time(500, sc_core::SC_NS) + a.clocks * period);
     EXPECT(sc_time_stamp() <= before + sc_time(500, sc_core::SC_NS) + (a.clocks + 3) * period);
 
@@ -1383,7 +1387,7 @@ bool updates_outstanding(world &w)
 
 /* ------------------------------------------------------------ all of them */
 
-void checks(pair &p, pair &rows, pair &smallest, pair &uncached, pair &largest)
+void checks(pair &p, pair &rows, pair &smallest, pair &uncached, pair &largest, pair &pipelined)
 {
     auto both_timings = [&](const char *name, pair &of, const std::function<bool(world &)> &f) {
         check((std::string(name) + ", loosely timed").c_str(), [&] { return f(of.loose); });
@@ -1392,7 +1396,7 @@ void checks(pair &p, pair &rows, pair &smallest, pair &uncached, pair &largest)
 
     check("registers after reset", [&] {
         return same_registers(p) && same_registers(smallest) && same_registers(uncached) &&
-               same_registers(largest);
+               same_registers(largest) && same_registers(pipelined);
     });
     check("accesses of a captured process, with TEA registers",
           [&] { return run_capture(p, "gups", plain, true, 1); });
@@ -1403,10 +1407,15 @@ void checks(pair &p, pair &rows, pair &smallest, pair &uncached, pair &largest)
     check("accesses of a guest of a guest", [&] { return run_capture(p, "nested", nest_shadow, true, 3); });
     check("accesses of a guest of a guest, without a shadow",
           [&] { return run_capture(p, "nested", nest_full, false, 5); });
+    check("accesses of a guest of a guest, pipelined",
+          [&] { return run_capture(pipelined, "nested", nest_shadow, true, 5); });
+    check("accesses of a guest of a guest, without a shadow, pipelined",
+          [&] { return run_capture(pipelined, "nested", nest_full, false, 9); });
     check("permission rows", [&] { return run_perm_rows(rows); });
     check("random scenarios, default", [&] { return run_random(p, 12, 500); });
     check("random scenarios, smallest", [&] { return run_random(smallest, 4, 500); });
     check("random scenarios, uncached", [&] { return run_random(uncached, 8, 300); });
+    check("random scenarios, pipelined", [&] { return run_random(pipelined, 12, 400); });
     check("random scenarios, largest", [&] { return run_random(largest, 4, 200); });
     both_timings("accessed and dirty bits, and debug translations without them", p, updates);
     both_timings("a racing writer", p, [](world &w) { return race(w, true); });
@@ -1425,9 +1434,9 @@ void checks(pair &p, pair &rows, pair &smallest, pair &uncached, pair &largest)
     both_timings("a register change under traffic, without caches", uncached,
                  [](world &w) { return live_change(w, true); });
     check("loosely timed calls annotate and do not wait",
-          [&] { return annotates(p.loose) && annotates(uncached.loose); });
-    check("cycle-accurate calls catch up first", [&] { return catches_up(p.cycle); });
-    check("the same time in both", [&] { return same_time(p) && same_time(uncached); });
+          [&] { return annotates(p.loose) && annotates(uncached.loose) && annotates(pipelined.loose); });
+    check("cycle-accurate calls catch up first", [&] { return catches_up(p.cycle) && catches_up(pipelined.cycle); });
+    check("the same time in both", [&] { return same_time(p) && same_time(uncached) && same_time(pipelined); });
     check("quantum", [&] { return quantum(p.loose); });
     check("walks beside each other, cycle-accurate", [&] { return outstanding(p.cycle); });
     check("updates beside each other, cycle-accurate", [&] { return updates_outstanding(p.cycle); });
@@ -1442,11 +1451,11 @@ int sc_main(int, char **)
     sc_core::sc_clock clock("clock", period);
     pair p("default", "default", clock), rows("rows", "default", clock),
         smallest("smallest", "smallest", clock), uncached("uncached", "uncached", clock),
-        largest("largest", "largest", clock);
+        largest("largest", "largest", clock), pipelined("pipelined", "pipelined", clock);
 
     sc_core::sc_spawn([&] {
         sc_core::wait(3.5, sc_core::SC_NS);
-        checks(p, rows, smallest, uncached, largest);
+        checks(p, rows, smallest, uncached, largest, pipelined);
         sc_core::sc_stop();
     });
     sc_core::sc_start();

@@ -166,6 +166,9 @@ up -c memory
 good "identify" "$dmt" board identify --port "$port"
 check "  says its configuration" said "^configuration: tiny"
 check "  says its memory" said "32 blocks of 256 bytes"
+bad "a walker that never answers" "is there, but has not answered a translation for 2400 ms" \
+    "$dmt" board cosim --port "$port" --seeds 1 -w 30 --timeout 600
+up -c memory
 flock "$port" sleep 3 &
 lock=$!
 sleep 0.2

@@ -339,16 +339,21 @@ check "a closed pipe ends with SIGPIPE" [ "$(cat rc)" -eq 141 -a ! -s stderr ]
 bad "no command" 'Usage' sh -c '"$0" 2>&1 | head -n 1 >&2; exit 2' "$dmt"
 "$dmt" > stdout 2> stderr; check "no command: exit 2" [ $? -eq 2 ]
 "$dmt" fly > stdout 2> stderr; check "unknown command: exit 2" [ $? -eq 2 ]
-for c in "" translate cosim import run waves; do
+unbroken() { # examples and lists: no line goes on in the first column
+    ! awk '/^(Examples?|Scenarios|A scenario file .*):/ { list = 1; next } /^$/ { list = 0 } list && /^[^ ]/' stdout |
+        grep .
+}
+for c in "" translate cosim import run waves board bench; do
     "$dmt" $c --help > stdout 2> stderr
     check "${c:-dmt} --help" [ $? -eq 0 -a ! -s stderr ]
     check "${c:-dmt} --help has an example" grep -q 'Example' stdout
+    check "${c:-dmt} --help can be read and copied" unbroken
 done
 bad "translate: unknown option" 'unrecognized option' "$dmt" translate --fast
 bad "translate: no state" '--state and --memory are required' "$dmt" translate 0
 bad "translate: no addresses" 'either --requests or addresses' "$dmt" translate -s state -m memory
 bad "translate: engine" "'fast' is not arch, cycle, rtl or all" "$dmt" translate -s state -m memory -e fast 0
-bad "translate: configuration" "'huge' is not a configuration" "$dmt" translate -s state -m memory -e rtl -c huge 0
+bad "translate: configuration" "'huge' is not one of tiny .*largest" "$dmt" translate -s state -m memory -e rtl -c huge 0
 bad "translate: address" "'0x1z' is not a 64-bit hex address" "$dmt" translate -s state -m memory 0x1z
 bad "cosim: replay without state" 'a replay needs' "$dmt" cosim --trace trace
 bad "cosim: mode" "'odd' is not native" "$dmt" cosim --mode odd
@@ -384,6 +389,7 @@ bad "scenario: out of range" "line 2: tea.registers: '99' is not a number from 1
 bad "scenario: no text" 'expected a text' "$dmt" cosim --scenario ./zero.scenario
 bad "scenario: a trace besides" 'goes with' "$dmt" cosim --scenario database --trace trace --state state --memory memory
 bad "scenario: walks" 'goes with' "$dmt" cosim --scenario database --walks 10
+bad "cosim: waves that are no FST" "'w.vcd' does not end in .fst" "$dmt" cosim --waves w.vcd
 bad "scenario: a configuration too small" 'more register sets' "$dmt" cosim --scenario live-migration --config smallest
 bad "scenario: profile" 'profile' "$dmt" cosim --scenario database --profile odd
 bad "arch without a scenario" 'belongs to --scenario' "$dmt" cosim --dut arch

@@ -22,9 +22,21 @@ files() { git ls-files -co --exclude-standard 2>/dev/null || find . -type f -not
 
 broken_links() {
     local page target
-    for page in README.md CHANGELOG.md docs/*.md; do
+    for page in README.md CHANGELOG.md docs/*.md sim/README.md; do
         grep -oE '\]\([^)#]+' "$page" | cut -c3- | grep -v '^https\?://' | while read -r target; do
             [ -e "$(dirname "$page")/$target" ] || echo "$page: $target"
+        done
+    done
+}
+
+# A heading's anchor, as GitHub makes it: in lower case, without punctuation, spaces as dashes.
+anchors() { sed -nE 's/^#+ +//p' "$1" | tr '[:upper:]' '[:lower:]' | sed -E 's/[^a-z0-9 _-]//g; s/ /-/g'; }
+broken_anchors() {
+    local page target
+    for page in README.md CHANGELOG.md docs/*.md sim/README.md; do
+        grep -oE '\]\([^):]*#[^)]+' "$page" | cut -c3- | while IFS='#' read -r target anchor; do
+            target=${target:+$(dirname "$page")/$target}
+            anchors "${target:-$page}" | grep -qxF -- "$anchor" || echo "$page: ${target:-$page} has no heading #$anchor"
         done
     done
 }
@@ -55,6 +67,7 @@ without_licence() {
 }
 
 check "links lead somewhere" broken_links
+check "links into pages lead to a heading" broken_anchors
 check "docs/README.md lists every page" unlisted_pages
 check "README's configurations are those of rtl/configs.json" stale_table
 check "make targets that documents name exist" unknown_targets

@@ -43,7 +43,7 @@ block() { # N
     local out expected code=0
     # Places that a reader may choose: the build folder, and where translate.c was written.
     sed "s,\$PWD/build/,$BUILD/,g; s,\$PWD/build\([ \"]\),$BUILD\1,g; s,\([ =]\)build/,\1$BUILD/,g
-         s,^build/,$BUILD/,; s,^make ,make BUILD=$given JOBS=1 ,; s,cd \$stage,cp $work/translate.c \$stage; &," \
+         s,^build/,$BUILD/,; s,^make ,make BUILD=$given JOBS=1 ,; s, translate\.c , $work/translate.c ," \
         "$work/$1.sh" >"$work/run.sh"
     TMPDIR=$work bash -e "$work/run.sh" >"$work/out" 2>&1 </dev/null || code=$?
     cat "$work/out"
@@ -171,6 +171,20 @@ installed_core() {
         --target sim opendmt:ip:dmt_mmu
 }
 
+installed_cocotb() {
+    PATH=$BUILD/venv/bin:$PATH make -C "$prefix/share/opendmt/tb/cocotb" SIM_BUILD="$work/cocotb" TESTCASE=registers
+}
+
+# Pages lead to pages and pictures that are there; to the tree's own folders only by name.
+installed_pages() {
+    local page target
+    cd "$prefix/share/doc/opendmt" && for page in README.md CHANGELOG.md docs/*.md sim/*.md; do
+        grep -oE '\]\([^)#]+' "$page" | cut -c3- | grep -v '^https\?://' | while read -r target; do
+            [ -e "$(dirname "$page")/$target" ] || echo "$page: $target"
+        done
+    done | { ! grep .; }
+}
+
 installed_run() { cd "$work" && "$prefix/bin/dmt" run --limit 200 && [ -s dmt-run/report.html ]; }
 
 uninstalled() {
@@ -191,9 +205,15 @@ check "a program in C++, shared" consumer "g++ -std=c++11 -x c++" $(flags --libs
 check "a program in C++, static" consumer "g++ -std=c++11 -x c++" "$prefix/lib/libdmt.a"
 check "an installed file list works from any folder" installed_rtl
 check "an installed core works" installed_core
+check "an installed cocotb example works" installed_cocotb
+check "links of installed pages lead somewhere" installed_pages
 check "an installed command finds its captures and writes where one is" installed_run
-refused() { ! make -s BUILD="$given" install PREFIX=usr DESTDIR="$work/refused/" && [ ! -e "$work/refused" ]; }
+refused() {
+    ! make -s BUILD="$given" install PREFIX=usr DESTDIR="$work/refused/" && [ ! -e "$work/refused" ] &&
+        mkdir -p "$work/refused/usr/bin" && touch "$work/refused/usr/bin/dmt" &&
+        ! make -s BUILD="$given" uninstall PREFIX=usr DESTDIR="$work/refused/" && [ -e "$work/refused/usr/bin/dmt" ]
+}
 
-check "a relative PREFIX is refused, and nothing written" refused
+check "a relative PREFIX is refused, and nothing written or removed" refused
 check "nothing stays after make uninstall" uninstalled
 exit $status

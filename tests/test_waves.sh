@@ -80,7 +80,7 @@ counts() { # MODE SEED SLACK
     refs=$(sed -nE 's/^references: *([0-9]+).*/\1/p' "$scratch/run")
     back=$("$dmt" waves --from "$scratch/random.fst" | tail -n 1)
     echo "run: $walks walks, $refs references; waveform: $back"
-    [[ $back =~ ^([0-9]+)\ walks\ answered,\ ([0-9]+)\ references$ ]] && [ "${BASH_REMATCH[1]}" = "$walks" ] &&
+    [[ $back =~ ^([0-9]+)\ walks?\ answered,\ ([0-9]+)\ references?$ ]] && [ "${BASH_REMATCH[1]}" = "$walks" ] &&
         [ $((BASH_REMATCH[2] - refs)) -le "$3" ] && [ $((refs - BASH_REMATCH[2])) -le "$3" ]
 }
 for seed in 1 2; do
@@ -101,6 +101,13 @@ window() { # a window that begins and ends in the middle of walks
         "$dmt" waves --from "$scratch/window.fst" >"$scratch/window.txt" && grep -q 'began earlier' "$scratch/window.txt"
 }
 check "a window into a run" window
+from_a_write() { # .. that begins in register writes: each keeps its own answer, which is after it
+    "$dmt" cosim --seed 1 --walks 20 --waves "$scratch/window.fst" --waves-from 121 --waves-to 260 >/dev/null &&
+        "$dmt" waves --from "$scratch/window.fst" >"$scratch/window.txt" && cat "$scratch/window.txt" &&
+        grep -q '^register write .* (1 after' "$scratch/window.txt" &&
+        ! grep -qE '\([0-9]{6,} after' "$scratch/window.txt"
+}
+check "a window that begins in register writes" from_a_write
 
 # ---- views open
 check "GTKWave shows a scenario's walks" shown "$scratch/pvdmt.fst" walks.context00_walk walks.context00_reads \
@@ -176,7 +183,7 @@ commands() { # PAGE
         line=$(sed -E 's/ *# .*$//' <<<"$line")
         # Inside the example's copy the build folder is its own: only the way there is ours.
         case $line in
-            cd*) line="${line/ build\// $build/}" ;;
+            "(cd"*) line="${line/ build\// $build/}" ;;
             *) line=$(sed -E "s#(^| )build/#\1$build/#g; s#mutants.sh build #mutants.sh $build #" <<<"$line") ;;
         esac
         line=${line//make waves/make -s BUILD=$build JOBS=1 waves}
@@ -196,9 +203,19 @@ commands() { # PAGE
 check "commands of docs/integration.md" commands docs/integration.md
 check "commands of docs/debugging.md" commands docs/debugging.md
 # What that page says of their output: who objects, how to repeat it, and the lost write that ends in OK.
+shown_lines() { # N OUTPUT: every line of the N-th listing of the page, but for what ".." leaves out, is in the output
+    local line
+    awk -v want="$1" '/^```/ { inside = !inside; plain = inside && $0 == "```"; n += plain; next } plain && n == want' \
+        docs/debugging.md | grep -vF '..' >"$scratch/listing"
+    [ -s "$scratch/listing" ] || { echo "there is no listing $1"; return 1; }
+    while IFS= read -r line; do
+        grep -qF -- "$line" "$2" || { echo "not printed: $line"; return 1; }
+    done <"$scratch/listing"
+}
 told() {
     grep -q '^divergence: seed 1 ' "$scratch/out1" && grep -q '(the two models differ)$' "$scratch/out1" &&
         grep -q '^replay with waves: build/dmt cosim ' "$scratch/out1" &&
+        shown_lines 1 "$scratch/out1" && shown_lines 2 "$scratch/out4" &&
         grep -q 'gtkwave build/waves/default-1.gtkw' "$scratch/out1" &&
         grep -A1 'A/D write s[0-2] LOST' "$scratch/out4" | grep -q '^  #[0-9]* OK .*(1 lost)' &&
         grep -A1 'A/D write s0 LOST' "$scratch/out5" | grep -q 'A/D read ' &&

@@ -16,10 +16,15 @@ else
     if "$build/dmt" waves --list | cut -d' ' -f1 | grep -qxF -- "$scenario"; then
         "$build/dmt" waves "$scenario" --out "$fst"
     else
-        "$build/dmt" cosim --scenario "$scenario" --operations 30 --waves "$fst"
+        "$build/dmt" cosim --scenario "$scenario" --operations 30 --waves "$fst" || {
+            code=$?
+            [ $code -ne 2 ] || echo "Short scenarios: $("$build/dmt" waves --list | cut -d' ' -f1 | paste -sd' ')" >&2
+            exit $code
+        }
     fi
 fi
 if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
+    echo "gtkwave $fst ${fst%.fst}.gtkw"
     exec gtkwave "$fst" "${fst%.fst}.gtkw"
 fi
 echo "No display here. To look: gtkwave $fst ${fst%.fst}.gtkw"

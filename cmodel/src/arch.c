@@ -64,6 +64,7 @@ static enum next translate(struct walk *w, unsigned k, uint64_t a, enum rule_kin
 static enum next locate(struct walk *w, unsigned k, uint64_t addr, bool ask_cache, struct location *by)
 {
     memset(by, 0, sizeof *by);
+    w->r->matches += ask_cache; /* where a root's entry lies is known with the match that leads to the root */
     return translate(w, k, addr, RULE_TABLE, ask_cache, by);
 }
 
@@ -377,6 +378,7 @@ static enum next fetch(struct walk *w, struct slot *s, struct location *by, stru
     bool chain;
 
     while (sizes && (use = match(w, k, s->addr, sizes, index, &chain)) != 0) {
+        w->r->matches += next == NO_COUNT; /* T1': a smaller size */
         took_path(w, k, DMT_PATH_TEA);
         for (unsigned sz = 3; sz-- > 0;) {
             const struct dmt_tea *t = &set[index[sz]];
@@ -502,6 +504,7 @@ static enum next translate(struct walk *w, unsigned k, uint64_t a, enum rule_kin
     next = fetch(w, &s, &by, &d);
     if (next == NOT_COVERED || next == NO_COUNT) {
         took_path(w, k, next == NO_COUNT ? DMT_PATH_RESTART : DMT_PATH_RADIX);
+        w->r->matches += next == NO_COUNT;
         s.ref = (struct dmt_ref){.stage = (uint8_t)k};
         s.s2 = tables;
         next = walk(w, &s, ask_cache || next == NO_COUNT, &by, &d);
@@ -521,8 +524,10 @@ static enum next translate(struct walk *w, unsigned k, uint64_t a, enum rule_kin
         out->stage[k].rights = d.rights;
     }
     yield = d.frame | (a & ((1ull << (9 * s.ref.level + 3)) - 1));
-    if (!is_lowest(w, k, s.s2))
+    if (!is_lowest(w, k, s.s2)) {
+        w->r->matches++;
         return translate(w, k - 1, yield, kind, true, out);
+    }
     out->hpa = yield;
     return GO_ON;
 }
@@ -556,10 +561,12 @@ void dmt_arch_translate(const struct dmt_state *state, const struct dmt_request 
         result->dirty = true;
         return;
     }
+    result->matches = 1;
     next = translate(&w, entering, request->va, RULE_FINAL, true, &end);
     if (next == SECOND_PASS) {
         w.second = true;
         w.need = false;
+        result->matches++;
         next = translate(&w, entering, request->va, RULE_FINAL, true, &end);
     }
     if (next == GO_ON)

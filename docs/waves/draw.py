@@ -13,6 +13,7 @@ walk of many references continues in the next row. Nothing but the standard libr
 used, so that a picture is the same wherever it is drawn.
 """
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -91,6 +92,9 @@ class Picture:
         if len(e["walks"]) > 4:
             lanes = self.merged(lanes)
         held = [(c["held"] - 1, c["answered"] + 1, c["text"], COLOURS["held"]) for c in e["register_writes"]]
+        if len(held) > 4:  # their values stand in a table; numbers lead there
+            held = [(a, b, f"{n} {re.sub(r'^LEVEL.[0-9].[.]|^HOST[.]| = .*', '', text)}", colour)
+                    for n, (a, b, text, colour) in enumerate(held, 1)]
         if held:
             # Neighbouring writes that overlap take turns in two lines.
             lines = [[], []]

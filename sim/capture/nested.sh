@@ -121,5 +121,5 @@ wait $qemu || :
 qemu=
 zstd -q -f -T2 "$work/core" -o "$out/core.zst"
 ls -l "$out"
-echo "next: dmt import -m $out/core.zst --info-registers $out/registers.txt --cpu $processor" \
-    "--s0-root $(cat "$out/ncr3") --s0-format npt --maxphyaddr 40 --out-memory memory.zst --out-state state"
+echo "next: build/dmt import -m $out/core.zst --info-registers $out/registers.txt --cpu $processor" \
+    "--s0-root $(cat "$out/ncr3") --s0-format npt --maxphyaddr 40 --out-memory $out/memory.zst --out-state $out/state"

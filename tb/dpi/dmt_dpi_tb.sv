@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // dmt_mmu judged by the architectural model over DPI-C: random tables,
-// registers and requests, native and virtualized; every answer, every read and
-// every A/D write must be the model's. Ends in "PASS"; stops at the first
-// difference with the seed that repeats it.
+// registers and requests, native, virtualized and nested, of 4 and 5 levels;
+// every answer, every read and every A/D write must be the model's. Ends in
+// "PASS"; stops at the first difference with the seed that repeats it.
 //   +seed=N       another run (default 1)
 //   +epochs=N     settings of the registers tried (default 40)
 //   +defect=N     spoil what the device reads, from the N-th word on: the run must fail
@@ -12,10 +12,12 @@ module dmt_dpi_tb;
     import dmt_dpi_pkg::*;
 
     // Without paging-structure caches, which the model does not know, lists of references are exact.
-    localparam PA_W = 40, CTX_N = 4, TEA_N = 4, SETS = 2, TAG_W = 4, CNT_W = 16;
+    localparam PA_W = 40, CTX_N = 4, TEA_N = 4, SETS = 3, TAG_W = 4, CNT_W = 16;
     localparam WORDS = 32768;       // of memory: 64 frames
     localparam GRAPH = 16;          // frames of IA-32e tables, from frame 16 on
-    localparam EPT = 8;             // frames 8 to 11: EPT tables of 2 MiB, identity but for accidents
+    localparam SECOND = 7;          // frames 7 to 11: second-stage tables of 2 MiB, level 5 first, identity but for
+                                    // accidents: of both second stages and the shadow table
+    localparam LEAVES = SECOND + 4;
     localparam GTEAS = 12;          // frame of the gTEA table
 
     bit clk = 1'b0;
@@ -146,6 +148,9 @@ module dmt_dpi_tb;
     dmt_memory memory;     // the same: Verilator 5.006 converts to the base class in assignments only
     bit       attached = 1'b0;
     int       seed = 1, epochs = 40, translations = 0, faults = 0, served = 0, updates = 0, registers = 0;
+    bit [1:0] mode;
+    bit       five, npt;            // levels of the entering stage's tables; format of the second stages'
+    int       good [4], deep = 0;   // translated, by mode; of them through 5 levels
 
     task fail(string what);
         $fatal(1, "%s (repeat with +seed=%0d)", what, seed);
@@ -249,13 +254,20 @@ module dmt_dpi_tb;
         return e;
     endfunction
 
-    function automatic bit [63:0] ept(int frame, bit leaf);
+    // An entry of a second stage's tables. EPT has R, W, X where NPT has P, W, U.
+    function automatic bit [63:0] second(int frame, bit leaf);
         automatic bit [63:0] e = 64'(frame) << 12;
         e[2:0] = one_in(30) ? 3'($urandom()) : 3'b111;
-        e[5:3] = leaf ? 3'd6 : 3'd0;
-        e[8]   = !one_in(6);
-        e[9]   = !one_in(3);
-        e[10]  = !one_in(6);
+        if (npt) begin
+            e[5] = !one_in(6);
+            e[6] = leaf && !one_in(3);
+            e[63] = one_in(60);
+        end else begin
+            e[5:3] = leaf ? 3'd6 : 3'd0;
+            e[8]   = !one_in(6);
+            e[9]   = !one_in(3);
+            e[10]  = !one_in(6);
+        end
         if (one_in(100))
             e[51:38] = 14'($urandom());
         return e;
@@ -264,12 +276,16 @@ module dmt_dpi_tb;
     // Indices 0 to 3 at each level, now and then anything.
     function automatic bit [63:0] address();
         automatic bit [63:0] va = one_in(20) ? random64() : 64'd0;
+        if (five)
+            va[49:48] = 2'($urandom());
         va[40:39] = 2'($urandom());
         va[31:30] = 2'($urandom());
         va[22:21] = 2'($urandom());
         va[13:12] = 2'($urandom());
         va[11:0]  = 12'($urandom());
-        if (!one_in(20))
+        if (!one_in(20) && five)
+            va[63:56] = {8{va[55]}};
+        else if (!one_in(20))
             va[63:47] = {17{va[46]}};
         return va;
     endfunction
@@ -280,10 +296,13 @@ module dmt_dpi_tb;
         for (int f = 16; f < 16 + GRAPH; f++)
             for (int i = 0; i < 512; i++)
                 poke(f * 512 + i, ia32e());
-        for (int f = EPT; f < EPT + 3; f++)
-            poke(f * 512, ept(f + 1, 1'b0));
+        npt = one_in(2);
+        for (int f = SECOND; f < LEAVES; f++)
+            poke(f * 512, second(f + 1, 1'b0));
         for (int i = 0; i < 512; i++)
-            poke((EPT + 3) * 512 + i, ept(i, 1'b1));
+            poke(LEAVES * 512 + i, second(i, 1'b1));
+        poke(GTEAS * 512 + 2 * 4, 64'(LEAVES) << 12 | 64'd1);
+        poke(GTEAS * 512 + 2 * 4 + 1, 64'd1);
         for (int i = 0; i < 4; i++) begin
             poke(GTEAS * 512 + 2 * i, 64'(16 + 2 * i) << 12 | 64'(!one_in(4)));
             poke(GTEAS * 512 + 2 * i + 1, 64'($urandom_range(2)));
@@ -292,28 +311,41 @@ module dmt_dpi_tb;
 
     task tea(int k, int i);
         automatic bit [63:0] word0 = address();
-        automatic bit gtea = k == 1 && one_in(2);
+        automatic bit gtea = k > 0 && one_in(2);
+        automatic bit low = k + 1 < int'(mode) && one_in(2);    // as a second stage it covers low addresses
         word0[11:0] = '0;
-        if (k == 0 && one_in(2))
-            word0 = '0;     // as a second stage it covers low addresses
+        if (low)
+            word0 = '0;
         word0[`DMT_TEA_WORD0_SZ_LSB +: 2] = one_in(3) ? 2'($urandom()) : 2'd0;
         word0[`DMT_TEA_WORD0_KIND_LSB +: 2] = one_in(16) ? 2'($urandom()) : 2'(gtea);
         word0[7:5] = one_in(4) ? 3'($urandom()) : 3'b111;
         word0[8] = one_in(20);
         word0[0] = 1'b1;
-        csr_write(level(k, 12'(32 * i + 8)), gtea ? 64'($urandom_range(5)) :
-                  (k == 0 && word0[63:12] == 0 ? 64'(EPT + 3) : graph()) << 12);
+        csr_write(level(k, 12'(32 * i + 8)), gtea ? (low ? 64'd4 : 64'($urandom_range(6))) :
+                  (low ? 64'(LEAVES) : graph()) << 12);
         csr_write(level(k, 12'(32 * i + 16)), one_in(12) ? random64() : 64'd1 << $urandom_range(30));
         csr_write(level(k, 12'(32 * i)), word0);
     endtask
 
-    task program_registers(bit [1:0] mode, bit ad_update);
-        csr_write(host(`DMT_HOST_CTL), 64'(mode) | (ad_update ? `DMT_HOST_CTL_AD_UPDATE_MASK : 64'd0));
+    // What a table of a second stage is like, and its root.
+    task second_stage(bit [13:0] control, bit [13:0] root);
+        automatic bit [63:0] like = random64() & 64'he;
+        like[0] = npt;      // `DMT_FORMAT_EPT is 0
+        csr_write(control, like);
+        csr_write(root, 64'(SECOND + (like[1] ? 0 : 1)) << 12);
+    endtask
+
+    task program_registers(bit ad_update);
+        csr_write(host(`DMT_HOST_CTL), 64'(mode) | (ad_update ? `DMT_HOST_CTL_AD_UPDATE_MASK : 64'd0) |
+                  (one_in(2) ? `DMT_HOST_CTL_FALLBACK_MASK : 64'd0));
         csr_write(host(`DMT_HOST_GTEA_TABLE1), 64'(GTEAS) << 12);
-        csr_write(host(`DMT_HOST_GTEA_ENTRIES1), 64'd4);
+        csr_write(host(`DMT_HOST_GTEA_ENTRIES1), 64'd5);
+        csr_write(host(`DMT_HOST_GTEA_TABLE2), 64'(GTEAS) << 12);
+        csr_write(host(`DMT_HOST_GTEA_ENTRIES2), 64'd5);
         for (int k = 0; k < SETS; k++) begin
             csr_write(level(k, `DMT_LEVEL_CR0), random64());
-            csr_write(level(k, `DMT_LEVEL_CR4), random64() & ~`DMT_LEVEL_CR4_LA57_MASK);
+            csr_write(level(k, `DMT_LEVEL_CR4), random64() & ~`DMT_LEVEL_CR4_LA57_MASK |
+                      (five ? `DMT_LEVEL_CR4_LA57_MASK : 64'd0));
             csr_write(level(k, `DMT_LEVEL_EFER), random64());
             csr_write(level(k, `DMT_LEVEL_PKRU), keys());
             csr_write(level(k, `DMT_LEVEL_PKRS), keys());
@@ -321,8 +353,9 @@ module dmt_dpi_tb;
             for (int i = 0; i < TEA_N; i++)
                 tea(k, i);
         end
-        csr_write(level(0, `DMT_LEVEL_S2CTL), random64() & 64'hc);
-        csr_write(level(0, `DMT_LEVEL_S2ROOT), 64'(EPT) << 12);
+        for (int k = 0; k < SETS - 1; k++)
+            second_stage(level(k, `DMT_LEVEL_S2CTL), level(k, `DMT_LEVEL_S2ROOT));
+        second_stage(host(`DMT_HOST_SHADOW_CTL), host(`DMT_HOST_SHADOW_ROOT));
         for (int n = 0; n < 20; n++)
             csr_check(14'($urandom_range(2047) * 8));
     endtask
@@ -389,7 +422,12 @@ module dmt_dpi_tb;
                            "expected status", want.status, want.pa, want.size, want.rights, want.error, want.addr));
         translations++;
         faults  += int'(got.status != `DMT_STATUS_OK);
-        served  += int'(want.path[1:0] == `DMT_PATH_TEA || want.path[3:2] == `DMT_PATH_TEA);
+        served  += int'(want.path[1:0] == `DMT_PATH_TEA || want.path[3:2] == `DMT_PATH_TEA ||
+                        want.path[5:4] == `DMT_PATH_TEA);
+        if (got.status == `DMT_STATUS_OK) begin
+            good[mode]++;
+            deep += int'(five);
+        end
         updates += want.updates;
     endtask
 
@@ -465,7 +503,9 @@ module dmt_dpi_tb;
                 model.attach(memory);
             else
                 model.detach();
-            program_registers(one_in(2) ? `DMT_MODE_NATIVE : `DMT_MODE_VIRT, e % 4 != 3);
+            mode = `DMT_MODE_NATIVE + 2'($urandom_range(2));
+            five = one_in(3);
+            program_registers(e % 4 != 3);
             if (e % 4 == 3)
                 crowded(200);
             else
@@ -482,13 +522,18 @@ module dmt_dpi_tb;
         if (defect != 0 && beats < defect)
             fail("the device has not read so many words");
         model.free();
+        if (epochs >= 40 && (good[`DMT_MODE_NATIVE] == 0 || good[`DMT_MODE_VIRT] == 0 || good[`DMT_MODE_NESTED] == 0 ||
+                             deep == 0 || served == 0 || updates == 0))
+            fail("not everything has been tried");
         $display("PASS: %0d translations (%0d with TEA registers, %0d faults), %0d A/D writes, %0d register accesses",
                  translations, served, faults, updates, registers);
+        $display("translated: %0d native, %0d virtualized, %0d nested, %0d of them through 5 levels",
+                 good[`DMT_MODE_NATIVE], good[`DMT_MODE_VIRT], good[`DMT_MODE_NESTED], deep);
         $finish;
     end
 
     initial begin
-        #50000000;
+        #(5000000 * (10 + epochs));
         fail("the device hangs");
     end
 endmodule

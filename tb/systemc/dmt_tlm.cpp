@@ -72,7 +72,7 @@ bool request_of(tlm::tlm_generic_payload &trans, const dmt_translation &x, struc
 void put_answer(tlm::tlm_generic_payload &trans, dmt_translation &x)
 {
     /* Not on the pins. */
-    x.answer.refs = x.answer.reads = x.answer.updates = x.answer.chains = 0;
+    x.answer.refs = x.answer.reads = x.answer.updates = x.answer.chains = x.answer.matches = 0;
     x.answer.multi_hit = 0;
     x.answer.refused = false;
     x.answered = true;

@@ -34,7 +34,7 @@ struct dmt_translation : tlm::tlm_extension<dmt_translation> {
     /* Set by the target. */
     bool answered = false; /**< false: the payload was malformed, and nothing below has a meaning */
     struct dmt_result answer =
-        {}; /**< refs, reads, updates, multi_hit, chains and refused stay zero: counters have them */
+        {}; /**< refs, reads, updates, multi_hit, chains, matches and refused stay zero: counters have them */
     uint32_t clocks = 0; /**< request taken to answer valid (microarchitecture 4); 0: a debug translation */
 
     tlm::tlm_extension_base *clone() const override;

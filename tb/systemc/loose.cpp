@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * dmt_tlm, loosely timed: the architectural model over registers that follow the CSR bus alone (tb/shadow.h).
  * Its paging-structure caches hold what the hardware's hold, as long as requests come one after another, so
- * the clocks it annotates are those of the hardware, and so are its counters. */
+ * the clocks it annotates are those of the hardware, with PIPE = 0 and 1, and so are its counters. */
 #include "tb/systemc/engine.h"
 #include <algorithm>
 
@@ -14,15 +14,36 @@ namespace
 
 using sc_core::sc_time;
 
-/* What takes how long: docs/microarchitecture.md section 4, and nowhere else in this file. */
+/* What takes how long, in cycles: docs/microarchitecture.md section 4, and nowhere else in this file. */
+struct latencies {
+    unsigned launch;    /* from a walk step, or the request, to the first address */
+    unsigned match;     /* more where an address is matched in between */
+    unsigned chain;     /* for a register of KIND PA of a set above 0, but for the match where it leads */
+    unsigned refusal;   /* for an answer that no entry gives, but for its match */
+    unsigned step;      /* from an answer of memory to its walk step */
+    unsigned write;     /* from the step that wants an exclusive write to that of its answer, memory's time apart */
+    unsigned csr_write; /* a register access, from the cycle in which it is offered to the end of that of its answer */
+    unsigned csr_read;
+    unsigned loader;    /* from an answer of memory to its use by the loader */
+
+    /* The requester takes the answer at the end of the cycle in which it is valid. */
+    static constexpr unsigned taken = 1;
+};
+
+constexpr latencies plain{1, 0, 1, 1, 0, 2, 3, 2, 0};
+constexpr latencies piped{3, 1, 5, 5, 1, 3, 5, 2, 3};
+
+/* The clock of one walk. */
 struct walk_clock {
+    const latencies &take;
     const sc_time &period;
-    uint64_t now = 0;   /* cycle of the last walk step; the request is taken and matched in cycle 0 */
+    uint64_t now = 0;   /* cycle of the last walk step; the request is taken in cycle 0 */
     uint64_t start = 0; /* first address of the current launch */
     uint64_t longest = 0;
     unsigned reads = 0; /* of the current launch */
+    uint32_t matches = 0, chains = 0;
 
-    explicit walk_clock(const sc_time &period) : period(period)
+    walk_clock(const latencies &take, const sc_time &period) : take(take), period(period)
     {
     }
 
@@ -33,34 +54,45 @@ struct walk_clock {
         return n ? n : 1; /* no answer comes in the cycle of its address */
     }
 
-    /* Addresses leave one a cycle; answers are taken one a cycle, the first when the last address leaves. */
+    /* What the walk has come to since the last step. */
+    void catch_up(const struct dmt_result &r)
+    {
+        now += (r.matches - matches) * take.match + (r.chains - chains) * take.chain;
+        matches = r.matches;
+        chains = r.chains;
+    }
+
+    /* Addresses leave one a cycle; of answers one is taken a cycle, the first when the last address leaves. */
     void read(const sc_time &latency, bool beside)
     {
         if (!beside) {
-            start = now + 1;
+            start = now + take.launch;
             longest = reads = 0;
+        }
+        if (take.step && reads) {
+            /* Each is looked up while the one before is stepped, and again after it, for that changed its walk. */
+            uint64_t taken = std::max(start + reads + whole(latency), now);
+
+            now = taken + take.step + (taken == now);
+            reads++;
+            return;
         }
         reads++;
         longest = std::max(longest, whole(latency));
-        now = start + reads - 1 + std::max<uint64_t>(longest, reads - 1);
+        now = start + reads - 1 + std::max<uint64_t>(longest, reads - 1) + take.step;
     }
 
-    /* The step, address and data a cycle later, the answer, and the cycle in which it is stepped. */
     void write(const sc_time &latency)
     {
-        now += whole(latency) + 2;
+        now += whole(latency) + take.write;
     }
 
     /* Request taken to answer valid. */
-    uint64_t answer(const struct dmt_result &r) const
+    uint64_t answer(const struct dmt_result &r)
     {
-        return now + r.chains + r.refused + 1;
+        catch_up(r);
+        return now + r.refused * take.refusal + 1;
     }
-
-    /* The requester takes the answer at the end of the cycle in which it is valid. */
-    static constexpr unsigned taken = 1;
-    /* A register access, from the cycle in which it is offered to the end of that of its answer. */
-    static constexpr unsigned csr_write = 3, csr_read = 2;
 };
 
 /* Clocks of the loader: its reads come in groups (3 words of an image, 2 of a gTEA) that are answered as a
@@ -75,7 +107,7 @@ struct loader_clock {
         bool follows = (in_group == 1 && addr == last + 8) || (in_group == 2 && addr == last - 16);
 
         in_group = follows ? in_group + 1 : 1;
-        clocks += follows ? 1 : to_clocks.whole(latency) + 1;
+        clocks += follows ? std::max(1u, to_clocks.take.loader) : to_clocks.whole(latency) + 1 + to_clocks.take.loader;
         last = addr;
     }
 };
@@ -145,10 +177,11 @@ class loose : public dmt_engine
         sc_time base; /* when it began, as its initiator sees it */
         walk_clock clock;
         loader_clock loader;
+        const struct dmt_result *so_far = nullptr; /* of a walk */
         unsigned lost = 0;
 
         operation(loose *self, const sc_time &delay)
-            : self(self), base(sc_core::sc_time_stamp() + delay), clock(self->period), loader{clock}
+            : self(self), base(sc_core::sc_time_stamp() + delay), clock(self->take, self->period), loader{clock}
         {
         }
 
@@ -201,6 +234,7 @@ class loose : public dmt_engine
     void event_line();
 
     const sc_time period;
+    const latencies &take;
     struct shadow shadow = {};
     array cache[2][shallowest + 1]; /* [virtual, physical][level] */
     unsigned walking = 0;
@@ -209,7 +243,7 @@ class loose : public dmt_engine
 };
 
 loose::loose(dmt_tlm &top, const struct dut_ops &rtl, const sc_time &period)
-    : dmt_engine(top, rtl), period(period)
+    : dmt_engine(top, rtl), period(period), take(rtl.config.pipe ? piped : plain)
 {
     const struct dmt_config &c = rtl.config;
     const unsigned sizes[2][3] = {{c.pwc2_n, c.pwc3_n, c.pwc4_n}, {c.npwc2_n, c.npwc3_n, c.npwc4_n}};
@@ -238,6 +272,7 @@ enum dmt_resp loose::read_entry(void *user, const struct dmt_ref *ref, uint64_t 
     dmt_exclusive exclusive;
     sc_time latency;
 
+    w.clock.catch_up(*w.so_far);
     if (ref->exclusive || !w.self->port.direct(ref->addr, data, &latency))
         resp = w.transact(tlm::TLM_READ_COMMAND, ref->addr, data, w.clock.now,
                           ref->exclusive ? &exclusive : nullptr, &latency);
@@ -344,6 +379,7 @@ void loose::translate(const struct dmt_request &request, dmt_translation &to, sc
     while (draining)
         sc_core::wait(freed);
     walk.begin();
+    walk.so_far = &to.answer;
     walking++;
     dmt_arch_translate(&shadow.state, &request, &port, &to.answer);
     walking--;
@@ -351,7 +387,7 @@ void loose::translate(const struct dmt_request &request, dmt_translation &to, sc
         freed.notify();
     to.clocks = static_cast<uint32_t>(walk.clock.answer(to.answer));
     count(to.answer, to.clocks, walk.lost);
-    delay = walk.left(to.clocks + walk_clock::taken);
+    delay = walk.left(to.clocks + latencies::taken);
     event_line();
 }
 
@@ -392,7 +428,7 @@ enum dmt_resp loose::write(unsigned offset, uint64_t data, unsigned strobes, sc_
                            : shadow_write(&shadow, offset, data, strobes, nullptr, 0);
     writing = draining = false;
     freed.notify();
-    delay = op.left(walk_clock::csr_write + op.loader.clocks);
+    delay = op.left(take.csr_write + op.loader.clocks);
     event_line();
     return resp;
 }
@@ -409,7 +445,7 @@ enum dmt_resp loose::peek_register(unsigned offset, uint64_t *data) const
 
 enum dmt_resp loose::read(unsigned offset, uint64_t *data, sc_time &delay)
 {
-    delay += clocks(walk_clock::csr_read);
+    delay += clocks(take.csr_read);
     return peek_register(offset, data);
 }
 

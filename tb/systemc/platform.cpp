@@ -11,14 +11,10 @@
 
 extern "C" {
 #include "areas.h"
-#include "cmd.h"
+#include "inputs.h"
 #include "io.h"
-#include "memory.h"
 #include "oracle.h"
-#include "replay.h"
 #include "space.h"
-#include "state.h"
-#include "tb/dut.h"
 }
 
 namespace
@@ -77,8 +73,8 @@ error_t parse_option(int key, char *arg, struct argp_state *a)
         break;
     case 'c':
         o.config = arg;
-        if (!dut_rtl_find(arg))
-            argp_error(a, "--config: '%s' is not a configuration of this build", arg);
+        if (!option_config(arg))
+            std::exit(EXIT_BAD_INPUT);
         break;
     case O_MODE:
         mode = arg;
@@ -158,7 +154,8 @@ std::string default_capture()
     ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
     std::string path(exe, n > 0 ? static_cast<size_t>(n) : 0);
 
-    path = path.substr(0, path.rfind('/') + 1) + "../sim/captures/gups";
+    path = path.substr(0, path.rfind('/')); /* the build folder lies in the tree */
+    path = path.substr(0, path.rfind('/')) + "/sim/captures/gups";
     return access(path.c_str(), R_OK) == 0 ? path : "sim/captures/gups";
 }
 

@@ -93,6 +93,8 @@ struct dmt_result {
     uint8_t multi_hit;           /**< bit k: two registers of one size of set k matched */
     bool refused;                /**< ended by a gTEA or the width of an address, not by an entry */
     uint32_t chains;             /**< uses of registers of KIND PA of a set above 0, second pass included */
+    uint32_t matches;            /**< addresses looked for in registers and caches, as docs/microarchitecture.md
+                                  *   section 4 counts them, second pass included */
 };
 
 /** AXI answers of the memory port. */
