@@ -601,12 +601,16 @@ static void print_key(struct program_log *log, char *text, uint64_t key)
 
 #define KEY_LEN   25
 #define VALUE_LEN 64
+#define BEHIND    8192 /* operations that the writer is behind the reader, whose keys it takes */
 
 void program_redis(struct program_log *log, unsigned bits)
 {
-    uint64_t keys = UINT64_C(1) << bits;
+    uint64_t keys = UINT64_C(1) << bits, *drawn = get(malloc(BEHIND * sizeof *drawn)), op = 0;
     char *key = redis.stack[0], *value = redis.stack[0] + 128;
 
+    for (unsigned i = 0; i < BEHIND; i++) {
+        drawn[i] = random64();
+    }
     kept = get(malloc((5 * keys + log->room) * sizeof *kept));
     kept_n = 0;
     dict = (struct dict){get(calloc(4, sizeof *dict.table)), 3, 0};
@@ -621,7 +625,8 @@ void program_redis(struct program_log *log, unsigned bits)
         thread = 1;
         key = redis.stack[1];
         log->operations += !full(log);
-        print_key(log, key, random64() & (keys - 1));
+        uint64_t now = random64();
+        print_key(log, key, now & (keys - 1));
         struct robj *o = embedded(log, key, KEY_LEN);
         R(redis.mutex);
         W(redis.mutex);
@@ -639,7 +644,8 @@ void program_redis(struct program_log *log, unsigned bits)
         thread = 0;
         key = redis.stack[0];
         log->operations += !full(log);
-        uint64_t i = random64() & (keys - 1);
+        uint64_t i = drawn[op % BEHIND] & (keys - 1);
+        drawn[op++ % BEHIND] = now;
         print_key(log, key, i);
         o = embedded(log, key, KEY_LEN);
         int len = snprintf(value, 128, "my-dummy-value-for-key-0x%016lx-updated-%07u", i, 1234567);
@@ -670,6 +676,7 @@ void program_redis(struct program_log *log, unsigned bits)
         free(kept[k]);
     }
     free(kept);
+    free(drawn);
     free(dict.table);
 }
 

@@ -9,6 +9,7 @@
 #include "eval_units.h"
 #include "sim/cmd.h"
 #include "tb/rng.h"
+#include <argp.h>
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 #include <fcntl.h>

@@ -68,6 +68,12 @@ static inline uint64_t gen_random(struct gen *g)
     return mix(g->rng += UINT64_C(0x9e3779b97f4a7c15));
 }
 
+/** What it gave `n` calls ago; before the first, words as random. */
+static inline uint64_t gen_random_before(const struct gen *g, uint64_t n)
+{
+    return mix(g->rng - n * UINT64_C(0x9e3779b97f4a7c15));
+}
+
 /** A random word as a number below n. */
 static inline uint64_t below(uint64_t random, uint64_t n)
 {

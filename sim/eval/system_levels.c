@@ -13,7 +13,7 @@
 #define FIRST_FRAME  UINT64_C(0x100) /* of host memory */
 #define IMAGE_FRAMES 16u             /* register images of level 0 */
 #define IMAGE_SIZE   2048u
-#define TABLE_RUN    512u             /* frames: a pageblock of Linux, which keeps tables apart from pages */
+#define TABLE_RUN    2048u            /* frames: four pageblocks; Linux keeps tables apart from pages by claiming whole ones */
 #define ROOM         32768u           /* frames of every level, for small workloads; fewer where the dial is to be felt */
 #define HUGE_1G      (BLOCK * BLOCK) /* pages */
 
@@ -324,12 +324,14 @@ static bool make_kernel(struct eval_system *s, const struct dmt_platform *platfo
 {
     struct dmt_os_options o = dmt_os_options_default();
     const char *why;
+    uint64_t pages, tables;
 
+    process_needs(&s->o, &pages, &tables);
     o.platform = platform;
     o.processes = 1;
     o.thp = s->o.thp ? DMT_THP_ALWAYS : DMT_THP_NEVER;
     o.tea = tea_policy(s);
-    o.table_run = TABLE_RUN;
+    o.table_run = tables < TABLE_RUN ? (unsigned)tables : TABLE_RUN;
     o.seed = s->o.seed;
     s->os = dmt_os_new(&o, &why);
     if (s->os == NULL) {

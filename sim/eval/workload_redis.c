@@ -23,6 +23,7 @@ enum { NEW_VALUE = 64, NEW_OBJECT = 144, PER_WRITE = 176, PER_READ = 64 };
 #define ARENA_BYTES  (64 * MIB)
 #define ARENA_HEADER 0x8c0 /* in front of its chunks */
 #define COLLISIONS   16
+#define BEHIND       8192 /* operations that the writer is behind the reader */
 
 struct redis {
     struct gen g;
@@ -177,7 +178,10 @@ static struct eval_access *redis_op(struct gen *g, struct eval_access *p)
 
     FETCH(g->code + (random & 7) * 4 * KIB);
     w->write = !w->write;
-    return w->write ? read_op(w, p, random >> (64 - w->bits)) : write_op(w, p, random >> (64 - w->bits));
+    if (w->write) {
+        return read_op(w, p, random >> (64 - w->bits));
+    }
+    return write_op(w, p, gen_random_before(g, 2 * BEHIND + 1) >> (64 - w->bits));
 }
 
 static void redis_start(struct gen *g)
