@@ -287,11 +287,16 @@ pictures: dmt $(BUILD)/setup/waves $(BUILD)/setup/pictures ## Draw docs/waves an
 
 # A unit that is there, of the same command, is not simulated again: a run that was stopped goes on.
 REPORT := $(BUILD)/eval$(if $(FULL),-full)
-REPORT_SIM := $(if $(FULL),-n 200000000 --warmup 100000000,-n 4000000 --warmup 2000000)
-VARIANT_SIM := --workload redis,gups,xsbench --env all --pages 4k,thp --design radix,nested,shadow,dmt,pvdmt --windows 0 \
-    $(if $(FULL),-n 20000000 --warmup 10000000,-n 1000000 --warmup 1000000 --scale 0.25)
-report: dmt $(BUILD)/setup/report ## [FULL=1] Translation designs side by side, the paper's evaluation: build/eval/report.html
-	@mkdir -p $(REPORT)
+REPORT_SIM := $(if $(FULL),-n 200000000 --warmup 100000000,-n 4000000 --warmup 6000000)
+VARIANT_SIM := --workload redis,gups,xsbench --env native,virt --pages all --design radix,nested,dmt,pvdmt --windows 0 \
+    $(if $(FULL),-n 20000000 --warmup 20000000,-n 1000000 --warmup 2000000 --scale 0.25)
+# The published arithmetic, on the published program's machine: a page of its own.
+FORMULA_SIM := --workload all --env native,virt --pages 4k --design radix,nested --machine sim/machines/published.machine \
+    --windows 0 $(if $(FULL),-n 200000000 --warmup 200000000,-n 10000000 --warmup 20000000)
+report: dmt $(BUILD)/setup/report ## [FULL=1] Translation designs side by side, the paper's evaluation: build/eval/report.html, build/eval-formula/report.html
+	@mkdir -p $(REPORT) $(REPORT)-formula
+	@$(BUILD)/dmt sim $(FORMULA_SIM) -j $(JOBS) --out $(REPORT)-formula
+	@$(BUILD)/dmt report $(REPORT)-formula
 	@$(BUILD)/dmt sim --all $(REPORT_SIM) -j $(JOBS) --out $(REPORT)
 	@grep -v '^#' sim/eval/variants | while read -r name options; do \
 	    mkdir -p $(REPORT)/$$name && $(BUILD)/dmt sim $(VARIANT_SIM) $$options -j $(JOBS) --out $(REPORT)/$$name </dev/null || exit; done

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# dmt sim and dmt report as a user has them: units of every environment with their RTL windows, the same
+# results whatever the number of processes and after an interruption, a trace, bad input, and that the
+# machine's keys are documented. Prints "ok NAME" or "not ok NAME" a check. BUILD: the build folder.
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd)
+build=$(cd "$top" && realpath "${BUILD:-build}")
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+
+check() { # NAME CONDITION...
+    local name=$1
+    shift
+    if "$@" >said 2>&1; then echo "ok $label: $name"; else
+        echo "not ok $label: $name"
+        cat said stdout stderr 2>/dev/null | sed 's/^/# /' | head -n 25
+    fi
+}
+
+# Bad input: exit status 2, one line that says these words, and nothing left behind.
+bad() { # NAME WORDS COMMAND...
+    local name=$1 words=$2 before rc
+    shift 2
+    before=$(ls -A)
+    "$@" >stdout 2>stderr </dev/null
+    rc=$?
+    [ $rc -eq 2 ] && grep -Eq -- "$words" stderr && [ "$(grep -vc '^Try ' stderr)" -eq 1 ] && [ "$(ls -A)" = "$before" ]
+    check "$name" [ $? -eq 0 ]
+}
+
+# What does not depend on the computer.
+content() { # DIR
+    cat "$1"/*.json | grep -v '"host_'
+}
+
+results() {
+    local small="--scale 0.002 -n 30000 --warmup 20000"
+    "$dmt" sim -w gups,redis -e all -p all $small --set tlb.l2.entries=0 -j 2 -o r >stdout 2>stderr
+    check "every environment and page size, RTL agrees" [ $? -eq 0 ]
+    check "it says how many walks the RTL repeated" grep -Eq '^RTL: [1-9][0-9]{3,} walks repeated, 0 differ$' stdout
+    check "a file a unit" [ "$(ls r | grep -c '\.json$')" -eq 12 ]
+    check "no part files are left" [ "$(ls -A r | wc -l)" -eq 12 ]
+    check "every design has walks" [ -z "$(grep -l '^   "walks": 0,' r/*.4k.json)" ]
+    content r >once
+    touch -d '1 hour ago' r/*.json
+    "$dmt" sim -w gups,redis -e all -p all $small --set tlb.l2.entries=0 -j 2 -o r >stdout 2>stderr
+    check "what is there is not run again" [ -z "$(find r -name '*.json' -mmin -30)" ]
+    "$dmt" sim -w gups -e virt $small -j 1 -o r >stdout 2>stderr
+    check "a unit of another machine is" [ -n "$(find r -name 'gups.virt.4k.json' -mmin -30)" ]
+    "$dmt" sim -w gups,redis -e all -p all $small --set tlb.l2.entries=0 -j 1 -o r >stdout 2>stderr
+    content r >twice
+    check "one process gives what two give" cmp once twice
+    "$dmt" report r --out page.html >stdout 2>stderr
+    check "dmt report" [ $? -eq 0 ]
+    check "it has a page" grep -q '</html>' page.html
+    "$dmt" sim -w gups -e virt -p 4k --design nested,pvdmt $small --fragment 80 --set dmt.registers=1 -o f >stdout 2>stderr
+    check "little memory in one piece, one register" [ $? -eq 0 ]
+    "$dmt" sim --trace "$top/sim/captures/gups/trace.zst" --maps "$top/sim/captures/gups/maps" -e all -n 50000 \
+        --warmup 20000 -o t >stdout 2>stderr
+    check "a recorded trace" [ $? -eq 0 ]
+    check "RTL agrees on it" grep -Eq '^RTL: [1-9][0-9]* walks repeated, 0 differ$' stdout
+    "$dmt" sim -w xsbench -e native -d radix,dmt --scale 0.002 -n 50000 --warmup 20000 --set walker.count=4 \
+        --set walker.window=64 --set memory.banks=16 -o w >stdout 2>stderr
+    check "several walks at a time, memory in banks" [ $? -eq 0 ]
+}
+
+interrupted() {
+    local run="sim -w gups,btree -e native,virt --scale 0.02 -n 900000 --warmup 100000 --windows 0 -j 2"
+    set -m
+    "$dmt" $run -o i >stdout 2>stderr &
+    local pid=$!
+    sleep 3
+    kill -INT $pid
+    wait $pid
+    check "Ctrl-C: signal status" [ $? -eq 130 ]
+    set +m
+    check "Ctrl-C: no process goes on" [ -z "$(pgrep -f "$dmt sim -w gups,btree" || true)" ]
+    check "Ctrl-C: whole files only" [ -z "$(ls -A i | grep -Ev '\.json(\..*\.part)?$')" ]
+    "$dmt" $run -o i >stdout 2>stderr
+    check "the run goes on" [ $? -eq 0 ]
+    "$dmt" $run -o whole >stdout 2>stderr
+    content i >once
+    content whole >twice
+    check "and ends as one that was not stopped" cmp once twice
+}
+
+bad_input() {
+    local run="sim -w gups --scale 0.001 -n 1000 --warmup 1000"
+    printf 'pwc.l4.entries = 2\n\nmemory.clock = 100\n' >key
+    printf '# fine\nmemory.clocks = fast\n' >value
+    printf 'nothing\n' >form
+    bad "machine: unknown key" "key:3: unknown key 'memory.clock'" "$dmt" $run -m key
+    bad "machine: no number" "value:2: memory.clocks: 'fast' is not a number from 1 to 100000" "$dmt" $run -m value
+    bad "machine: no key = value" "form:1: 'nothing': expected key = value" "$dmt" $run -m form
+    bad "machine: no such file" 'none: cannot open' "$dmt" $run -m none
+    bad "--set: out of range" "walker.count: '5' is not a number from 1 to 4" "$dmt" $run --set walker.count=5
+    bad "sets no power of two" 'tlb.l2: 1530 entries in 12 ways' "$dmt" $run --set tlb.l2.entries=1530
+    bad "clocks that go down" 'expected cache.l1d <= cache.l2' "$dmt" $run --set cache.l2.clocks=60
+    bad "no workload" 'expected --workload, or --trace' "$dmt" sim -n 10
+    bad "trace without maps" 'expected --workload, or --trace' "$dmt" sim --trace x
+    bad "unknown workload" "--workload: 'gup' is not one" "$dmt" sim -w gup
+    bad "unknown environment" "--env: 'host' is not one" "$dmt" $run -e host
+    bad "unknown page size" "--pages: '2m' is not one" "$dmt" $run -p 2m
+    bad "unknown design" "--design: 'tlb' is not one" "$dmt" $run -d tlb
+    bad "design of another environment" 'no design named agile for native' "$dmt" $run -d agile -o .
+    bad "scale" "--scale: '2' is not" "$dmt" $run --scale 2
+    bad "no accesses" '--accesses: at least 1' "$dmt" $run -n 0
+    bad "folder that cannot be made" 'cannot write' "$dmt" $run -o none/out
+    mkdir -p out
+    bad "trace that ends in the warm-up" 'within the warm-up of 900000000' "$dmt" sim --warmup 900000000 \
+        --trace "$top/sim/captures/gups/trace.zst" --maps "$top/sim/captures/gups/maps" -d dmt -o out
+    bad "report of nothing" 'none' "$dmt" report none
+}
+
+for which in dmt asan/dmt; do
+    dmt=$build/$which label=$which
+    [ -x "$dmt" ] || { echo "not ok $label: no such program"; continue; }
+    rm -rf ./*
+    touch stdout stderr said
+    bad_input
+    if [ $which = dmt ]; then
+        results
+        interrupted
+        "$dmt" sim --keys >once
+        sed -n '/^<!-- from `dmt sim --keys` -->$/,/^$/p' "$top/docs/evaluation.md" | grep '^|' >twice
+        check "keys are documented" diff once twice
+        check "--list" bash -c "'$dmt' sim --list | grep -q pvdmt"
+    else
+        "$dmt" sim -w gups,graph500 -e all -p all --scale 0.001 -n 4000 --warmup 2000 --set tlb.l2.entries=0 -j 2 -o s >stdout 2>stderr
+        check "every design under the sanitizers" [ $? -eq 0 ]
+    fi
+done
