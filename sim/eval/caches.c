@@ -7,6 +7,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define LINE_BITS 6
 #define LEVELS    3
@@ -26,7 +29,7 @@ static void *need(void *p)
 struct level {
     uint32_t *tag; /* by set, most recent first; 0: none */
     uint64_t last; /* line asked for last, + 1: artifact.repeat_miss */
-    uint32_t mask, ways, clocks;
+    uint32_t mask, ways, stride, clocks; /* a set is `stride` long: aligned */
     unsigned shift;
 };
 
@@ -51,8 +54,9 @@ static void level_open(struct level *l, uint32_t bytes, uint32_t ways, uint32_t 
     l->ways = ways;
     l->clocks = clocks;
     l->shift = (unsigned)__builtin_ctz(sets);
-    l->tag = need(aligned_alloc(64, ((size_t)sets * ways * sizeof *l->tag + 63) & ~(size_t)63));
-    memset(l->tag, 0, (size_t)sets * ways * sizeof *l->tag);
+    l->stride = ways <= 4 ? 4 : ways <= 8 ? 8 : (ways + 15) & ~15u;
+    l->tag = need(aligned_alloc(64, ((size_t)sets * l->stride * sizeof *l->tag + 63) & ~(size_t)63));
+    memset(l->tag, 0, (size_t)sets * l->stride * sizeof *l->tag);
 }
 
 struct eval_caches *eval_caches_new(const struct eval_config *c)
@@ -75,7 +79,7 @@ struct eval_caches *eval_caches_clone(const struct eval_caches *c)
 
     for (unsigned i = 0; i < LEVELS; i++) {
         const struct level *l = &c->level[i];
-        memcpy(n->level[i].tag, l->tag, ((size_t)l->mask + 1) * l->ways * sizeof *l->tag);
+        memcpy(n->level[i].tag, l->tag, ((size_t)l->mask + 1) * l->stride * sizeof *l->tag);
         n->level[i].last = l->last;
     }
     if (c->bank != NULL) {
@@ -98,33 +102,72 @@ void eval_caches_free(struct eval_caches *c)
     free(c);
 }
 
+static inline uint32_t *set_of(const struct level *l, uint64_t line)
+{
+    return l->tag + (line & l->mask) * l->stride;
+}
+
+/* The way of a set that has this tag; `ways` or more: none. Sets are a multiple of four long, what is
+ * beyond their ways stays 0, and no tag is. Most of a simulation's time is spent here and in to_back. */
+static inline unsigned way_of(const uint32_t *set, unsigned ways, uint32_t tag)
+{
+#ifdef __SSE2__
+    const __m128i wanted = _mm_set1_epi32((int)tag);
+    for (unsigned i = 0; i < ways; i += 4) {
+        __m128i same = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)(const void *)(set + i)), wanted);
+        unsigned mask = (unsigned)_mm_movemask_ps(_mm_castsi128_ps(same));
+        if (mask != 0) {
+            return i + (unsigned)__builtin_ctz(mask);
+        }
+    }
+    return ways;
+#else
+    unsigned i = 0;
+    while (i < ways && set[i] != tag) {
+        i++;
+    }
+    return i;
+#endif
+}
+
+/* The first n ways one back. */
+static inline void to_back(uint32_t *set, unsigned n)
+{
+#ifdef __SSE2__
+    while (n >= 4) {
+        n -= 4;
+        __m128i four = _mm_loadu_si128((const __m128i *)(const void *)(set + n));
+        _mm_storeu_si128((__m128i *)(void *)(set + n + 1), four);
+    }
+#endif
+    while (n > 0) {
+        set[n] = set[n - 1];
+        n--;
+    }
+}
+
 /* Bring a line to the front of its set. True: it was there. */
 static inline bool touch(struct level *l, uint64_t line)
 {
     uint64_t wide = (line >> l->shift) + 1;
-    uint32_t tag = (uint32_t)wide, *set = l->tag + (line & l->mask) * l->ways, before = tag;
-    unsigned ways = l->ways;
+    uint32_t tag = (uint32_t)wide, *set = set_of(l, line);
 
     assert(wide <= UINT32_MAX);
     if (set[0] == tag) {
         return true;
     }
-    for (unsigned i = 0; i < ways; i++) {
-        uint32_t here = set[i];
-        set[i] = before;
-        if (here == tag) {
-            return true;
-        }
-        before = here;
-    }
-    return false;
+    unsigned way = way_of(set, l->ways, tag);
+    bool hit = way < l->ways;
+    to_back(set, hit ? way : l->ways - 1);
+    set[0] = tag;
+    return hit;
 }
 
 /* The same where lines of tables (bit 31 of their tags) stay: a line of data goes first. */
 static bool touch_keep(struct level *l, uint64_t line, uint32_t table)
 {
     uint64_t wide = (line >> l->shift) + 1;
-    uint32_t tag = (uint32_t)wide, *set = l->tag + (line & l->mask) * l->ways;
+    uint32_t tag = (uint32_t)wide, *set = set_of(l, line);
     unsigned way = l->ways - 1;
     bool hit = false;
 
@@ -191,6 +234,8 @@ static inline uint64_t reference(struct eval_caches *c, unsigned first, uint64_t
 {
     unsigned hit = LEVELS;
 
+    __builtin_prefetch(set_of(&c->level[LEVELS - 1], line));
+    __builtin_prefetch(set_of(&c->level[LEVELS - 1], line + 1));
     for (unsigned i = first; i < LEVELS; i++) {
         struct level *l = &c->level[i];
         if (repeats(c, l, line)) {

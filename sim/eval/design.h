@@ -52,6 +52,9 @@ struct eval_design {
     void *(*make)(const struct eval_config *c, struct eval_system *s);
     /** Walk for an access at clock `now`. False: something is not present; nothing is changed but caches. */
     bool (*walk)(void *d, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now, struct eval_walk *w);
+    /** An access that comes soon, and may need a walk (`next`: is next but a few): a chance for the computer that
+     * simulates to fetch ahead. May be NULL; changes nothing. */
+    void (*hint)(void *d, uint64_t va, bool next);
     /** Forget what is cached of translations (context switch). */
     void (*flush)(void *d);
     /** Its figures into counter[0..room-1]; how many. May be NULL. */

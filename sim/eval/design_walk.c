@@ -481,6 +481,19 @@ static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access
     return true;
 }
 
+static void hint(void *user, uint64_t va, bool next)
+{
+    struct walker *d = user;
+    struct mirror_path p;
+
+    if (!next) {
+        mirror_hint(d->mirror[d->entry], va);
+    } else if (d->entry != 0 && mirror_walk(d->mirror[d->entry], va, &p)) {
+        bool shadow = d->mirror[EVAL_SHADOW] != NULL;
+        mirror_hint(d->mirror[shadow ? EVAL_SHADOW : d->entry - 1], p.to);
+    }
+}
+
 static size_t counters(void *user, struct eval_counter *counter, size_t room)
 {
     const struct walker *d = user;
@@ -501,7 +514,7 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 
 #define WALKER(symbol, ...) \
     const struct eval_design symbol = { \
-        __VA_ARGS__, .walk = walk, .flush = flush, .counters = counters, .free = close, .rtl = true}
+        __VA_ARGS__, .walk = walk, .hint = hint, .flush = flush, .counters = counters, .free = close, .rtl = true}
 
 WALKER(eval_radix, .name = "radix", .title = "x86 radix", .env = EVAL_NATIVE, .base = "radix", .slots = true, .make = make_radix);
 WALKER(eval_dmt, .name = "dmt", .title = "DMT", .env = EVAL_NATIVE, .base = "radix", .tea = true, .make = make_dmt);

@@ -11,6 +11,8 @@
 #define CHUNK       8192 /* accesses taken from the workload at once */
 #define TRIES       16   /* faults that one access may take: one a stage and table, as a rule */
 #define WALKERS_MAX 4
+#define FAR         12   /* accesses ahead at which a design may fetch, and again */
+#define NEAR        6
 
 /* A clock line: accesses in order, at most `window` under way. */
 struct line {
@@ -27,6 +29,7 @@ struct run {
     struct line real, ideal; /* ideal: as if no translation took time */
     uint64_t walker_free[WALKERS_MAX], n, start_real, start_ideal, faults;
     uint64_t slot_clocks[EVAL_MEM + 1];
+    uint64_t missed; /* walks of the last chunk */
     bool measuring;
 };
 
@@ -218,9 +221,17 @@ static bool loop(struct run *r, struct eval_counter *before, size_t *counters)
             ok = window(r, access, got);
             shown++;
         }
+        /* Where accesses miss the TLBs often enough for it to pay: one in 16 of the last chunk. */
+        bool ahead = o->design->hint != NULL && r->missed * 16 > CHUNK;
+        uint64_t misses = eval_tlbs_stats(r->tlbs)->misses;
         for (size_t i = 0; ok && i < got; i++) {
+            if (ahead && i + FAR < got) {
+                o->design->hint(r->design, access[i + FAR].va, false);
+                o->design->hint(r->design, access[i + NEAR].va, true);
+            }
             ok = step(r, &access[i]);
         }
+        r->missed = eval_tlbs_stats(r->tlbs)->misses - misses;
         while (ok && eval_system_work(o->system)) {
         }
         if (o->done != NULL) {

@@ -102,6 +102,18 @@ static void grow(struct node *n)
     }
 }
 
+void mirror_hint(const struct mirror *m, uint64_t addr)
+{
+    const struct node *n = &m->root;
+
+    for (unsigned level = m->levels; n->child != NULL && level > 1; level--) {
+        n = &n->child[(addr >> (3 + 9 * level)) & (ENTRIES - 1)];
+    }
+    if (n->word != NULL) {
+        __builtin_prefetch(&n->word[(addr >> 12) & (ENTRIES - 1)]);
+    }
+}
+
 bool mirror_walk(struct mirror *m, uint64_t addr, struct mirror_path *p)
 {
     struct node *n = &m->root;

@@ -35,6 +35,8 @@ void mirror_free(struct mirror *m);
 
 /** Walk. False: not present (the path up to there is filled in). */
 bool mirror_walk(struct mirror *m, uint64_t addr, struct mirror_path *p);
+/** addr will be walked soon: the computer may fetch what that will read. Nothing changes. */
+void mirror_hint(const struct mirror *m, uint64_t addr);
 /** Host frames may have moved under the tables: ask to_host again. */
 void mirror_moved(struct mirror *m);
 
