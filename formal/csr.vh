@@ -41,11 +41,12 @@
 
     wire on = seen && !rst_i;
     wire registers = (tea_we_o && tea_w_word_o != 2'd3) || tea_clear_o || revoke_o;
-    (* keep *) reg ok_maxpa, ok_count, ok_mode;
+    (* keep *) reg ok_maxpa, ok_count, ok_mode, ok_reserved;
     always @* begin
-        {ok_maxpa, ok_count, ok_mode} = {3{1'b1}};
+        {ok_maxpa, ok_count, ok_mode, ok_reserved} = {4{1'b1}};
         if (on) begin
-            ok_maxpa = maxpa_q >= 6'd32 && maxpa_q <= PA_W;
+            ok_maxpa    = maxpa_q >= 6'd32 && maxpa_q <= PA_W;
+            ok_reserved = pa_reserved_o == ~((40'd1 << (maxpa_q - 6'd12)) - 40'd1);
             ok_count = gent1 <= 13'd4096 && gent2 <= 13'd4096;
             ok_mode  = mode_q <= SETS;
         end
@@ -76,14 +77,13 @@
             always @* {ok_held, ok_ripe} = 2'b11;
         end
     endgenerate
-    (* keep *) wire invariant = ok_maxpa && ok_count && ok_mode && ok_held;
+    (* keep *) wire invariant = ok_maxpa && ok_reserved && ok_count && ok_mode && ok_held;
 
-    (* keep *) reg ok_codes, ok_reserved, ok_roots, ok_one_change, ok_interlock, ok_drained, ok_told, ok_image;
+    (* keep *) reg ok_codes, ok_roots, ok_one_change, ok_interlock, ok_drained, ok_told, ok_image;
     always @* begin
-        {ok_codes, ok_reserved, ok_roots, ok_one_change, ok_interlock, ok_drained, ok_told, ok_image} = {8{1'b1}};
+        {ok_codes, ok_roots, ok_one_change, ok_interlock, ok_drained, ok_told, ok_image} = {7{1'b1}};
         if (on) begin
             ok_codes    = enter_o < SETS && entries_o <= 13'd4096;
-            ok_reserved = pa_reserved_o == ~((40'd1 << (maxpa_q - 6'd12)) - 40'd1);
             ok_roots    = root1_o == ((enter_o == 2'd1) ? root_o : s2root1_o)
                        && (enter_o != 2'd2 || root2_o == root_o);
             ok_one_change = !(tea_clear_o && tea_we_o) && !(revoke_o && (tea_we_o || tea_clear_o))

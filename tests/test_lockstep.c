@@ -1239,6 +1239,7 @@ static void same_through_stages(const struct dut_ops *engine, uint8_t mode, bool
         cr_assert(single_load(s, &state), "%s", cosim_error());
         dmt_arch_translate(&state, &q, &port, &want);
         cr_assert(single_translate(s, &q, &got, &log), "%s", cosim_error());
+        want.matches = 0; /* no pin says it */
         cr_assert_eq(memcmp(&want, &got, sizeof(want)), 0,
                      "request %u: status %u, not %u; %u references, not %u; %u reads, not %u", i, got.status,
                      want.status, got.refs, want.refs, got.reads, want.reads);
