@@ -395,10 +395,20 @@ module dmt_csr #(
     // Requests enter at level 0 in modes OFF and NATIVE.
     wire [1:0] enter = (SETS == 1 || !mode_q[1]) ? 2'd0 : {mode_q[0], !mode_q[0]};
     wire [LVL_W-1:0] e = enter[LVL_W-1:0];
-    wire [11:0] pcid = cr3_q[52*e +: 12] & {12{pcide_q[e]}};
+    // (64 bits apart, so that a level selects without being multiplied.)
+    wire [64*SETS-1:0] cr3_all;
+    genvar c;
+    generate
+        for (c = 0; c < SETS; c = c + 1) begin : g_cr3
+            assign cr3_all[64*c +: 64] = {12'd0, cr3_q[52*c +: 52]};
+        end
+    endgenerate
+    wire [51:0] cr3        = cr3_all[64*e +: 52];
+    wire        unused_cr3 = &{1'b0, cr3_all, cr3};
+    wire [11:0] pcid       = cr3[11:0] & {12{pcide_q[e]}};
     assign enter_o = enter;
     assign full_o  = full_q;
-    assign root_o  = cr3_q[52*e + 12 +: PA_W-12];
+    assign root_o  = cr3[12 +: PA_W-12];
     assign wp_o    = wp_q[e];
     assign pge_o   = pge_q[e];
     assign la57_o  = la57_q[e];
@@ -722,7 +732,7 @@ module dmt_csr #(
         else
             case (r_off)
             `DMT_LEVEL_CR0:        r_value[`DMT_LEVEL_CR0_WP_LSB] = wp_q[r_lvl];
-            `DMT_LEVEL_CR3:        r_value[51:0] = cr3_q[52*r_lvl +: 52];
+            `DMT_LEVEL_CR3:        r_value[51:0] = cr3_all[64*r_lvl +: 52];
             `DMT_LEVEL_CR4: begin
                 r_value[`DMT_LEVEL_CR4_PGE_LSB]   = pge_q[r_lvl];
                 r_value[`DMT_LEVEL_CR4_LA57_LSB]  = la57_q[r_lvl];

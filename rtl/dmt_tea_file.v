@@ -343,7 +343,8 @@ module dmt_tea_file #(
         if (SETS > 1) begin : g_gtea
             // of sets 1 and up; the limit is in pages from BASE_VPN, at most 2^52
             reg [51:0]  gbase_q [0:N-1];
-            reg [3*N-1:0] resolution_q;
+            reg  [3*N-1:0] resolution_q;
+            wire [4*N-1:0] resolution; // the same, to be selected from
 
             wire [IDX_W-1:0] gx   = flat(g_set_i, g_index_i);
             wire [51:0] first    = base_pfn_q[gx] & {52{seen1_q[gx]}};
@@ -393,6 +394,7 @@ module dmt_tea_file #(
                             else if (revoked)
                                 resolution_q[3*AT +: 3] <= `DMT_RESOLUTION_REVOKED;
                         end
+                        assign resolution[4*AT +: 4] = {1'b0, resolution_q[3*AT +: 3]};
                         assign ok[n]      = resolution_q[3*AT +: 3] == `DMT_RESOLUTION_OK;
                         assign id_seen[n] = seen1_q[AT];
                     end else begin : g_not
@@ -405,9 +407,10 @@ module dmt_tea_file #(
                                 || (ok[set_i] && {1'b0, from_base[52*g +: 52]} < limit_q[set_i]);
             end
 
-            assign r_resolution = resolution_q[3*rx +: 3];
+            assign r_resolution = resolution[4*rx +: 3];
+            wire unused_res     = &{1'b0, resolution};
             assign sel_gbase    = gbase_q[sx];
-            assign sel_code     = {resolution_q[3*sx +: 3] != `DMT_RESOLUTION_OK,
+            assign sel_code     = {resolution[4*sx +: 3] != `DMT_RESOLUTION_OK,
                                    gtea_q[sx] & {12{seen1_q[sx]}}};
         end else begin : g_no_gtea
             wire unused_base    = &{1'b0, from_base};
