@@ -70,15 +70,6 @@ struct run {
     const volatile sig_atomic_t *stop;
 };
 
-static void *need(void *p)
-{
-    if (p == NULL) {
-        say("out of memory");
-        exit(EXIT_BAD_INPUT);
-    }
-    return p;
-}
-
 static void on_result(void *user, uint64_t n, const struct board_result *r)
 {
     struct run *run = user;

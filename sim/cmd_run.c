@@ -365,15 +365,6 @@ static bool guest_system(const struct options *o, const char *name, bool *guest)
     return true;
 }
 
-static bool make_folder(const char *path)
-{
-    if (mkdir(path, 0777) == 0 || errno == EEXIST) {
-        return true;
-    }
-    say("%s: cannot write: %s", path, strerror(errno));
-    return false;
-}
-
 static void default_folders(struct options *o)
 {
     char exe[400] = ".";

@@ -21,7 +21,7 @@ struct options {
     unsigned sets, jobs, windows, fragment;
     double scale;
     uint64_t seed, warmup, measured;
-    bool list, keys, overwrite;
+    bool list, keys;
 };
 
 enum { O_TRACE = 256, O_MAPS, O_SET, O_SCALE, O_SEED, O_WARMUP, O_WINDOWS, O_FRAGMENT, O_LIST, O_KEYS, O_ALL };
@@ -150,19 +150,9 @@ static const struct argp argp = {
 /* ---------------------------------------------------------------- lists of names */
 
 /* Is name in a list, or the list "all"? */
-static bool in_list(const char *list, const char *name)
+static bool wanted(const char *list, const char *name)
 {
-    size_t n = strlen(name);
-
-    if (strcmp(list, "all") == 0) {
-        return true;
-    }
-    for (const char *p = list; p != NULL; p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : NULL) {
-        if (strncmp(p, name, n) == 0 && (p[n] == '\0' || p[n] == ',')) {
-            return true;
-        }
-    }
-    return false;
+    return strcmp(list, "all") == 0 || in_list(list, name);
 }
 
 /* Every name of a list must be one of `known`. */
@@ -283,15 +273,6 @@ static void print_unit(const struct result *r)
     fflush(stdout);
 }
 
-static bool make_folder(const char *path)
-{
-    if (mkdir(path, 0777) == 0 || errno == EEXIST) {
-        return true;
-    }
-    say("%s: cannot write: %s", path, strerror(errno));
-    return false;
-}
-
 static int run_unit(const struct options *o, struct unit_options *u, uint64_t *walks, uint64_t *wrong)
 {
     char command[RESULT_TEXT_MAX];
@@ -354,14 +335,14 @@ int cmd_sim(int argc, char **argv)
                              .windows = o.windows, .out = o.out, .stop = signals_graceful(),
                              .jobs = o.jobs != 0 ? o.jobs : processors > 0 ? (unsigned)processors : 1};
     for (const struct workload_kind *k = workload_kinds; code == EXIT_OK && k->name != NULL; k++) {
-        if (o.trace == NULL && !in_list(o.workloads, k->name)) {
+        if (o.trace == NULL && !wanted(o.workloads, k->name)) {
             continue;
         }
         u.kind = o.trace == NULL ? k : NULL;
         for (unsigned e = 0; e < EVAL_ENVS * 2u && code == EXIT_OK; e++) {
             u.env = (enum eval_env)(e / 2);
             u.thp = e % 2 != 0;
-            if (in_list(o.envs, result_envs[u.env]) && in_list(o.pages, result_pages(u.thp))) {
+            if (wanted(o.envs, result_envs[u.env]) && wanted(o.pages, result_pages(u.thp))) {
                 code = run_unit(&o, &u, &walks, &wrong);
             }
         }

@@ -26,15 +26,6 @@ struct requests {
     struct full_state state; /* of the current line */
 };
 
-static void *need(void *p)
-{
-    if (p == NULL) {
-        say("out of memory");
-        exit(EXIT_BAD_INPUT);
-    }
-    return p;
-}
-
 static void add_line(struct requests *r, const char *text, uint64_t number)
 {
     if (r->n == r->room) {

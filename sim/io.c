@@ -22,6 +22,15 @@ void say(const char *format, ...)
     va_end(ap);
 }
 
+void *need(void *p)
+{
+    if (p == NULL) {
+        say("out of memory");
+        exit(EXIT_BAD_INPUT);
+    }
+    return p;
+}
+
 /* ---------------------------------------------------------------- signals */
 
 #define TEMPS 8
@@ -512,6 +521,15 @@ void out_discard(struct out *out)
     out_free(out);
 }
 
+bool make_folder(const char *path)
+{
+    if (mkdir(path, 0777) == 0 || errno == EEXIST) {
+        return true;
+    }
+    say("%s: cannot write: %s", path, strerror(errno));
+    return false;
+}
+
 /* ---------------------------------------------------------------- text */
 
 static bool parse(const char *text, unsigned base, uint64_t max, uint64_t *value)
@@ -537,6 +555,18 @@ static bool parse(const char *text, unsigned base, uint64_t max, uint64_t *value
     }
     *value = v;
     return true;
+}
+
+bool in_list(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *p = list; p != NULL; p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : NULL) {
+        if (strncmp(p, name, n) == 0 && (p[n] == '\0' || p[n] == ',')) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool parse_hex(const char *text, uint64_t max, uint64_t *value)

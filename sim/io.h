@@ -16,6 +16,9 @@ enum { EXIT_OK = 0, EXIT_CHECK = 1, EXIT_BAD_INPUT = 2 };
 /** One line on stderr: the program's name and the text. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/** p, or the end of the program with "out of memory" when it is NULL. */
+void *need(void *p);
+
 /* ------------------------------------------------------------ signals */
 
 /** Remove unfinished outputs when SIGINT, SIGTERM, SIGHUP or SIGPIPE ends the
@@ -69,9 +72,13 @@ void out_printf(struct out *out, const char *format, ...) __attribute__((format(
 bool out_commit(struct out *out);
 /** Give up: nothing stays. Frees out; NULL is allowed. */
 void out_discard(struct out *out);
+/** Make a folder, unless it is there. False after saying why. */
+bool make_folder(const char *path);
 
 /* ------------------------------------------------------------ text */
 
+/** Is the name in a list of names with commas between? */
+bool in_list(const char *list, const char *name);
 /** A number in hex, 0x optional, at most `max`. False: not one. */
 bool parse_hex(const char *text, uint64_t max, uint64_t *value);
 /** A decimal number, at most `max`. */

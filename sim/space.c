@@ -12,15 +12,6 @@
 #define BUBBLE_PERCENT 2u                /* paper, section 4.2.1 */
 #define TEA_FRAMES_MAX UINT64_C(0x40000) /* of one layout: 1 GiB of TEAs maps 512 GiB in 4 KiB pages */
 
-static void *need(void *p)
-{
-    if (p == NULL) {
-        say("out of memory");
-        exit(EXIT_BAD_INPUT);
-    }
-    return p;
-}
-
 /* ---------------------------------------------------------------- one table */
 
 /* How one stage's (or the shadow's) tables are read and made. */

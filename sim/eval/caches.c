@@ -15,15 +15,6 @@
 #define LEVELS    3
 #define TABLE_LINE UINT32_C(0x80000000)
 
-static void *need(void *p)
-{
-    if (p == NULL) {
-        say("out of memory");
-        exit(EXIT_BAD_INPUT);
-    }
-    return p;
-}
-
 /* ---------------------------------------------------------------- data caches */
 
 struct level {

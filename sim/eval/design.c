@@ -24,6 +24,13 @@ const struct eval_design *eval_design_find(enum eval_env env, const char *name)
     return NULL;
 }
 
+size_t eval_counters_give(const struct eval_counter *all, size_t n, struct eval_counter *to, size_t room)
+{
+    n = n < room ? n : room;
+    memcpy(to, all, n * sizeof *all);
+    return n;
+}
+
 void eval_walk_note(struct eval_walk *w, uint64_t hpa, uint64_t clocks, enum eval_level level, bool beside)
 {
     w->reads++;

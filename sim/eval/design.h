@@ -66,6 +66,9 @@ struct eval_design {
 extern const struct eval_design *const eval_designs[];
 const struct eval_design *eval_design_find(enum eval_env env, const char *name);
 
+/** What struct eval_design.counters does with the n it has: the first of them to `to`. How many. */
+size_t eval_counters_give(const struct eval_counter *all, size_t n, struct eval_counter *to, size_t room);
+
 /** Append to w->log, when there is one, and count. */
 void eval_walk_note(struct eval_walk *w, uint64_t hpa, uint64_t clocks, enum eval_level level, bool beside);
 

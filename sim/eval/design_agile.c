@@ -287,11 +287,8 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
         {"walks with 4 levels nested", (double)(d->walks[4] + d->walks[ROOT]), true},
         {"frames of the shadow table", (double)d->tables, false},
     };
-    size_t n = sizeof all / sizeof *all;
 
-    n = n < room ? n : room;
-    memcpy(counter, all, n * sizeof *all);
-    return n;
+    return eval_counters_give(all, sizeof all / sizeof *all, counter, room);
 }
 
 const struct eval_design eval_agile = {

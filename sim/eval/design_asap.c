@@ -360,7 +360,6 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 {
     const struct asap *d = user;
     double issued = 0, used = 0, scattered = 0, bytes = 0;
-    size_t n;
 
     for (unsigned k = 0; k < d->stages; k++) {
         issued += (double)d->at[k].issued;
@@ -374,31 +373,11 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
         {"levels of areas without contiguous tables", scattered, false},
         {"bytes of tables", bytes, false},
     };
-    n = sizeof all / sizeof *all;
-    n = n < room ? n : room;
-    memcpy(counter, all, n * sizeof *all);
-    return n;
+    return eval_counters_give(all, sizeof all / sizeof *all, counter, room);
 }
 
-const struct eval_design eval_asap = {
-    .name = "asap",
-    .title = "ASAP",
-    .env = EVAL_NATIVE,
-    .base = "radix",
-    .make = make,
-    .walk = walk,
-    .flush = flush,
-    .counters = counters,
-    .free = asap_free,
-};
-const struct eval_design eval_vasap = {
-    .name = "asap",
-    .title = "ASAP",
-    .env = EVAL_VIRT,
-    .base = "nested",
-    .make = make,
-    .walk = walk,
-    .flush = flush,
-    .counters = counters,
-    .free = asap_free,
-};
+#define ASAP .name = "asap", .make = make, .walk = walk, \
+    .flush = flush, .counters = counters, .free = asap_free
+
+const struct eval_design eval_asap = {ASAP, .title = "ASAP", .env = EVAL_NATIVE, .base = "radix"};
+const struct eval_design eval_vasap = {ASAP, .title = "ASAP", .env = EVAL_VIRT, .base = "nested"};

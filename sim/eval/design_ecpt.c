@@ -632,25 +632,8 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
     return n;
 }
 
-const struct eval_design eval_ecpt = {
-    .name = "ecpt",
-    .title = "ECPT",
-    .env = EVAL_NATIVE,
-    .base = "radix",
-    .make = make,
-    .walk = walk,
-    .flush = flush,
-    .counters = counters,
-    .free = ecpt_free,
-};
-const struct eval_design eval_vecpt = {
-    .name = "ecpt",
-    .title = "nested ECPT",
-    .env = EVAL_VIRT,
-    .base = "nested",
-    .make = make,
-    .walk = walk,
-    .flush = flush,
-    .counters = counters,
-    .free = ecpt_free,
-};
+#define ECPT .name = "ecpt", .make = make, .walk = walk, \
+    .flush = flush, .counters = counters, .free = ecpt_free
+
+const struct eval_design eval_ecpt = {ECPT, .title = "ECPT", .env = EVAL_NATIVE, .base = "radix"};
+const struct eval_design eval_vecpt = {ECPT, .title = "nested ECPT", .env = EVAL_VIRT, .base = "nested"};

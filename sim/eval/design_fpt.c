@@ -257,7 +257,6 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 {
     const struct fpt *d = user;
     double nodes = 0, apart = 0, bytes = 0;
-    size_t n;
 
     for (unsigned k = 0; k < d->stages; k++) {
         nodes += (double)d->at[k].nodes;
@@ -269,31 +268,11 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
         {"nodes for which no 2 MB run was free", apart, false},
         {"bytes of tables", bytes, false},
     };
-    n = sizeof all / sizeof *all;
-    n = n < room ? n : room;
-    memcpy(counter, all, n * sizeof *all);
-    return n;
+    return eval_counters_give(all, sizeof all / sizeof *all, counter, room);
 }
 
-const struct eval_design eval_fpt = {
-    .name = "fpt",
-    .title = "FPT",
-    .env = EVAL_NATIVE,
-    .base = "radix",
-    .make = make,
-    .walk = walk,
-    .flush = flush,
-    .counters = counters,
-    .free = fpt_free,
-};
-const struct eval_design eval_vfpt = {
-    .name = "fpt",
-    .title = "FPT",
-    .env = EVAL_VIRT,
-    .base = "nested",
-    .make = make,
-    .walk = walk,
-    .flush = flush,
-    .counters = counters,
-    .free = fpt_free,
-};
+#define FPT .name = "fpt", .make = make, .walk = walk, \
+    .flush = flush, .counters = counters, .free = fpt_free
+
+const struct eval_design eval_fpt = {FPT, .title = "FPT", .env = EVAL_NATIVE, .base = "radix"};
+const struct eval_design eval_vfpt = {FPT, .title = "FPT", .env = EVAL_VIRT, .base = "nested"};

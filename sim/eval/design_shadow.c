@@ -99,7 +99,6 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 {
     const struct shadow *d = user;
     struct eval_system_stats t;
-    size_t n;
 
     eval_system_stats(d->system, &t);
     const struct eval_counter all[] = {
@@ -108,10 +107,7 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
         {"exits for pages not shadowed yet", (double)d->fills, true},
         {"frames of the shadow table", (double)d->tables, false},
     };
-    n = sizeof all / sizeof *all;
-    n = n < room ? n : room;
-    memcpy(counter, all, n * sizeof *all);
-    return n;
+    return eval_counters_give(all, sizeof all / sizeof *all, counter, room);
 }
 
 const struct eval_design eval_shadow = {

@@ -505,11 +505,8 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
         {"gTEA table reads", (double)d->gtea_reads, true},  {"walks from a PML4E", (double)d->pwc_hits[4], true},
         {"walks from a PDPTE", (double)d->pwc_hits[3], true}, {"walks from a PDE", (double)d->pwc_hits[2], true},
     };
-    size_t n = sizeof all / sizeof *all;
 
-    n = n < room ? n : room;
-    memcpy(counter, all, n * sizeof *all);
-    return n;
+    return eval_counters_give(all, sizeof all / sizeof *all, counter, room);
 }
 
 #define WALKER(symbol, ...) \

@@ -37,12 +37,8 @@ static uint64_t key_of(const struct mirror *m, uint64_t frame)
 struct mirror *mirror_new(const struct dmt_mem *mem, uint64_t root, unsigned levels, bool ept,
                           bool (*to_host)(void *user, uint64_t pfn, uint64_t *hpfn), void *user)
 {
-    struct mirror *m = calloc(1, sizeof *m);
+    struct mirror *m = need(calloc(1, sizeof *m));
 
-    if (m == NULL) {
-        say("out of memory");
-        exit(EXIT_BAD_INPUT);
-    }
     m->mem = mem;
     m->root_frame = root;
     m->levels = levels;
@@ -93,15 +89,6 @@ static void learn(struct mirror *m, struct node *n, uint64_t frame)
     }
 }
 
-static void grow(struct node *n)
-{
-    n->child = calloc(ENTRIES, sizeof *n->child);
-    if (n->child == NULL) {
-        say("out of memory");
-        exit(EXIT_BAD_INPUT);
-    }
-}
-
 void mirror_hint(const struct mirror *m, uint64_t addr)
 {
     const struct node *n = &m->root;
@@ -147,7 +134,7 @@ bool mirror_walk(struct mirror *m, uint64_t addr, struct mirror_path *p)
         }
         frame = (s->entry & DMT_PTE_FRAME) >> 12;
         if (n->child == NULL) {
-            grow(n);
+            n->child = need(calloc(ENTRIES, sizeof *n->child));
         }
         n = &n->child[i];
     }

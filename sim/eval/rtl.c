@@ -85,12 +85,7 @@ static bool copy_frame(struct loop *l, uint64_t pfn)
     if (from == NULL || dmt_mem_frame(l->mem, pfn) != NULL) {
         return from != NULL;
     }
-    uint8_t *to = dmt_mem_add(l->mem, pfn);
-    if (to == NULL) {
-        say("out of memory");
-        exit(EXIT_BAD_INPUT);
-    }
-    memcpy(to, from, 4096);
+    memcpy(need(dmt_mem_add(l->mem, pfn)), from, 4096);
     return true;
 }
 

@@ -15,15 +15,6 @@
 
 enum { WORKLOADS_MAX = 64 };
 
-static void *need(void *p)
-{
-    if (p == NULL) {
-        say("out of memory");
-        exit(EXIT_BAD_INPUT);
-    }
-    return p;
-}
-
 /* ---------------------------------------------------------------- reading */
 
 static int workload_order(const char *a, const char *b)

@@ -50,12 +50,7 @@ static void refresh_shadow(struct eval_system *s)
         return;
     }
     if (s->stage[EVAL_SHADOW] != NULL) {
-        struct mirror **old = realloc(s->old, (s->olds + 1) * sizeof(struct mirror *));
-        if (old == NULL) {
-            say("out of memory");
-            exit(EXIT_BAD_INPUT);
-        }
-        s->old = old;
+        s->old = need(realloc(s->old, (s->olds + 1) * sizeof(struct mirror *)));
         s->old[s->olds++] = s->stage[EVAL_SHADOW];
     }
     s->shadow_root = root;

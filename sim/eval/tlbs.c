@@ -15,15 +15,6 @@ struct eval_tlbs {
     struct eval_tlbs_stats stats;
 };
 
-static struct eval_tlbs *need(struct eval_tlbs *t)
-{
-    if (t == NULL) {
-        say("out of memory");
-        exit(EXIT_BAD_INPUT);
-    }
-    return t;
-}
-
 struct eval_tlbs *eval_tlbs_new(const struct eval_config *c)
 {
     struct eval_tlbs *t = need(calloc(1, sizeof *t));

@@ -35,6 +35,7 @@ struct unit {
     unsigned jobs, running;
     volatile uint64_t *done; /* accesses of each job, shared with the processes */
     struct eval_system *system;
+    struct workload *workload; /* at its start: a process that runs a design has a copy */
     char label[64];
     bool ok;
 };
@@ -54,22 +55,10 @@ static bool stopped(const struct unit *u)
 
 /* ---------------------------------------------------------------- which designs */
 
-static bool named(const char *list, const char *name)
-{
-    size_t n = strlen(name);
-
-    for (const char *p = list; p != NULL; p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : NULL) {
-        if (strncmp(p, name, n) == 0 && (p[n] == '\0' || p[n] == ',')) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool choose(struct unit *u)
 {
     for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
-        if ((*d)->env == u->o->env && (u->o->designs == NULL || named(u->o->designs, (*d)->name)) &&
+        if ((*d)->env == u->o->env && (u->o->designs == NULL || in_list(u->o->designs, (*d)->name)) &&
             u->jobs < RESULT_DESIGNS_MAX) {
             u->job[u->jobs++].design = *d;
         }
@@ -157,7 +146,8 @@ static int run_design(struct unit *u, unsigned index)
     const struct unit_options *o = u->o;
     const struct job *j = &u->job[index];
     struct result *r = describe(o);
-    struct workload *w = open_workload(o);
+    /* A trace's file would be read by all processes from one place; a generator is this process's own. */
+    struct workload *w = o->kind != NULL ? u->workload : open_workload(o);
     struct rtl_window_sink sink = {.design = j->design, .rtl = &r->design[0].rtl, .command = o->command};
     double start = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     struct rusage usage;
@@ -271,14 +261,14 @@ static bool told(void *user, uint64_t done, uint64_t of)
     return !stopped(u);
 }
 
-static struct eval_system *populate(struct unit *u, const struct eval_design *d, const struct workload *w)
+static struct eval_system *populate(struct unit *u, const struct eval_design *d)
 {
     const struct unit_options *o = u->o;
     struct eval_system_options s = {
         .env = o->env, .thp = o->thp, .host_huge = d->host_huge, .tea = d->tea, .pv = d->pv, .full = d->full,
         .registers = o->config->dmt_registers, .fragment = o->fragment, .seed = o->seed};
 
-    s.areas = workload_areas(w, &s.area);
+    s.areas = workload_areas(u->workload, &s.area);
     struct eval_system *system = eval_system_new(&s);
     if (system != NULL && !eval_system_populate(system, told, u)) {
         eval_system_free(system);
@@ -288,7 +278,7 @@ static struct eval_system *populate(struct unit *u, const struct eval_design *d,
 }
 
 /* Every design that is not done, system by system. */
-static void run_all(struct unit *u, const struct workload *w)
+static void run_all(struct unit *u)
 {
     bool taken[RESULT_DESIGNS_MAX] = {false};
 
@@ -300,7 +290,7 @@ static void run_all(struct unit *u, const struct workload *w)
         if (!u->ok || stopped(u)) {
             return;
         }
-        u->system = populate(u, u->job[i].design, w);
+        u->system = populate(u, u->job[i].design);
         u->ok = u->system != NULL;
         for (unsigned k = i; k < u->jobs && u->ok && !stopped(u); k++) {
             if (!taken[k] && !u->job[k].done && same_system(u->job[i].design, u->job[k].design)) {
@@ -318,23 +308,22 @@ struct result *unit_run(const struct unit_options *o)
 {
     struct unit u = {.o = o, .ok = true};
     struct result *before = NULL;
-    struct workload *w;
     char path[PATH_MAX_HERE];
     double start = seconds_of(CLOCK_MONOTONIC);
 
     u.result = describe(o);
-    if (!choose(&u) || (w = open_workload(o)) == NULL) {
+    if (!choose(&u) || (u.workload = open_workload(o)) == NULL) {
         result_free(u.result);
         return NULL;
     }
-    snprintf(u.result->workload, sizeof u.result->workload, "%s", workload_name(w));
-    snprintf(u.label, sizeof u.label, "%.20s %s %s", workload_name(w), result_envs[o->env], result_pages(o->thp));
+    snprintf(u.result->workload, sizeof u.result->workload, "%s", workload_name(u.workload));
+    snprintf(u.label, sizeof u.label, "%.20s %s %s", workload_name(u.workload), result_envs[o->env], result_pages(o->thp));
     u.ok = result_path(o->out, u.result, path, sizeof path);
     if (!u.ok) {
         say("%s: name too long", o->out);
     }
     if (u.ok && result_done(path) && (before = result_read(path)) != NULL && same_run(&u, before)) {
-        workload_free(w);
+        workload_free(u.workload);
         result_free(u.result);
         return before;
     }
@@ -349,11 +338,11 @@ struct result *unit_run(const struct unit_options *o)
         u.job[i].done = part_ready(&u, &u.job[i]);
     }
     if (u.ok) {
-        run_all(&u, w);
+        run_all(&u);
         wait_for(&u, 1);
         progress_end();
     }
-    workload_free(w);
+    workload_free(u.workload);
     for (unsigned i = 0; u.ok && i < u.jobs; i++) {
         u.ok = u.job[i].done && join(&u, &u.job[i]);
     }

@@ -13,43 +13,35 @@
 
 #define LEAST_SCALE (1.0 / (1 << 20))
 
-/* Working sets: table 4 of the DMT paper; what it calls GB is 2^30 (GUPS has 2^34 words of 8 bytes).
- * Fractions: solved from the bars of its figures, one value fits all designs of a workload. */
+/* Working sets: table 4 of the DMT paper; what it calls GB is 2^30 (GUPS has 2^34 words of 8 bytes). */
 const struct workload_kind workload_kinds[] = {
     {"redis",
      "2^29 keys of 25 bytes with values of 64, half reads, half writes",
      155 * GIB,
-     {.232, .227, .474, .452, .571, 0},
      redis_new},
     {"memcached",
      "100 million records of 1 KB, uniform reads",
      95 * GIB,
-     {.062, .113, .137, .242, .155, 0},
      memcached_new},
     {"gups",
      "random updates of 2^34 words, 128 streams",
      128 * GIB,
-     {.570, .592, .990, .990, .990, 0},
      gups_new},
     {"btree",
      "lookups in a B+ tree of order 16 with 1.5 billion keys",
      125 * GIB,
-     {.216, .215, .444, .408, .501, 0},
      btree_new},
     {"canneal",
      "simulated annealing of a netlist of 198 million elements",
      62 * GIB,
-     {.479, .261, .755, .409, .810, 0},
      canneal_new},
     {"xsbench",
      "cross sections: unionized grid, 355 isotopes with 170000 points",
      84 * GIB,
-     {.233, .045, .630, .253, .658, 0},
      xsbench_new},
     {"graph500",
      "breadth-first search, Kronecker graph of scale 27, edge factor 32",
      123 * GIB,
-     {.094, .065, .201, .082, .237, 0},
      graph500_new},
     {0},
 };

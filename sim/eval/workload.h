@@ -31,7 +31,6 @@ struct workload;
 struct workload_kind {
     const char *name, *what;
     uint64_t bytes;       /**< at scale 1 */
-    double f[6];          /**< walk overhead fractions of the paper's machine: native 4K, THP, virtualized 4K, THP, nested 4K, THP (0: not published) */
     struct workload *(*make)(const struct workload_kind *kind, double scale, uint64_t seed);
 };
 extern const struct workload_kind workload_kinds[];
