@@ -71,7 +71,10 @@ interrupted() {
     set -m
     "$dmt" $run -o i >stdout 2>stderr &
     local pid=$!
-    sleep 3
+    # As soon as one design of the first unit is done: how long that takes depends on the computer.
+    while kill -0 $pid 2>kill && ! ls i/*.part >kill 2>&1; do
+        sleep 0.02
+    done
     kill -INT $pid
     wait $pid
     check "Ctrl-C: signal status" [ $? -eq 130 ]
