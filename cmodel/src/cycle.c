@@ -1119,14 +1119,28 @@ static bool stirs(const struct dmt_in *in)
 
 /* ------------------------------------------------------------ public */
 
+/* Bits of the number of a context, the low part of an AXI ID. */
+static unsigned ctx_width(const struct dmt_config *c)
+{
+    unsigned w = 1;
+
+    while (1u << w < c->ctx_n)
+        w++;
+    return w;
+}
+
+unsigned dmt_config_id_width(const struct dmt_config *c)
+{
+    return ctx_width(c) + (c->sets - 1);
+}
+
 static void reset(struct dmt_cycle *m)
 {
     struct dmt_config cfg = m->cfg;
 
     memset(m, 0, sizeof *m);
     m->cfg = cfg;
-    while (1u << m->id_w < cfg.ctx_n || !m->id_w)
-        m->id_w++;
+    m->id_w = ctx_width(&cfg);
     m->pwc[0].n = cfg.pwc2_n;
     m->pwc[1].n = cfg.pwc3_n;
     m->pwc[2].n = cfg.pwc4_n;
