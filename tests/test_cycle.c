@@ -25,7 +25,7 @@
 #define HOST(r) (DMT_HOST_BASE + DMT_HOST_##r)
 #define TEA_FLAGS(sz) (7ull << 5 | (uint64_t)(sz) << 1 | 1)
 
-enum { FRAMES = 512, BEATS = 1024, ROOT = 1, DEADLINE = 1000000 };
+enum { FRAMES = 512, BEATS = 1024, IDS = 256, ROOT = 1, DEADLINE = 1000000 };
 
 static const struct dmt_config standard = {
     .pa_w = 52, .ctx_n = 8, .tea_n = 16, .sets = 3, .pwc4_n = 2, .pwc3_n = 4, .pwc2_n = 32, .npwc4_n = 2,
@@ -70,7 +70,7 @@ struct bench {
     unsigned frames; /* used so far */
     struct fifo r, b;
     struct fifo aw, w;
-    uint64_t monitor[64]; /* address | 1 that the ID reserves */
+    uint64_t monitor[IDS]; /* address | 1 that the ID reserves */
     unsigned lose;        /* exclusive writes to lose yet */
     bool no_monitor;
     bool small;           /* addresses beyond the memory are answered DECERR */
@@ -78,11 +78,13 @@ struct bench {
     unsigned bad_resp, bad_write;
     unsigned pressure;    /* of 100: how often a ready pin is low */
     unsigned jitter;      /* reads take up to so many cycles more, and IDs overtake each other */
+    unsigned hold;        /* stages, a bit each, whose reads are not answered for now */
     uint64_t seed;
     uint64_t noise; /* seed of what is above the pins' widths, which is used up in every clock */
     struct dmt_out last; /* outputs and ready inputs of the cycle before */
     struct dmt_in last_in;
     uint64_t beats_r;    /* read beats handed over */
+    uint8_t reads[IDS];  /* taken and not answered, of each ID */
 };
 
 static uint64_t next_random(uint64_t *seed)
@@ -201,6 +203,31 @@ static void check_group(const struct bench *t, unsigned n)
     }
 }
 
+/* An AXI ID is {stage, context} (microarchitecture 1). */
+static unsigned ctx_width(const struct bench *t)
+{
+    unsigned w = 1;
+
+    while (1u << w < t->cfg.ctx_n)
+        w++;
+    return w;
+}
+
+static unsigned id_ctx(const struct bench *t, uint64_t id)
+{
+    return (unsigned)(id & ((1u << ctx_width(t)) - 1));
+}
+
+static unsigned id_stage(const struct bench *t, uint64_t id)
+{
+    return (unsigned)(id >> ctx_width(t));
+}
+
+static unsigned make_id(const struct bench *t, unsigned stage, unsigned ctx)
+{
+    return stage << ctx_width(t) | ctx;
+}
+
 /* What holds in every cycle. */
 static void check_always(const struct bench *t)
 {
@@ -217,7 +244,10 @@ static void check_always(const struct bench *t)
     cr_assert(o->m_arburst == 1 && o->m_awburst == 1 && o->m_arcache == 3 && o->m_awcache == 3);
     cr_assert(o->m_arprot == 1 && o->m_awprot == 1 && o->m_awlock == 1 && o->m_wstrb == 0xff);
     cr_assert(o->m_bready == 1);
-    cr_assert(!o->m_arvalid || o->m_arid < t->cfg.ctx_n);
+    if (o->m_arvalid)
+        cr_assert(id_ctx(t, o->m_arid) < t->cfg.ctx_n && id_stage(t, o->m_arid) < t->cfg.sets);
+    if (o->m_awvalid)
+        cr_assert(id_ctx(t, o->m_awid) < t->cfg.ctx_n && id_stage(t, o->m_awid) < t->cfg.sets);
 }
 
 static bool ready(struct bench *t)
@@ -251,11 +281,30 @@ static unsigned answer_write(struct bench *t, uint64_t addr, unsigned id, uint64
         t->lose -= t->lose > 0;
         return DMT_RESP_OKAY;
     }
-    for (unsigned i = 0; i < 64; i++)
+    for (unsigned i = 0; i < IDS; i++)
         if (t->monitor[i] == (addr | 1))
             t->monitor[i] = 0;
     t->word[addr / 8] = data;
     return DMT_RESP_EXOKAY;
+}
+
+/* The first read that is not held back to the head, for good once it is on the pins. */
+static bool choose_read(struct bench *t)
+{
+    struct beat *head = &t->r.q[t->r.head], b;
+    unsigned i = 0;
+
+    if (t->last_in.m_rvalid && !t->last.m_rready)
+        return true;
+    while (i < t->r.n && t->hold >> id_stage(t, t->r.q[(t->r.head + i) % BEATS].id) & 1)
+        i++;
+    if (i == t->r.n)
+        return false;
+    b = t->r.q[(t->r.head + i) % BEATS];
+    for (; i > 0; i--)
+        t->r.q[(t->r.head + i) % BEATS] = t->r.q[(t->r.head + i - 1) % BEATS];
+    *head = b;
+    return b.due <= t->now;
 }
 
 /* Drive the memory's pins of this cycle. */
@@ -264,7 +313,7 @@ static void drive_memory(struct bench *t)
     struct dmt_in *in = &t->in;
     const struct beat *r = &t->r.q[t->r.head], *b = &t->b.q[t->b.head];
 
-    in->m_rvalid = t->r.n && r->due <= t->now;
+    in->m_rvalid = choose_read(t);
     in->m_rid = in->m_rvalid ? r->id : 0;
     in->m_rdata = in->m_rvalid ? r->data : 0;
     in->m_rresp = in->m_rvalid ? r->resp : 0;
@@ -290,6 +339,17 @@ static struct beat *overtake(struct bench *t, unsigned id)
     return &t->r.q[(t->r.head + at) % BEATS];
 }
 
+/* Section 7: what may be outstanding. */
+static void count_read(struct bench *t, unsigned id)
+{
+    unsigned of_context = 0;
+
+    cr_assert_leq(++t->reads[id], 5);
+    for (unsigned k = 0; k < t->cfg.sets; k++)
+        of_context += t->reads[make_id(t, k, id_ctx(t, id))];
+    cr_assert_leq(of_context, 2 * t->cfg.sets + 3);
+}
+
 /* Take what the bus hands over in this cycle. */
 static void serve_memory(struct bench *t)
 {
@@ -297,6 +357,7 @@ static void serve_memory(struct bench *t)
     struct beat *b;
 
     if (t->in.m_rvalid && o->m_rready) {
+        t->reads[t->in.m_rid]--;
         pop(&t->r);
         t->beats_r++;
     }
@@ -307,6 +368,7 @@ static void serve_memory(struct bench *t)
         b->due = t->now + t->latency + (t->jitter ? rnd(t) % t->jitter : 0);
         b->id = (uint8_t)o->m_arid;
         b->resp = (uint8_t)answer_read(t, o->m_araddr, b->id, o->m_arlock, &b->data);
+        count_read(t, b->id);
     }
     if (o->m_awvalid && t->in.m_awready) {
         b = push(&t->aw);
@@ -332,10 +394,8 @@ static struct dmt_in noisy(struct bench *t)
 {
     struct dmt_in in = t->in;
     uint64_t noise = next_random(&t->noise);
-    unsigned id_w = 1;
+    unsigned id_w = dmt_config_id_width(&t->cfg);
 
-    while (1u << id_w < t->cfg.ctx_n)
-        id_w++;
 #define PIN_IN(name, width) in.name |= (width) < 64 ? noise << (width) % 64 : 0;
 #define PIN_OUT(name, width)
 #include "dmt/pins.def"
