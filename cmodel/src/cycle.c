@@ -1393,7 +1393,7 @@ int dmt_cycle_describe(const struct dmt_cycle *m, unsigned i, char *buf, unsigne
     const struct walk *w;
     const struct frame *f;
     const struct fetch *t;
-    char paths[40] = "", surplus[60] = "";
+    char paths[40] = "", surplus[80] = "";
 
     if (i >= m->cfg.ctx_n)
         return snprintf(buf, size, "context %u: not built", i);
