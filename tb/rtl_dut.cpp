@@ -60,7 +60,7 @@ constexpr unsigned width(const char *name, unsigned widest)
 {
     return ends(name, "_tag") ? conf.tag_w
            : same(name, "m_arid") || same(name, "m_rid") || same(name, "m_awid") || same(name, "m_bid")
-               ? id_width(conf.ctx_n)
+               ? id_width(conf.ctx_n) + (conf.sets == 3 ? 2 : conf.sets == 2 ? 1 : 0)
            : widest == 52 ? conf.pa_w
                           : widest;
 }

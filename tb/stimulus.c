@@ -552,6 +552,31 @@ static bool build_gteas(struct stimulus *s, unsigned set)
 
 /* ------------------------------------------------------------ random TEA registers */
 
+/* Entries of a smaller size where the tables mostly have larger pages, as software leaves them that has put huge pages
+ * in place of small ones: whatever they hold, a larger size's register decides first. */
+static void place_below_leaves(struct stimulus *s, const struct tables *tables, const struct region *g,
+                               struct dmt_tea *t)
+{
+    struct rng *r = &s->rng;
+    const struct block *b;
+    unsigned sz = g->l2_n > 1 && odds(r, 3, 4) ? DMT_SIZE_4K : DMT_SIZE_2M;
+    unsigned first = sz == DMT_SIZE_4K ? 1 + (unsigned)rng_below(r, g->l2_n - 1) /* GiB */
+                                       : ALIASES_3 + (unsigned)rng_below(r, 512 - ALIASES_3);
+    unsigned last = sz == DMT_SIZE_4K ? g->l2_n : first + 1 + (unsigned)rng_below(r, 512 - first);
+    uint64_t room;
+
+    t->sz = (uint8_t)sz;
+    t->base_vpn = ((g->va >> 12) + ((uint64_t)first << 18)) & mask(52);
+    t->base_pfn = sz == DMT_SIZE_4K ? g->l1 : g->l2;
+    t->pages = (uint64_t)(last - first) << 18;
+    b = tables->host ? NULL : block_of(s, tables->stage - 1, t->base_pfn);
+    if (!b)
+        return;
+    room = (uint64_t)(STIMULUS_BLOCK_FRAMES - (t->base_pfn - b->at)) << (9 * sz + 9); /* of the gTEA */
+    t->base_vpn += odds(r, 1, 2) ? rng_below(r, 512) << 9 : 0;
+    t->pages = t->pages < room ? t->pages : room;
+}
+
 static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
 {
     struct rng *r = &s->rng;
@@ -561,7 +586,8 @@ static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
     unsigned count = sz == 0 ? g->l1_n : sz == 1 ? g->l2_n : 1;
     unsigned first = (unsigned)rng_below(r, count);
     uint64_t base = sz == 0 ? g->l1 : sz == 1 ? g->l2 : g->l3;
-    const struct block *b = tables->host ? NULL : block_of(s, tables->stage - 1, base);
+    const struct block *b;
+    bool below;
 
     memset(t, 0, sizeof(*t));
     t->sz = (uint8_t)sz;
@@ -570,6 +596,10 @@ static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
     t->pages = (uint64_t)(count - first) << (9 * sz + 9);
     t->allow = odds(r, 3, 4) ? 7 : (uint8_t)rng_below(r, 8);
     t->valid = true;
+    below = odds(r, 1, 4);
+    if (below)
+        place_below_leaves(s, tables, g, t);
+    b = tables->host ? NULL : block_of(s, tables->stage - 1, t->base_pfn);
     if (b && (s->kinds == 0 || (s->kinds > 1 && odds(r, 1, 2)))) {
         t->kind = DMT_KIND_GTEA;
         t->base_pfn -= b->at;
@@ -577,7 +607,7 @@ static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
     }
     if (t->base_vpn + t->pages > 1ull << 52) /* the last region of the address space */
         t->pages = (1ull << 52) - t->base_vpn;
-    if (odds(r, 1, 3))
+    if (!below && odds(r, 1, 3))
         t->pages = 1 + rng_next(r) % t->pages;
     /* Every translation rests on the lower sets, so these are mostly sound. */
     switch (rng_below(r, set < s->entering ? 400 : 48)) {
