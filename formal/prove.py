@@ -55,6 +55,9 @@ DESIGNS = [
     Design("pipe-csr", "dmt_csr", {"PA_W": 52, "TEA_N": 4, "CNT_W": 0, "PIPE": 1}, depth=10, file="csr"),
 ]
 
+# A claim that is shown with another, itself shown, taken as given: the solver finds it faster.
+LEMMAS = {"ok_in_gtea": "ok_within"}
+
 # name, design, claim that must fail, file, text, bug
 MUTANTS = [
     ("no-bound", "tea", "ok_in_gtea", "dmt_tea_file.v",
@@ -153,7 +156,8 @@ def prove(design, netlist, log, claim):
         return ask(design, netlist, log, "-prove invariant 1 -tempinduct -maxsteps 1")
     if claim.startswith("ok_then_"):  # over two clocks
         return ask(design, netlist, log, f"-prove {claim} 1 -tempinduct -maxsteps 1 -set invariant 1")
-    return ask(design, netlist, log, f"-seq 1 -set invariant 1 -prove {claim} 1", any_state=True)
+    lemma = f"-set {LEMMAS[claim]} 1 " if claim in LEMMAS else ""
+    return ask(design, netlist, log, f"-seq 1 -set invariant 1 {lemma}-prove {claim} 1", any_state=True)
 
 
 def jobs():

@@ -146,9 +146,9 @@
     always @*
         assume (sel_set_i == set_i && sel_index_i == s_index && sel_sz_i == s_size && sel_vpn_i == vpn_i);
 
-    (* keep *) reg ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_in_gtea;
+    (* keep *) reg ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_within, ok_in_gtea;
     always @* begin
-        {ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_in_gtea} = {7{1'b1}};
+        {ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_within, ok_in_gtea} = {8{1'b1}};
         if (s_hit) begin
             ok_found   = k_p && s_size == k_sz && plain_o[s_size] == (k_set != 2'd0 && !k_gtea);
             ok_covered = vpn_i >= k_vpn && {12'd0, vpn_i} < {12'd0, k_vpn} + k_word2;
@@ -160,6 +160,7 @@
             ok_in_tea  = s_entry == s_first + s_slot && s_slot <= k_last && s_entry < 64'd1 << (maxpa - 6'd3);
         if (s_use && k_gtea) begin
             ok_exact   = s_entry == s_base + s_first + s_slot;
+            ok_within  = vpn_i >= k_vpn && {1'b0, vpn_i - k_vpn} < k_limit;
             ok_in_gtea = s_entry >= s_base && s_entry < s_end && s_entry < 64'd1 << (maxpa - 6'd3);
         end
     end
