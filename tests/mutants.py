@@ -8,7 +8,7 @@ configuration only: its `config`, else the default), then random lockstep runs
 look for it, and when those find nothing, the test suites (with the RTL of the
 default and one more configuration). The first that fails has caught the mutant.
 The same runs on the unchanged tree must find nothing. Bugs of the SystemC module
-are looked for by its own test alone.
+and of the evaluator are looked for by their own tests alone.
 
 Exit status: 0 all caught, 1 some survived, 2 could not run.
 """
@@ -50,9 +50,15 @@ KEYS = {"name", "file", "what", "old", "new"}
 OPTIONAL = {"config"}
 GROUPS = [("RTL", ("rtl/",)), ("cycle model", ("cmodel/src/cycle",)),
           ("architectural model and rules", ("cmodel/src/arch.c", "cmodel/src/rules.c")),
-          ("SystemC module", ("tb/systemc/",))]
-TLM = GROUPS[-1][0]
+          ("SystemC module", ("tb/systemc/",)), ("evaluator", ("sim/eval/",))]
+TLM, EVAL = GROUPS[-2][0], GROUPS[-1][0]
+OWN_TESTS = (TLM, EVAL)  # no RTL changes, and no random runs
 TLM_TEST = "build/tests/systemc"
+# Of the evaluator, the suite that is most about a file first: (beginnings of file names, suite). The quick
+# ones, for all other files, follow.
+EVAL_SUITES = [(("workload",), "test_workloads"), (("rtl",), "test_eval_rtl"), (("system",), "test_eval_system"),
+               (("formula", "result", "summary", "paper"), "test_eval_result"),
+               (("design", "elastic", "tables"), "test_eval_designs"), (("",), "test_eval_machine")]
 
 
 class CannotRun(Exception):
@@ -66,6 +72,12 @@ def group_of(mutant):
         if mutant["file"].startswith(prefixes):
             return name
     return None
+
+
+def eval_suites(file=""):
+    """The evaluator's, in the order in which they are to look for a bug of this file."""
+    own = [s for begins, s in EVAL_SUITES if Path(file).name.startswith(begins)]
+    return own + [s for _, s in reversed(EVAL_SUITES) if s not in own]
 
 
 def config_of(mutant):
@@ -212,6 +224,18 @@ class Tree:
         failed = re.search(r"^not ok (.*)$", self.log.read_text(errors="replace"), re.M)
         return ("systemc", failed[1] if failed else f"ended with {code}", None, None)
 
+    def evaluator(self, file):
+        """Like suite(), of the evaluator: its suites one after the other, those first that are about the file."""
+        for name in eval_suites(file):
+            self.make([f"build/tests/{name}"])
+            found = self.suite(name)
+            if found:
+                return *found, None
+        return None
+
+    def own_tests(self, mutant):
+        return self.tlm() if group_of(mutant) == TLM else self.evaluator(mutant["file"])
+
     def hunt(self, suites, config):
         """Look for a bug. (who, what, seed, clocks until then) or None."""
         for n, seed in enumerate(SEEDS):
@@ -260,7 +284,7 @@ def configs_but(*needed):
 
 def attempt(trees, mutant, suites):
     """Put one mutant into a free tree and hunt it: (result of hunt, seconds)."""
-    of = trees[group_of(mutant) == TLM]
+    of = trees[group_of(mutant) in OWN_TESTS]
     tree = of.get()
     source = tree.path / mutant["file"]
     text = source.read_text()
@@ -268,8 +292,8 @@ def attempt(trees, mutant, suites):
     start = time.monotonic()
     try:
         source.write_text(text.replace(mutant["old"], mutant["new"]))
-        if group_of(mutant) == TLM:
-            return tree.tlm(), time.monotonic() - start
+        if group_of(mutant) in OWN_TESTS:
+            return tree.own_tests(mutant), time.monotonic() - start
         tree.make(["dmt"], configs_but(config))
         return tree.hunt(suites, config), time.monotonic() - start
     except CannotRun as e:
@@ -283,12 +307,16 @@ def campaign(mutants, build, jobs, with_suites):
     work = build / "mutants"
     print(f"mutants: building the unchanged tree in {work}/base", flush=True)
     base = prepare(build, work)
-    walkers = [m for m in mutants if group_of(m) != TLM]
+    walkers = [m for m in mutants if group_of(m) not in OWN_TESTS]
+    others = [m for m in mutants if group_of(m) in OWN_TESTS]
+    groups = {group_of(m) for m in others}
+    own = [TLM_TEST] * (TLM in groups) + [f"build/tests/{s}" for s in eval_suites() if EVAL in groups]
     configs = sorted({config_of(m) for m in walkers})
     suites = base.suites() if with_suites and walkers else []
-    base.make(["build/setup/base", "build/setup/test", "dmt", *[f"build/tests/{s}" for s in suites]])
+    base.make(["build/setup/base", "build/setup/test", *["dmt"] * bool(walkers), *[f"build/tests/{s}" for s in suites],
+               *own])
     checks = [f"{len(SEEDS)} runs of {CYCLES} clocks of {c}" for c in configs] + suites
-    print(f"mutants: it must pass {', '.join(checks + ([TLM_TEST] if len(walkers) < len(mutants) else []))}", flush=True)
+    print(f"mutants: it must pass {', '.join(checks + own)}", flush=True)
 
     def must_pass(found):
         if found:
@@ -297,15 +325,14 @@ def campaign(mutants, build, jobs, with_suites):
 
     for config in configs:
         must_pass(base.hunt(suites if config == configs[-1] else [], config))
-    # The SystemC module has a tree of its own, whose RTL stays whole in every configuration.
+    for m in {group_of(m): m for m in others}.values():
+        must_pass(base.own_tests(m))
+    # These have trees of their own, whose RTL stays whole in every configuration.
     trees = {True: queue.Queue(), False: queue.Queue()}
-    if len(walkers) < len(mutants):
-        must_pass(base.tlm())
-        copy(base.path, work / "systemc")
-        trees[True].put(Tree(work / "systemc"))
-    for n in range(min(jobs, len(walkers))):
-        copy(base.path, work / f"worker{n}")
-        trees[False].put(Tree(work / f"worker{n}"))
+    for of, name, n in ((True, "whole", len(others)), (False, "worker", len(walkers))):
+        for i in range(min(jobs, n)):
+            copy(base.path, work / f"{name}{i}")
+            trees[of].put(Tree(work / f"{name}{i}"))
 
     # Neighbours in the list touch the same files, which saves rebuilding.
     results = {}
@@ -342,30 +369,41 @@ def describe(found):
     return f"{who}: {what}" + (f" (seed {seed}){after}" if seed is not None else "")
 
 
+INTRO = (f"Random runs: seeds {SEEDS[0]} to {SEEDS[-1]}, {CYCLES:,} clocks each, of the {CONFIG} configuration "
+         "or the one that is named. Clocks are counted over all runs until the bug showed.")
+
+
 def table(mutants, results):
-    lines = [f"Random runs: seeds {SEEDS[0]} to {SEEDS[-1]}, {CYCLES:,} clocks each, of the {CONFIG} configuration "
-             "or the one that is named. Clocks are counted over all runs until the bug showed.", ""]
+    """Each group's part, by name."""
+    parts = {}
     for group, _ in GROUPS:
         mine = [m for m in mutants if group_of(m) == group and m["name"] in results]
         if not mine:
             continue
         caught = sum(1 for m in mine if results[m["name"]])
-        lines += [f"**{group}: {caught} of {len(mine)} caught**", "",
-                  "| bug | file | caught by | at | clocks |", "|---|---|---|---|---:|"]
+        lines = [f"**{group}: {caught} of {len(mine)} caught**", "",
+                 "| bug | file | caught by | at | clocks |", "|---|---|---|---|---:|"]
         for m in mine:
             who, what, seed, clocks = results[m["name"]] or ("**survived**", "", None, None)
             at = what.replace("|", "\\|") + (f", seed {seed}" if seed is not None else "")
             bug = m["what"].replace("|", "\\|") + (f" ({m['config']})" if "config" in m else "")
             after = "" if clocks is None else f"{clocks:,}"
             lines.append(f"| {bug} | {Path(m['file']).name} | {who} | {at} | {after} |")
-        lines.append("")
-    return "\n".join(lines)
+        parts[group] = "\n".join(lines)
+    return parts
 
 
-def write_report(path, text):
+def together(parts):
+    return "\n\n".join([INTRO, *(parts[group] for group, _ in GROUPS if group in parts)])
+
+
+def write_report(path, parts):
+    """Put the parts in place of those that were there; parts of other groups stay."""
     old = path.read_text()
     if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
         raise CannotRun(f"{path}: expected one line '{BEGIN}' and after it one line '{END}'")
+    there = re.findall(r"^(\*\*(.*): \d+ of \d+ caught\*\*\n\n(?:\|.*\n)+)", old[old.index(BEGIN):old.index(END)], re.M)
+    text = together({group: part.rstrip() for part, group in there} | parts)
     new = old[:old.index(BEGIN) + len(BEGIN)] + "\n" + text.rstrip() + "\n" + old[old.index(END):]
     part = path.with_name(path.name + ".new")
     part.write_text(new)
@@ -379,21 +417,24 @@ def main():
     p.add_argument("--check", action="store_true", help="only check that the list fits the sources")
     p.add_argument("--only", action="append", metavar="PATTERN",
                    help="only mutants whose name or file matches")
+    p.add_argument("--group", choices=[g for g, _ in GROUPS], help="only mutants of this group")
     p.add_argument("--jobs", type=int, default=os.cpu_count(), help="trees at a time (default: processors)")
     p.add_argument("--no-suites", action="store_true", help="random runs only")
     p.add_argument("--keep", metavar="NAME", help="look for nothing: leave a tree with this mutant, built, to debug")
-    p.add_argument("--docs", action="store_true", help=f"write the table into {REPORT} (whole list only)")
+    p.add_argument("--docs", action="store_true", help=f"write the table into {REPORT} (whole list or group only)")
     a = p.parse_args()
-    if a.keep and (a.only or a.no_suites or a.docs or a.check):
+    if a.keep and (a.only or a.group or a.no_suites or a.docs or a.check):
         p.error("--keep goes with no other option")
     if a.docs and (a.only or a.no_suites):
-        p.error("--docs needs the whole list and all suites")
+        p.error("--docs needs the whole list, or a whole group, and all suites")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         mutants = load(ROOT)
         if a.check:
             print(f"{len(mutants)} mutants fit the sources")
             return 0
+        if a.group:
+            mutants = [m for m in mutants if group_of(m) == a.group]
         if a.only:
             mutants = [m for m in mutants
                        if any(fnmatch.fnmatch(m["name"], o) or fnmatch.fnmatch(m["file"], o) for o in a.only)]
@@ -408,10 +449,10 @@ def main():
             return 0
         start = time.monotonic()
         results = campaign(mutants, build, max(1, a.jobs), not a.no_suites)
-        text = table(mutants, results)
-        (build / "mutants" / "report.md").write_text(text)
+        parts = table(mutants, results)
+        (build / "mutants" / "report.md").write_text(together(parts) + "\n")
         if a.docs:
-            write_report(ROOT / REPORT, text)
+            write_report(ROOT / REPORT, parts)
     except CannotRun as e:
         print(f"mutants: {e}", file=sys.stderr)
         return 2

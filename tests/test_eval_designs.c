@@ -985,3 +985,33 @@ Test(designs, tables_stay_in_the_large_caches)
         eval_caches_free(k);
     }
 }
+
+/* The key of the machine reaches the caches: what a walk has read is found again after much data. */
+Test(designs, flattened_tables_have_priority)
+{
+    struct eval_system *s = system_of(EVAL_NATIVE, false);
+
+    for (unsigned priority = 0; priority < 2; priority++) {
+        struct eval_config c;
+        struct bed b;
+        eval_config_default(&c);
+        c.next_line = 0;
+        c.fpt_entries = 0;
+        c.fpt_priority = priority;
+        open_bed(&b, s, &c, EVAL_NATIVE, "fpt");
+        struct eval_walk w = walk(&b, areas[0].vpn << 12);
+        cr_assert_eq(w.logged, 2);
+        uint64_t at[2] = {b.log[0].hpa, b.log[1].hpa};
+        for (uint64_t i = 1; i < 100; i++) {
+            for (unsigned r = 0; r < 2; r++) {
+                eval_caches_data(b.caches, at[r] + (i << 21), 0); /* the same set in each */
+            }
+        }
+        walk(&b, areas[0].vpn << 12);
+        for (unsigned r = 0; r < 2; r++) {
+            cr_assert_eq(b.log[r].level, priority ? EVAL_L2 : EVAL_MEM, "%u", b.log[r].level);
+        }
+        close_bed(&b);
+    }
+    eval_system_free(s);
+}

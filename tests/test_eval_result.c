@@ -983,10 +983,22 @@ Test(report, a_walk_that_differs_is_a_failed_check, .init = scratch, .fini = tid
     struct result *r = eval_unit_make("gups", EVAL_VIRT, false, &c, 1);
 
     mkdir(in_work("r"), 0700);
+    cr_redirect_stdout();
     r->design[r->designs - 1].rtl.mismatches = 1;
     write_unit(in_work("r"), r);
-    cr_redirect_stdout();
     cr_assert_eq(report(in_work("r"), "none", ""), EXIT_CHECK);
+    /* In a variant's directory, too. */
+    write_unit(in_work("r"), eval_unit_make("gups", EVAL_VIRT, false, &c, 1));
+    cr_assert_eq(report(in_work("r"), "none", ""), EXIT_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "r/%u", i);
+        mkdir(in_work(name), 0700);
+        r = eval_unit_make("gups", EVAL_VIRT, false, &c, 1);
+        r->design[1].rtl.mismatches = i == 2;
+        write_unit(in_work(name), r);
+        cr_assert_eq(report(in_work("r"), "none", ""), i == 2 ? EXIT_CHECK : EXIT_OK);
+    }
 }
 
 Test(report, wants_one_directory, .exit_code = EXIT_BAD_INPUT)

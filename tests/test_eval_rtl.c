@@ -456,6 +456,92 @@ Test(spoilt, caches)
     differ(EVAL_VIRT, "nested", false, least_recent, "least recently used in place of first in first out");
 }
 
+/* The simulator's side of a walk with one thing changed, whatever it is. */
+static const struct eval_design *true_design;
+static void (*change)(struct eval_walk *w);
+
+static bool changed_walk(void *d, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now, struct eval_walk *w)
+{
+    bool ok = true_design->walk(d, c, va, access, now, w);
+
+    change(w);
+    return ok && w->done != 0;
+}
+
+static void nothing(struct eval_walk *w)
+{
+    (void)w;
+}
+
+static void another_page(struct eval_walk *w)
+{
+    w->pa ^= 0x1000;
+}
+
+static void another_size(struct eval_walk *w)
+{
+    w->size = w->size == DMT_SIZE_4K ? DMT_SIZE_2M : DMT_SIZE_4K;
+}
+
+static void late(struct eval_walk *w)
+{
+    w->done++;
+}
+
+static void one_more(struct eval_walk *w)
+{
+    w->refs++;
+}
+
+static void one_read_less(struct eval_walk *w)
+{
+    w->logged--;
+}
+
+static void one_read_more(struct eval_walk *w)
+{
+    w->log[w->logged] = w->log[w->logged - 1];
+    w->logged++;
+}
+
+static void next_entry(struct eval_walk *w)
+{
+    w->log[w->logged - 1].hpa += 8;
+}
+
+static void slower_read(struct eval_walk *w)
+{
+    w->log[0].clocks++;
+}
+
+static void fault(struct eval_walk *w)
+{
+    w->done = 0;
+}
+
+Test(spoilt, each_thing_that_is_compared)
+{
+    static void (*const of[])(struct eval_walk * w) = {nothing,  another_page,  another_size,  late,        one_more,
+                                                       next_entry, one_read_less, one_read_more, slower_read, fault};
+    struct eval_config c = machine();
+
+    for (unsigned thp = 0; thp < 2; thp++) {
+        struct eval_design d = *eval_design_find(EVAL_VIRT, "nested");
+        struct eval_system *s = system_of(&d, thp, 40, 16);
+        true_design = eval_design_find(EVAL_VIRT, "nested");
+        d.walk = changed_walk;
+        for (unsigned i = 0; i < sizeof of / sizeof *of; i++) {
+            change = of[i];
+            struct result_rtl r = look(&c, &d, s, NULL, false, 8);
+            cr_expect_eq(r.mismatches, i != 0, "change %u was not seen", i);
+            cr_expect(i == 0 ? r.walks > 100 : r.walks == 1, "change %u: the window goes on for %lu walks", i,
+                      (unsigned long)r.walks);
+            cr_expect_eq(r.clocks_equal == r.walks, change != late && change != fault, "change %u", i);
+        }
+        eval_system_free(s);
+    }
+}
+
 Test(spoilt, report, .init = cr_redirect_stderr)
 {
     char text[8192];

@@ -1,14 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sparse physical memory: an open-addressing hash from frame number to frame,
  * with the frame of the last hit remembered, since walks of neighbouring
- * addresses read the same tables. */
+ * addresses read the same tables. Frames are cut from blocks that grow with the
+ * memory up to a huge page of the host: tables of hundreds of megabytes, read at
+ * random, would else miss the host's TLB at every read. */
 #include "dmt/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #define FRAME     4096u
 #define SLOTS_MIN 64u
+#define HUGE      512u /* frames of a huge page */
+#ifdef __SANITIZE_ADDRESS__
+#define BLOCK_MAX 1u /* each frame by itself, so that what runs over its end is found */
+#else
+#define BLOCK_MAX HUGE
+#endif
+
+/* The blocks of a memory, in a list: its head lies beside the frames, which fill theirs to the last byte. */
+struct block {
+    struct block *next;
+    uint8_t *frames;
+};
 
 struct slot {
     uint64_t pfn;
@@ -19,6 +36,8 @@ struct dmt_mem {
     struct slot *slot; /* power-of-two many, at most 3/4 full */
     size_t slots, count;
     struct slot last; /* last hit; frame NULL: none yet */
+    struct block *block; /* newest first */
+    size_t left;         /* frames of it that are not in use, its first ones */
 };
 
 struct dmt_mem *dmt_mem_new(void)
@@ -42,8 +61,10 @@ void dmt_mem_free(struct dmt_mem *m)
     if (m == NULL) {
         return;
     }
-    for (size_t i = 0; i < m->slots; i++) {
-        free(m->slot[i].frame);
+    for (struct block *b = m->block, *next; b != NULL; b = next) {
+        next = b->next;
+        free(b->frames);
+        free(b);
     }
     free(m->slot);
     free(m);
@@ -92,6 +113,31 @@ static bool grow(struct dmt_mem *m)
     return true;
 }
 
+/* A zeroed frame, of a new block when need be: as many frames as there are, to the next power of two. */
+static uint8_t *cut(struct dmt_mem *m)
+{
+    if (m->left == 0) {
+        struct block *b = malloc(sizeof *b);
+        size_t frames = 1;
+        while (frames < m->count && frames < BLOCK_MAX) {
+            frames *= 2;
+        }
+        if (b == NULL || (b->frames = aligned_alloc(frames * FRAME, frames * FRAME)) == NULL) {
+            free(b);
+            return NULL;
+        }
+#ifdef MADV_HUGEPAGE
+        if (frames == HUGE) {
+            (void)madvise(b->frames, frames * FRAME, MADV_HUGEPAGE); /* advice: nothing depends on it */
+        }
+#endif
+        b->next = m->block;
+        m->block = b;
+        m->left = frames;
+    }
+    return memset(m->block->frames + --m->left * FRAME, 0, FRAME);
+}
+
 uint8_t *dmt_mem_add(struct dmt_mem *m, uint64_t pfn)
 {
     uint8_t *frame = dmt_mem_frame(m, pfn);
@@ -102,7 +148,7 @@ uint8_t *dmt_mem_add(struct dmt_mem *m, uint64_t pfn)
     if ((m->count + 1) * 4 > m->slots * 3 && !grow(m)) {
         return NULL;
     }
-    frame = calloc(1, FRAME);
+    frame = cut(m);
     if (frame == NULL) {
         return NULL;
     }
