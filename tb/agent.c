@@ -56,6 +56,7 @@ void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t 
     const uint64_t *ept = a->ept;
     unsigned disturb = a->disturb, heal = a->heal, ept_n = a->ept_n;
     uint64_t max_pfn = a->max_pfn, pokes = a->pokes;
+    bool overtake = a->overtake;
 
     memset(a, 0, sizeof(*a));
     a->mem = mem;
@@ -67,6 +68,7 @@ void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t 
     a->ept_n = ept_n;
     a->max_pfn = max_pfn;
     a->pokes = pokes;
+    a->overtake = overtake;
     a->profile = *profile;
     a->stopped = -1;
     rng_seed(&a->rng, seed, 0xa9e);
@@ -94,17 +96,43 @@ static bool chance(struct agent *a, unsigned p)
     return p >= ALWAYS || (p && rng_chance(&a->rng, p));
 }
 
+static bool holds(const struct agent_ids *s, unsigned id)
+{
+    return s->word[id / 64] >> id % 64 & 1;
+}
+
+static void put(struct agent_ids *s, unsigned id, bool in)
+{
+    uint64_t bit = 1ull << id % 64;
+
+    s->word[id / 64] = in ? s->word[id / 64] | bit : s->word[id / 64] & ~bit;
+}
+
+/* The first member from `id` on, or AGENT_IDS. */
+static unsigned from(const struct agent_ids *s, unsigned id)
+{
+    uint64_t rest = id < AGENT_IDS ? s->word[id / 64] >> id % 64 : 0;
+
+    if (rest)
+        return id + (unsigned)__builtin_ctzll(rest);
+    for (unsigned n = id / 64 + 1; n < AGENT_IDS / 64; n++) {
+        if (s->word[n])
+            return 64 * n + (unsigned)__builtin_ctzll(s->word[n]);
+    }
+    return AGENT_IDS;
+}
+
+#define EACH_ID(id, set) (unsigned id = from(set, 0); id < AGENT_IDS; id = from(set, id + 1))
+
 /* A store: of every monitor of this memory. */
 static void kill_reservations(struct agent *a, uint64_t addr)
 {
     struct agent *at = a;
 
     do {
-        for (uint64_t ids = at->reserved; ids; ids &= ids - 1) {
-            unsigned id = (unsigned)__builtin_ctzll(ids);
-
+        for EACH_ID (id, &at->reserved) {
             if (at->reservation[id] == addr)
-                at->reserved &= ~(1ull << id);
+                put(&at->reserved, id, false);
         }
         at = at->peer;
     } while (at && at != a);
@@ -190,27 +218,50 @@ static void disturb(struct agent *a)
     agent_poke(a, addr, value);
 }
 
+/* Are reads answered in order of arrival? */
+static bool in_order(const struct agent *a)
+{
+    return !a->profile.reorder && !a->overtake;
+}
+
+/* The oldest read of an ID. */
+static const struct agent_read *oldest(const struct agent *a, unsigned id)
+{
+    return &a->read[id][a->head[id]];
+}
+
+/* Without reordering: the ID whose oldest read is answered first. Some ID has one. */
+static unsigned earliest(const struct agent *a)
+{
+    unsigned first = AGENT_IDS;
+
+    if (in_order(a))
+        return a->order[a->order_head];
+    for EACH_ID (id, &a->waiting) {
+        const struct agent_read *r = oldest(a, id), *f = first < AGENT_IDS ? oldest(a, first) : r;
+
+        if (first == AGENT_IDS || r->due < f->due || (r->due == f->due && r->number < f->number))
+            first = id;
+    }
+    return first;
+}
+
 /* Which of the answers that are due comes next: an ID with a read, or -1. */
 static int next_read(struct agent *a)
 {
+    uint8_t due[AGENT_IDS];
+    unsigned n = 0;
+
     if (!a->profile.reorder) {
-        unsigned id = a->order[a->order_head];
+        unsigned id = earliest(a);
 
-        return a->read[id][a->head[id]].due <= a->now ? (int)id : -1;
+        return oldest(a, id)->due <= a->now ? (int)id : -1;
     }
-    uint64_t due = 0;
-
-    for (uint64_t ids = a->waiting; ids; ids &= ids - 1) {
-        unsigned id = (unsigned)__builtin_ctzll(ids);
-
-        if (a->read[id][a->head[id]].due <= a->now)
-            due |= 1ull << id;
+    for EACH_ID (id, &a->waiting) {
+        if (oldest(a, id)->due <= a->now)
+            due[n++] = (uint8_t)id;
     }
-    if (!due)
-        return -1;
-    for (unsigned skip = (unsigned)rng_below(&a->rng, (uint64_t)__builtin_popcountll(due)); skip; skip--)
-        due &= due - 1;
-    return __builtin_ctzll(due);
+    return n ? due[rng_below(&a->rng, n)] : -1;
 }
 
 static void show_read(struct agent *a, unsigned id)
@@ -220,7 +271,7 @@ static void show_read(struct agent *a, unsigned id)
 
     a->r.valid = true;
     a->r.id = (uint8_t)id;
-    if (!a->profile.reorder) {
+    if (in_order(a)) {
         a->order_head = (a->order_head + 1) % (AGENT_IDS * AGENT_DEPTH);
         a->order_count--;
     }
@@ -237,20 +288,19 @@ static void show_read(struct agent *a, unsigned id)
         a->r.resp = DMT_RESP_OKAY;
         if (rd->lock && !a->profile.no_monitor) {
             a->r.resp = DMT_RESP_EXOKAY;
-            a->reserved |= 1ull << id;
+            put(&a->reserved, id, true);
             a->reservation[id] = rd->addr;
         }
         a->recent[a->recent_next++ & 15] = rd->addr;
     }
     a->head[id] = (uint8_t)((a->head[id] + 1) % AGENT_DEPTH);
     if (--a->count[id] == 0)
-        a->waiting &= ~(1ull << id);
+        put(&a->waiting, id, false);
 }
 
 static void show_write(struct agent *a, unsigned n)
 {
     struct agent_write w = a->write[n];
-    uint64_t bit = 1ull << w.id;
     uint64_t old;
 
     a->write_count--;
@@ -261,14 +311,14 @@ static void show_write(struct agent *a, unsigned n)
         a->b.resp = rng_next(&a->rng) & 3 ? DMT_RESP_SLVERR : DMT_RESP_DECERR;
     } else if (!dmt_mem_read(a->mem, w.addr, &old)) {
         a->b.resp = DMT_RESP_DECERR;
-    } else if (!(a->reserved & bit) || a->reservation[w.id] != w.addr || chance(a, a->profile.lost)) {
+    } else if (!holds(&a->reserved, w.id) || a->reservation[w.id] != w.addr || chance(a, a->profile.lost)) {
         a->b.resp = DMT_RESP_OKAY;
     } else {
         dmt_mem_write(a->mem, w.addr, w.data);
         a->b.resp = DMT_RESP_EXOKAY;
         kill_reservations(a, w.addr);
     }
-    a->reserved &= ~bit;
+    put(&a->reserved, w.id, false);
 }
 
 void agent_drive(struct agent *a, struct dmt_in *in)
@@ -288,7 +338,7 @@ void agent_drive(struct agent *a, struct dmt_in *in)
         if (a->write[n].due <= a->now)
             show_write(a, n);
     }
-    if (!a->r.valid && a->waiting && a->stopped != AGENT_R && chance(a, p->r)) {
+    if (!a->r.valid && from(&a->waiting, 0) < AGENT_IDS && a->stopped != AGENT_R && chance(a, p->r)) {
         int id = next_read(a);
 
         if (id >= 0)
@@ -317,17 +367,18 @@ void agent_edge(struct agent *a, const struct dmt_out *out, const struct dmt_in 
     if (out->m_arvalid && in->m_arready) {
         unsigned id = out->m_arid & (AGENT_IDS - 1);
 
-        if (a->count[id] >= AGENT_DEPTH - 1) {
-            a->broken = "more than three reads outstanding on one ID";
+        if (a->count[id] >= AGENT_PROMISE) {
+            a->broken = "more than five reads outstanding on one ID";
         } else {
             struct agent_read *rd = &a->read[id][(a->head[id] + a->count[id]) % AGENT_DEPTH];
 
             rd->addr = out->m_araddr & ~7ull;
             rd->lock = out->m_arlock;
             rd->due = a->now + latency(a, rd->addr);
+            rd->number = a->reads++;
             a->count[id]++;
-            a->waiting |= 1ull << id;
-            if (!a->profile.reorder) {
+            put(&a->waiting, id, true);
+            if (in_order(a)) {
                 a->order[(a->order_head + a->order_count) % (AGENT_IDS * AGENT_DEPTH)] = (uint8_t)id;
                 a->order_count++;
             }
@@ -358,14 +409,11 @@ void agent_edge(struct agent *a, const struct dmt_out *out, const struct dmt_in 
 
 uint64_t agent_due(const struct agent *a)
 {
-    if (!a->waiting)
-        return UINT64_MAX;
-    unsigned id = a->order[a->order_head];
-
-    return a->read[id][a->head[id]].due;
+    return from(&a->waiting, 0) < AGENT_IDS ? oldest(a, earliest(a))->due : UINT64_MAX;
 }
 
 bool agent_idle(const struct agent *a)
 {
-    return !a->waiting && !a->r.valid && !a->aw_count && !a->w_count && !a->write_count && !a->b.valid;
+    return from(&a->waiting, 0) == AGENT_IDS && !a->r.valid && !a->aw_count && !a->w_count && !a->write_count &&
+           !a->b.valid;
 }

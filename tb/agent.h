@@ -15,8 +15,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define AGENT_IDS 64
-#define AGENT_DEPTH 4 /* reads of one ID; the block promises at most three */
+#define AGENT_IDS 256   /* {stage, context}: of the widest instance */
+#define AGENT_DEPTH 8   /* places for reads of one ID */
+#define AGENT_PROMISE 5 /* the block promises at most so many (microarchitecture 7) */
+
+/** A set of IDs. */
+struct agent_ids {
+    uint64_t word[AGENT_IDS / 64];
+};
 
 enum agent_latency { AGENT_FIXED, AGENT_UNIFORM, AGENT_HEAVY };
 
@@ -43,7 +49,7 @@ bool agent_profile_find(const char *name, struct agent_profile *out);
 enum agent_channel { AGENT_AR, AGENT_R, AGENT_AW, AGENT_W, AGENT_B, AGENT_CHANNELS };
 
 struct agent_read {
-    uint64_t addr, due;
+    uint64_t addr, due, number; /* number: in order of arrival */
     bool lock;
 };
 
@@ -64,6 +70,7 @@ struct agent {
     const uint64_t *ept;             /**< frames of EPT tables, which the concurrent writer changes as such */
     unsigned ept_n;
     uint64_t max_pfn;                /**< the concurrent writer puts frames below this into entries */
+    bool overtake;                   /**< in place of the order of arrival: different IDs in the order of their clocks */
     /** Latency of an access, in place of the profile's; may be NULL. */
     unsigned (*clocks)(void *user, uint64_t addr);
     void *clocks_user;
@@ -72,9 +79,10 @@ struct agent {
 
     struct agent_read read[AGENT_IDS][AGENT_DEPTH];
     uint8_t head[AGENT_IDS], count[AGENT_IDS];
-    uint64_t waiting;                /* IDs with reads */
-    uint8_t order[AGENT_IDS * AGENT_DEPTH]; /* IDs in order of arrival */
+    struct agent_ids waiting;        /* IDs with reads */
+    uint8_t order[AGENT_IDS * AGENT_DEPTH]; /* IDs in order of arrival, when they are answered in it */
     unsigned order_head, order_count;
+    uint64_t reads; /* taken */
     struct {
         bool valid;
         uint8_t id, resp;
@@ -91,7 +99,7 @@ struct agent {
         uint8_t id, resp;
     } b;
 
-    uint64_t reserved; /* IDs that hold a reservation */
+    struct agent_ids reserved; /* IDs that hold a reservation */
     uint64_t reservation[AGENT_IDS];
     uint64_t recent[16]; /* addresses read last */
     unsigned recent_next;
@@ -101,7 +109,8 @@ struct agent {
     uint64_t stop_until;
 };
 
-/** Start over: nothing outstanding, cycle 0. Keeps mem, peer, pristine, disturb, heal, ept and max_pfn. */
+/** Start over: nothing outstanding, cycle 0. Keeps mem, peer, pristine, disturb, heal, ept, max_pfn
+ * and overtake. */
 void agent_reset(struct agent *a, const struct agent_profile *profile, uint64_t seed);
 
 /** Set the PTE port's inputs of this cycle. */
@@ -113,8 +122,8 @@ void agent_edge(struct agent *a, const struct dmt_out *out, const struct dmt_in 
 /** A store by another processor: kills reservations on the word. False: absent frame. */
 bool agent_poke(struct agent *a, uint64_t addr, uint64_t value);
 
-/** Clock (as `now` counts) from which the answer of the oldest read can be shown; UINT64_MAX: there is none. Of
- * memory that answers in order of arrival. */
+/** Clock (as `now` counts) from which the answer of a read can be shown; UINT64_MAX: there is none. Of memory that
+ * does not reorder. */
 uint64_t agent_due(const struct agent *a);
 
 /** Nothing taken and unanswered, nothing shown and not taken. */

@@ -57,8 +57,11 @@ struct cosim_source {
     X(TEA_4K, "NATIVE: TEA translation, 4K") \
     X(TEA_2M, "NATIVE: TEA translation, 2M") \
     X(TEA_1G, "NATIVE: TEA translation, 1G") \
-    X(TEA_TWO, "two sizes fetched in parallel") \
-    X(TEA_THREE, "three sizes fetched in parallel") \
+    X(TEA_TWO, "second of several sizes looked at") \
+    X(TEA_THREE, "third of three sizes looked at") \
+    X(SURPLUS, "fetch of several sizes decided before its last one") \
+    X(SURPLUS_LATE, "surplus read answered after its walk's answer") \
+    X(SURPLUS_STAGES, "surplus reads of two stages of a walk on their way") \
     X(TEA_MULTI, "two registers of one size match") \
     X(TEA_UPDATE, "A/D update through a TEA") \
     X(TEA_LOST, "A/D update through a TEA, reservation lost") \
@@ -108,7 +111,7 @@ struct cosim_source {
     X(CHAIN, "entry of a KIND PA register located by a stage below") \
     X(CHAIN_TWO, "KIND PA entry located by a KIND PA entry") \
     X(NEXT_SIZE, "sizes one after another, not the first decides") \
-    X(GTEA_SIZES, "several sizes of KIND GTEA in parallel") \
+    X(GTEA_SIZES, "second of several sizes of KIND GTEA looked at") \
     X(RESTART_ENTERING, "VIRT or NESTED: restart of the entering stage") \
     X(RESTART_SECOND, "restart of a second stage") \
     X(UPDATE_SECOND, "A/D update in a second stage") \
@@ -195,6 +198,7 @@ struct cosim_stats {
     uint64_t path_reads[4];       /**< reads on the port */
     uint64_t path_clocks[4];      /**< clocks from request taken to answer */
     uint64_t reads, updates, lost; /**< R steps; A/D writes done; exclusive writes lost */
+    uint64_t surplus;             /**< R steps of surplus reads (judged runs only) */
     uint64_t skipped;             /**< walks of a stage started from a cache (judged runs only) */
     uint64_t csr_writes, csr_reads, csr_refused, csr_errors;
     uint64_t pokes;               /**< memory words changed by the concurrent writer or by pokes */

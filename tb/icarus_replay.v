@@ -19,7 +19,7 @@ module bench;
     parameter TAG_W = 8;
     parameter CNT_W = 48;
     parameter PIPE = 0;
-    localparam ID_W = CTX_N > 1 ? $clog2(CTX_N) : 1;
+    localparam ID_W = (CTX_N > 1 ? $clog2(CTX_N) : 1) + $clog2(SETS);
 
     reg clk = 1'b1;
     reg rst = 1'b0;

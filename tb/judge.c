@@ -96,9 +96,36 @@ const struct judge_walk *judge_find(const struct judge *j, uint32_t order)
     return slot < 0 ? NULL : &j->walk[slot];
 }
 
+/* IDs are {stage, context} (microarchitecture 1). */
+static unsigned context_bits(const struct judge *j)
+{
+    unsigned bits = 1;
+
+    while (1u << bits < j->shadow.config.ctx_n)
+        bits++;
+    return bits;
+}
+
+static unsigned ctx_of(const struct judge *j, unsigned id)
+{
+    return id & ((1u << context_bits(j)) - 1);
+}
+
+static unsigned stage_of(const struct judge *j, unsigned id)
+{
+    return id >> context_bits(j);
+}
+
+static unsigned id_of(const struct judge *j, unsigned stage, unsigned ctx)
+{
+    return stage << context_bits(j) | ctx;
+}
+
 const struct judge_walk *judge_owner(const struct judge *j, unsigned id)
 {
-    return id < JUDGE_IDS && j->owner[id] >= 0 ? &j->walk[j->owner[id]] : NULL;
+    unsigned ctx = ctx_of(j, id);
+
+    return id < JUDGE_IDS && j->owner[ctx] >= 0 ? &j->walk[j->owner[ctx]] : NULL;
 }
 
 static void insert(struct judge *j, int slot)
@@ -211,6 +238,9 @@ struct replay {
     unsigned at;     /* next event */
     unsigned starts; /* met so far */
     bool so_far;     /* the walk has not ended: stop after its last event */
+    const struct judge_event *tea; /* the last event met, when it is of a TEA fetch in the first place .. */
+    uint64_t va;                   /* .. for this address of its stage .. */
+    bool waits;                    /* .. and does not decide: the next one of the same fetch is looked at */
     bool wrong, memory; /* something differs; out of memory */
     char text[120];
     uint64_t expected, got;
@@ -232,6 +262,7 @@ static const struct judge_event *pop(struct replay *r, const struct dmt_ref *ref
 {
     const struct judge_event *e;
 
+    r->waits = !write && ref->beside;
     if (r->wrong || (r->so_far && r->at >= r->walk->n))
         return NULL;
     if (r->at >= r->walk->n) {
@@ -258,6 +289,9 @@ static const struct judge_event *pop(struct replay *r, const struct dmt_ref *ref
     else if (!write && e->lock != ref->exclusive)
         differ(r, "wt_ref_lock", ref->exclusive, e->lock, "wrong exclusivity");
     r->at++;
+    r->tea = !write && ref->tea && !ref->exclusive ? e : NULL;
+    r->va = ref->va;
+    r->waits = false;
     return r->wrong ? NULL : e;
 }
 
@@ -434,6 +468,104 @@ static bool compare_end(struct replay *r, const struct dmt_result *want, const s
     return !r->wrong;
 }
 
+/* ------------------------------------------------------------ surplus reads */
+
+/* The register whose entry of this size a fetch reads: the lowest that covers the address. */
+static const struct dmt_tea *covering(const struct judge *j, unsigned set, unsigned sz, uint64_t va)
+{
+    for (unsigned i = 0; i < j->shadow.config.tea_n; i++) {
+        const struct dmt_tea *t = &j->shadow.state.tea[set][i];
+
+        if (t->valid && t->sz == sz && va >> 12 >= t->base_vpn && (va >> 12) - t->base_vpn < t->pages)
+            return t;
+    }
+    return NULL;
+}
+
+/* The last event of the walk may have decided a TEA fetch: then the entries of smaller sizes are read and not looked
+ * at, when they are read beside it (T1), which they are unless one of all these registers is of KIND PA above set 0
+ * (T1'). */
+static bool note_surplus(struct judge *j, const struct judge_walk *w, const struct replay *r)
+{
+    const struct judge_event *e = &w->event[w->n - 1];
+    const struct dmt_tea *set = j->shadow.state.tea[e->stage];
+    unsigned id = id_of(j, e->stage, (unsigned)w->ctx), n = 0, stages = 0;
+    uint64_t addr[2];
+
+    if (r->tea != e || r->waits || (e->stage && set[e->index].kind == DMT_KIND_PA))
+        return true;
+    for (unsigned sz = e->level - 1u; sz-- > 0;) {
+        const struct dmt_tea *t = covering(j, e->stage, sz, r->va);
+
+        if (t && e->stage && t->kind == DMT_KIND_PA)
+            return true;
+        if (t)
+            addr[n++] = ((t->base_pfn + (t->kind == DMT_KIND_GTEA ? t->gtea_base : 0)) << 12) +
+                        8 * (((r->va >> 12) - t->base_vpn) >> 9 * sz);
+    }
+    if (!n)
+        return true;
+    if (j->surplus[id].n)
+        return fail(j, "m_rid", 0, id, "a read was answered before the surplus ones of its ID");
+    memcpy(j->surplus[id].addr, addr, n * sizeof(addr[0]));
+    j->surplus[id].n = (uint8_t)n;
+    j->surplus_out += n;
+    for (unsigned k = 0; k < j->shadow.config.sets; k++)
+        stages += j->surplus[id_of(j, k, (unsigned)w->ctx)].n != 0;
+    j->stats->cover[COVER_SURPLUS]++;
+    j->stats->cover[COVER_SURPLUS_STAGES] += stages > 1;
+    return true;
+}
+
+/* Surplus reads of a context that have not been answered. */
+static unsigned surplus_of(const struct judge *j, unsigned ctx)
+{
+    unsigned n = 0;
+
+    for (unsigned k = 0; k < j->shadow.config.sets; k++)
+        n += j->surplus[id_of(j, k, ctx)].n;
+    return n;
+}
+
+/* R beats that were taken and are not known to be anything, of an ID. */
+static unsigned beats_of(const struct judge *j, unsigned id)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < j->beats; i++)
+        n += j->beat[i].id == id;
+    return n;
+}
+
+/* The oldest beat leaves. */
+static void drop_beat(struct judge *j)
+{
+    j->beats--;
+    memmove(&j->beat[0], &j->beat[1], j->beats * sizeof(j->beat[0]));
+}
+
+/* Beats that are surplus are steps that the trace port does not show. */
+static bool drop_surplus(struct judge *j)
+{
+    while (j->beats && j->surplus[j->beat[0].id].n) {
+        unsigned id = j->beat[0].id;
+
+        if (j->beat[0].addr != j->surplus[id].addr[0] || j->beat[0].lock)
+            return fail(j, "m_araddr", j->surplus[id].addr[0], j->beat[0].addr,
+                        "not the next smaller size of the fetch that was decided");
+        j->surplus[id].addr[0] = j->surplus[id].addr[1];
+        j->surplus[id].n--;
+        j->surplus_out--;
+        j->shadow.counter[CNT_READ]++;
+        j->stats->reads++;
+        j->stats->surplus++;
+        j->stats->cover[COVER_SURPLUS_LATE] += j->owner[ctx_of(j, id)] < 0;
+        j->step_unsure = j->shadow.config.pipe;
+        drop_beat(j);
+    }
+    return true;
+}
+
 /* May one of the starts have had other rights? */
 static bool uncertain(const struct judge_walk *w)
 {
@@ -444,45 +576,63 @@ static bool uncertain(const struct judge_walk *w)
     return false;
 }
 
-/* After each event, so that what the walk fills and finds in caches is known in order of time. */
-static bool replay_so_far(struct judge *j, struct judge_walk *w)
+/* Replay the walk, with the rights as noted or, when that does not fit, with others that one of the starts may have
+ * had; those that fit stay. out: the answer, NULL when the walk has not ended. False: *r is the first try. */
+static bool replay(struct judge *j, struct judge_walk *w, const struct dmt_out *out, struct replay *r,
+                   struct dmt_result *result)
 {
-    struct replay r = { .j = j, .walk = w, .so_far = true };
-    struct dmt_result result;
-
-    if (j->shadow.state.mode == DMT_MODE_OFF)
-        return true;
-    translate(&r, &result);
-    if (r.memory)
-        return fail(j, "", 0, 0, "out of memory");
-    return !r.wrong || uncertain(w) || fail(j, r.signal, r.expected, r.got, "%s", r.text);
-}
-
-static bool replay_walk(struct judge *j, struct judge_walk *w, const struct dmt_out *out,
-                        struct dmt_result *result)
-{
-    struct replay first = { .j = j, .walk = w };
+    struct replay first = { .j = j, .walk = w, .so_far = !out };
     bool good;
 
-    translate(&first, result);
-    good = compare_end(&first, result, out);
+    *r = first;
+    translate(r, result);
+    good = !out ? !r->wrong : compare_end(r, result, out);
+    first = *r;
     for (unsigned i = 0; i < w->starts && !good; i++) {
         struct judge_start *s = &w->start[i];
         uint8_t noted = s->rights;
 
         for (unsigned rights = 0; rights < 16 && !good && (s->may & (s->may - 1)); rights++) {
-            struct replay r = { .j = j, .walk = w };
-
             if (rights == noted || !(s->may >> rights & 1))
                 continue;
             s->rights = (uint8_t)rights;
-            translate(&r, result);
-            good = compare_end(&r, result, out);
+            *r = (struct replay){ .j = j, .walk = w, .so_far = !out };
+            translate(r, result);
+            good = !out ? !r->wrong : compare_end(r, result, out);
         }
         s->rights = good ? s->rights : noted;
     }
     if (!good)
-        return fail(j, first.signal, first.expected, first.got, "%s", first.text);
+        *r = first;
+    return good;
+}
+
+/* After each event, so that what the walk fills and finds in caches is known in order of time. */
+static bool replay_so_far(struct judge *j, struct judge_walk *w)
+{
+    struct dmt_result result;
+    struct replay r;
+    bool good;
+
+    if (j->shadow.state.mode == DMT_MODE_OFF)
+        return true;
+    good = replay(j, w, NULL, &r, &result);
+    if (r.memory)
+        return fail(j, "", 0, 0, "out of memory");
+    if (!good)
+        return uncertain(w) || fail(j, r.signal, r.expected, r.got, "%s", r.text);
+    return !w->n || w->read_at != j->now || note_surplus(j, w, &r);
+}
+
+static bool replay_walk(struct judge *j, struct judge_walk *w, const struct dmt_out *out,
+                        struct dmt_result *result)
+{
+    struct replay r;
+
+    if (!replay(j, w, out, &r, result))
+        return fail(j, r.signal, r.expected, r.got, "%s", r.text);
+    if (w->n && w->read_at == j->now && !note_surplus(j, w, &r))
+        return false;
     cover_walk(j->stats->cover, &j->shadow.state, w, result);
     return true;
 }
@@ -551,6 +701,7 @@ static bool trace_ref(struct judge *j, const struct dmt_out *out)
 {
     struct judge_walk *w;
     struct judge_event *e;
+    unsigned ctx, stage;
 
     j->order = (uint32_t)out->wt_ref_order;
     if (j->beats == 0)
@@ -568,13 +719,21 @@ static bool trace_ref(struct judge *j, const struct dmt_out *out)
         return false;
     for (unsigned i = 0; i < w->matches[1] && j->shadow.config.pipe; i++) /* caches are asked later */
         ask_caches(j, &w->match[1][i]);
-    if (w->id < 0 && j->owner[j->beat[0].id] < 0) {
-        w->id = j->beat[0].id;
-        j->owner[w->id] = (int16_t)(w - j->walk);
+    ctx = ctx_of(j, j->beat[0].id);
+    stage = stage_of(j, j->beat[0].id);
+    if (w->ctx < 0 && j->owner[ctx] < 0) {
+        if (surplus_of(j, ctx))
+            return fail(j, "m_rid", 0, j->beat[0].id, "a context is used while surplus reads of it are on their way");
+        w->ctx = (int16_t)ctx;
+        j->owner[ctx] = (int16_t)(w - j->walk);
     }
-    if (w->id != j->beat[0].id)
-        return fail(j, "m_rid", (uint64_t)w->id, j->beat[0].id, "a walk uses the ID of another");
-    j->beat[0] = j->beat[--j->beats];
+    if (w->ctx != (int)ctx)
+        return fail(j, "m_rid", w->ctx < 0 ? ctx : (uint64_t)w->ctx, ctx, "a walk uses the context of another");
+    if (stage != out->wt_ref_stage)
+        return fail(j, "m_rid", id_of(j, (unsigned)out->wt_ref_stage, ctx), j->beat[0].id,
+                    "the ID does not name the stage of the entry");
+    drop_beat(j);
+    w->read_at = j->now;
     e = &w->event[w->n++];
     *e = (struct judge_event){ .addr = out->wt_ref_addr,
                                .data = out->wt_ref_data,
@@ -602,9 +761,9 @@ static bool trace_update(struct judge *j, const struct dmt_out *out)
         return false;
     if (!j->done_n)
         return fail(j, "wt_upd_valid", 0, 1, "no B beat is left to be used");
-    if (j->done[j->done_head].id != w->id)
-        return fail(j, "wt_upd_order", w->id < 0 ? 0 : (uint64_t)w->id, j->done[j->done_head].id,
-                    "the write answer belongs to another walk");
+    if (w->ctx < 0 || j->done[j->done_head].id != id_of(j, (unsigned)out->wt_upd_stage, (unsigned)w->ctx))
+        return fail(j, "wt_upd_order", w->ctx < 0 ? 0 : (uint64_t)w->ctx, j->done[j->done_head].id,
+                    "the write answer belongs to another walk or stage");
     if (j->done[j->done_head].addr != out->wt_upd_addr)
         return fail(j, "wt_upd_addr", j->done[j->done_head].addr, out->wt_upd_addr,
                     "not the write on the bus");
@@ -679,10 +838,15 @@ static bool trace_end(struct judge *j, const struct dmt_out *out)
                     "not the clocks since the request was taken");
     if (!replay_walk(j, w, out, &result))
         return false;
-    if (w->id >= 0) {
-        if (j->read_n[w->id])
-            return fail(j, "m_arid", 0, (uint64_t)w->id, "reads are outstanding after the answer");
-        j->owner[w->id] = -1;
+    if (w->ctx >= 0) {
+        for (unsigned k = 0; k < j->shadow.config.sets; k++) {
+            unsigned id = id_of(j, k, (unsigned)w->ctx);
+
+            if (j->read_n[id] + beats_of(j, id) > j->surplus[id].n)
+                return fail(j, "m_arid", j->surplus[id].n, j->read_n[id] + beats_of(j, id),
+                            "reads that are not surplus are outstanding after the answer, ID %u", id);
+        }
+        j->owner[w->ctx] = -1;
     }
     if (j->answer_n == 3)
         return fail(j, "wt_end_valid", 0, 1, "more answers wait than the response queue holds");
@@ -714,6 +878,12 @@ static bool csr_executed(struct judge *j)
         return fail(j, "s_bvalid", 0, 1,
                     "write of offset 0x%x took effect with %" PRIu64 " requests in flight", addr,
                     j->taken - j->answered);
+    if (shadow_drains(&j->shadow, addr, strb) && (j->surplus_out || j->reads_out))
+        return fail(j, "s_bvalid", 0, 1,
+                    "write of offset 0x%x took effect with %u surplus reads on their way, %u on the bus", addr,
+                    j->surplus_out, j->reads_out);
+    if (addr == DMT_HOST_BASE + DMT_HOST_CNT_CLEAR && strb == 0xff)
+        j->reads_unknown = j->step_unsure;
     j->csr_bresp =
         (uint8_t)shadow_write(&j->shadow, addr, j->csr_w[0].data, strb, j->load, j->load_done);
     if (j->csr_bresp == DMT_RESP_STOP || j->load_done != j->load_n)
@@ -762,7 +932,9 @@ static bool csr_cycle(struct judge *j, const struct dmt_out *out, const struct d
         enum dmt_resp resp;
 
         j->csr_read.known = shadow_read(&j->shadow, (unsigned)in->s_araddr, &j->csr_read.data, &resp) &&
-                            !may_be_loading(j, (unsigned)in->s_araddr);
+                            !may_be_loading(j, (unsigned)in->s_araddr) &&
+                            (in->s_araddr != DMT_HOST_BASE + DMT_HOST_CNT_READ ||
+                             !(j->step_unsure || j->reads_unknown));
         j->csr_read.resp = (uint8_t)resp;
         j->csr_read.valid = true;
         j->stats->csr_reads++;
@@ -829,8 +1001,9 @@ static bool axi_rules(struct judge *j, const struct dmt_out *out)
         CONSTANT(m_arburst, 1)
         CONSTANT(m_arcache, 3)
         CONSTANT(m_arprot, 1)
-        if (out->m_arid >= j->shadow.config.ctx_n)
-            return fail(j, "m_arid", j->shadow.config.ctx_n - 1, out->m_arid, "no such context");
+        if (ctx_of(j, (unsigned)out->m_arid) >= j->shadow.config.ctx_n ||
+            stage_of(j, (unsigned)out->m_arid) >= j->shadow.config.sets)
+            return fail(j, "m_arid", 0, out->m_arid, "no such context or stage");
         if (out->m_araddr & 7 || out->m_araddr >> j->shadow.config.pa_w)
             return fail(j, "m_araddr", out->m_araddr & ~7ull, out->m_araddr,
                         "not an entry in physical memory");
@@ -882,6 +1055,35 @@ static bool last_locked(const struct judge *j, const struct dmt_out *out)
     return e && !e->write && e->lock && e->resp == DMT_RESP_EXOKAY && e->addr == out->m_awaddr;
 }
 
+/* An address is taken: of a surplus read, of a walk, or because of a register write. */
+static bool read_taken(struct judge *j, const struct dmt_out *out)
+{
+    unsigned id = (unsigned)out->m_arid, ctx = ctx_of(j, id), n = (j->read_head[id] + j->read_n[id]) % JUDGE_DEPTH;
+    unsigned before = j->read_n[id] + beats_of(j, id); /* older reads of the ID without a step */
+    bool surplus = before < j->surplus[id].n;
+
+    if (j->read_n[id] == JUDGE_PROMISE)
+        return fail(j, "m_arvalid", 0, 1, "more than five reads outstanding on ID %u", id);
+    if (j->ctx_reads[ctx] == 2 * j->shadow.config.sets + 3)
+        return fail(j, "m_arvalid", 0, 1, "more than %u reads of context %u outstanding", j->ctx_reads[ctx], ctx);
+    if (surplus && out->m_araddr != j->surplus[id].addr[before])
+        return fail(j, "m_araddr", j->surplus[id].addr[before], out->m_araddr,
+                    "not the next smaller size of the fetch that was decided");
+    if (surplus && out->m_arlock)
+        return fail(j, "m_arlock", 0, 1, "a surplus read is never exclusive");
+    if (!surplus && j->owner[ctx] < 0 && surplus_of(j, ctx))
+        return fail(j, "m_arvalid", 0, 1, "a context is used while surplus reads of it are on their way");
+    j->read[id][n].load = !surplus && j->taken == j->answered;
+    if (j->read[id][n].load && !load(j, out))
+        return false;
+    j->read[id][n].addr = out->m_araddr;
+    j->read[id][n].lock = out->m_arlock;
+    j->read_n[id]++;
+    j->ctx_reads[ctx]++;
+    j->reads_out++;
+    return true;
+}
+
 static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const struct dmt_in *in)
 {
     if (in->m_rvalid && out->m_rready) {
@@ -897,8 +1099,10 @@ static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const str
             j->beat[j->beats].addr = j->read[id][j->read_head[id]].addr;
             j->beat[j->beats++].lock = j->read[id][j->read_head[id]].lock;
         }
-        j->read_head[id] = (j->read_head[id] + 1) % 4;
+        j->read_head[id] = (j->read_head[id] + 1) % JUDGE_DEPTH;
         j->read_n[id]--;
+        j->ctx_reads[ctx_of(j, id)]--;
+        j->reads_out--;
     }
     if (in->m_bvalid && out->m_bready) {
         unsigned id = in->m_bid & (JUDGE_IDS - 1), n = (j->done_head + j->done_n++) % JUDGE_IDS;
@@ -909,18 +1113,8 @@ static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const str
         j->done[n].resp = (uint8_t)in->m_bresp;
         j->sent[id].valid = false;
     }
-    if (out->m_arvalid && in->m_arready) {
-        unsigned id = (unsigned)out->m_arid, n = (j->read_head[id] + j->read_n[id]) % 4;
-
-        if (j->read_n[id] == 3)
-            return fail(j, "m_arvalid", 0, 1, "more than three reads outstanding on ID %u", id);
-        j->read[id][n].load = j->taken == j->answered;
-        if (j->read[id][n].load && !load(j, out))
-            return false;
-        j->read[id][n].addr = out->m_araddr;
-        j->read[id][n].lock = out->m_arlock;
-        j->read_n[id]++;
-    }
+    if (out->m_arvalid && in->m_arready && !read_taken(j, out))
+        return false;
     if (out->m_awvalid && in->m_awready) {
         unsigned n = (j->aw_head + j->aw_n++) % JUDGE_IDS;
 
@@ -980,7 +1174,7 @@ static bool request(struct judge *j, const struct dmt_in *in)
     w = &j->walk[slot];
     w->order = j->next_order++;
     w->left = false;
-    w->id = -1;
+    w->ctx = -1;
     w->n = w->starts = w->matches[1] = 0;
     w->busy = true;
     w->accepted = j->now;
@@ -1024,6 +1218,8 @@ bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in
         return false;
     if (out->wt_ref_valid && !trace_ref(j, out))
         return false;
+    if (!drop_surplus(j))
+        return false;
     if (j->beats > j->shadow.config.pipe)
         return fail(j, "wt_ref_valid", 1, out->wt_ref_valid, "an R beat was taken, not traced");
     if (out->wt_upd_valid && !trace_update(j, out))
@@ -1052,6 +1248,8 @@ bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in
     }
     if (in->req_valid && out->req_ready && !request(j, in))
         return false;
+    if (out->m_rready) /* then what waited for its step is stepped by now */
+        j->step_unsure = false;
     j->last = *out;
     j->last_in = *in;
     j->now++;
@@ -1069,6 +1267,8 @@ bool judge_finish(struct judge *j)
     for (unsigned id = 0; id < JUDGE_IDS; id++) {
         if (j->read_n[id])
             return fail(j, "m_arid", 0, id, "reads are outstanding and no walk is");
+        if (j->surplus[id].n)
+            return fail(j, "m_arid", 1, 0, "the reads of a fetch that was decided have not all been made, ID %u", id);
     }
     return true;
 }

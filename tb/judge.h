@@ -6,7 +6,9 @@
  * writes must be the model's. Reads of gTEA tables and images must be those
  * that a register write causes, and no address may leave what the host granted. The
  * trace port must agree with the AXI pins, every request must be answered
- * once, and the AXI channels must obey their rules. */
+ * once, and the AXI channels must obey their rules. Reads that the trace port
+ * does not show must be surplus (specification, T2): which these are, and in
+ * which order they come, follows from the entry that decided a fetch. */
 #ifndef TB_JUDGE_H
 #define TB_JUDGE_H
 
@@ -17,7 +19,10 @@
 
 #define JUDGE_WALKS 128
 #define JUDGE_EVENTS 16384 /* of one walk */
-#define JUDGE_IDS 64
+#define JUDGE_IDS 256  /* {stage, context}: of the widest instance */
+#define JUDGE_CTXS 64
+#define JUDGE_DEPTH 8  /* places for reads of one ID */
+#define JUDGE_PROMISE 5 /* the block promises at most so many (microarchitecture 7) */
 
 /** A read answered or an exclusive write answered, as the trace port said. */
 struct judge_event {
@@ -45,9 +50,10 @@ struct judge_match {
 struct judge_walk {
     uint32_t order;
     bool busy, left; /* in flight; it has left the front */
-    int16_t id; /* AXI ID, -1 until the first read */
+    int16_t ctx; /* context, as its AXI IDs say; -1 until the first read */
     uint16_t tag;
     uint64_t accepted;
+    uint64_t read_at; /* clock in which the trace port showed its last read */
     struct dmt_request request;
     unsigned n, room;
     struct judge_event *event; /* kept from walk to walk */
@@ -79,12 +85,19 @@ struct judge {
     struct { uint16_t tag; struct dmt_result result; } answer[4];
     unsigned answer_head, answer_n;
 
-    struct { uint64_t addr; bool lock, load; } read[JUDGE_IDS][4];
+    struct { uint64_t addr; bool lock, load; } read[JUDGE_IDS][JUDGE_DEPTH];
     uint8_t read_head[JUDGE_IDS], read_n[JUDGE_IDS];
-    int16_t owner[JUDGE_IDS];    /* slot of the walk that uses the ID */
+    unsigned reads_out, ctx_reads[JUDGE_CTXS]; /* addresses taken, not answered: of all IDs; of a context's */
+    int16_t owner[JUDGE_CTXS];   /* slot of the walk that uses the context */
     /* R beats that were taken and not traced: of the last cycle, with PIPE one more. */
     struct { bool lock; uint8_t id, resp; uint64_t addr, data; } beat[2];
     unsigned beats;
+    /* Surplus reads of an ID whose answers have not come, in their order, wherever they are. */
+    struct { uint64_t addr[2]; uint8_t n; } surplus[JUDGE_IDS];
+    unsigned surplus_out;
+    /* With PIPE: a surplus answer may not have been stepped yet; a clear of the counters met one, so that the
+     * counter READ may be off by one. */
+    bool step_unsure, reads_unknown;
 
     struct { uint64_t addr; uint8_t id; } aw[JUDGE_IDS];
     uint64_t w[JUDGE_IDS];

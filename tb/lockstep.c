@@ -104,12 +104,17 @@ static enum lane_step cycle(struct run *r)
     return step;
 }
 
+/* Nothing is under way: no answer is due that somebody waits for, and none that nobody does. */
+static bool at_rest(const struct run *r)
+{
+    return stimulus_idle(&r->stimulus) && agent_idle(&r->lane.agent) && !lane_out(&r->lane)->m_arvalid;
+}
+
 static enum lane_step watchdog(struct run *r)
 {
     struct lane *l = &r->lane;
 
-    if (l->stats.cycles - l->progress_cycle < r->watchdog ||
-        (stimulus_idle(&r->stimulus) && agent_idle(&l->agent)))
+    if (l->stats.cycles - l->progress_cycle < r->watchdog || at_rest(r))
         return LANE_OK;
     lane_report_hang(l, r->stimulus.taken, r->stimulus.answered);
     return LANE_DIVERGED;
@@ -204,6 +209,7 @@ static bool begin_epoch(struct run *r, struct rng *rng)
     r->lane.agent.disturb = o->changes && !o->source ? rates[rng_below(rng, 4)] >> r->stimulus.entering : 0;
     r->lane.agent.heal = r->stimulus.entering ? 20 : 12;
     r->lane.agent.pokes = pokes;
+    r->lane.agent.overtake = o->latency != NULL;
     agent_reset(&r->lane.agent, &profile, seed);
     r->lane.agent.clocks = o->latency;
     r->lane.agent.clocks_user = o->latency_user;
@@ -220,7 +226,7 @@ static bool over(const struct run *r)
 {
     return (r->o->walks && r->lane.stats.walks >= r->o->walks) ||
            (r->o->cycles && r->lane.stats.cycles >= r->o->cycles) ||
-           (r->stimulus.source && r->stimulus.ended && stimulus_idle(&r->stimulus) && agent_idle(&r->lane.agent));
+           (r->stimulus.source && r->stimulus.ended && at_rest(r));
 }
 
 static bool stopped(const struct run *r)
@@ -244,7 +250,7 @@ static enum lane_step clocks(struct run *r, uint64_t until, bool draining)
             if (stopped(r))
                 break;
         }
-        if (draining ? stimulus_idle(&r->stimulus) && agent_idle(&r->lane.agent) : over(r))
+        if (draining ? at_rest(r) : over(r))
             break;
     }
     return step;

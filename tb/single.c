@@ -117,6 +117,7 @@ struct single *single_new(const struct dut_ops *dut, const struct dmt_config *co
     profile.lo = latency ? latency : 1;
     profile.no_monitor = !monitor;
     s->agent.mem = mem;
+    s->agent.overtake = true;
     agent_reset(&s->agent, &profile, 0);
     csr_reset(&s->csr, 0);
     dmt_state_reset(&s->have, s->config.pa_w);

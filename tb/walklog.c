@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDS  64
+#define IDS  256 /* {stage, context}: of the widest instance */
 #define DEEP 256 /* reads or writes of one ID, walks, beats, CSR writes under way; a power of two */
 
 /* ---------------------------------------------------------------- queues */
@@ -17,6 +17,7 @@ struct item {
     uint64_t from, addr, data, at;
     uint8_t id, resp;
     bool lock, known;
+    bool load; /* of the loader: a gTEA table or an image */
 };
 
 /* A ring. Overflow forgets the oldest: only an input that breaks the bus rules has so many. */
@@ -49,9 +50,15 @@ struct walklog_state {
     uint64_t start; /* first clock of the log */
     uint64_t ar_since, aw_since, csr_aw_since;
     bool ar_waits, aw_waits, csr_aw_waits; /* offered in the clock before and not taken */
+    bool ar_valid, ar_load;                /* in the clock before: an address was offered; of the loader */
     struct queue ar[IDS];                  /* addresses taken, not answered */
     struct queue aw[IDS];
     struct queue r, b; /* answers taken, not yet on the walk trace port */
+    struct {
+        uint32_t walk;
+        uint8_t context, stage, lane;
+        bool known;
+    } fetch[IDS]; /* what was last read with an ID: its surplus reads are of the same walk */
     struct queue csr_aw, csr_w;
     uint32_t open[DEEP]; /* walks without an answer */
     unsigned opens;
@@ -205,9 +212,37 @@ static void see_answer(struct walklog *l, const struct dmt_out *o)
 
 /* ---------------------------------------------------------------- references */
 
-/* The answer that a pulse of the walk trace port is about: answers are used in
- * the order in which they come. What is passed over was not a walk's (gTEA
- * tables and images are read by ID 0 too). */
+/* IDs are {stage, context}, and a stage above 0 has one bit set above the context. */
+static uint8_t context_of(unsigned id, unsigned stage)
+{
+    return (uint8_t)(stage && id ? id ^ 1u << (31 - __builtin_clz(id)) : id);
+}
+
+/* An answer that the walk trace port passes over: nobody waited for it, unless it was the loader's. */
+static void add_surplus(struct walklog *l, const struct item *i)
+{
+    struct walklog_state *s = l->state;
+
+    if (!i->known || i->load || !s->fetch[i->id].known)
+        return;
+    l->ref = grow(l, l->ref, l->refs, &s->ref_room, sizeof(*l->ref));
+    if (l->failed)
+        return;
+    l->walk[s->fetch[i->id].walk].surplus++;
+    l->ref[l->refs++] = (struct walklog_ref){.kind = WALKLOG_SURPLUS,
+                                             .from = i->from,
+                                             .to = i->at,
+                                             .addr = i->addr,
+                                             .data = i->data,
+                                             .walk = s->fetch[i->id].walk,
+                                             .context = s->fetch[i->id].context,
+                                             .stage = s->fetch[i->id].stage,
+                                             .lane = s->fetch[i->id].lane++,
+                                             .resp = i->resp,
+                                             .tea = true};
+}
+
+/* The answer that a pulse of the walk trace port is about: answers are used in the order in which they come. */
 static struct item find_beat(struct walklog *l, struct queue *q, uint64_t addr)
 {
     struct item found = {.from = l->state->start, .at = l->clock ? l->clock - 1 : 0, .addr = addr};
@@ -219,6 +254,7 @@ static struct item find_beat(struct walklog *l, struct queue *q, uint64_t addr)
             drop(q);
             break;
         }
+        add_surplus(l, i);
         drop(q);
     }
     return found;
@@ -237,10 +273,15 @@ static void add_ref(struct walklog *l, uint32_t order, enum walklog_kind kind, c
     ref.walk = (uint32_t)(w - l->walk);
     ref.from = beat->from;
     ref.to = beat->at;
-    ref.context = beat->id;
-    w->context = beat->id;
+    ref.context = context_of(beat->id, ref.stage);
+    w->context = ref.context;
     if (kind == WALKLOG_READ) {
         w->reads++;
+        s->fetch[beat->id].known = true;
+        s->fetch[beat->id].walk = ref.walk;
+        s->fetch[beat->id].context = ref.context;
+        s->fetch[beat->id].stage = ref.stage;
+        s->fetch[beat->id].lane = 0;
     } else {
         w->writes++;
         w->updates += ref.resp == DMT_RESP_EXOKAY;
@@ -285,7 +326,7 @@ static uint64_t since(uint64_t clock, bool valid, bool ready, bool *waits, uint6
 }
 
 /* An answer: of the oldest address of its ID. */
-static void answered(struct walklog *l, struct queue *addresses, struct queue *beats, unsigned id,
+static void answered(struct walklog *l, struct queue *addresses, struct queue *beats, unsigned id, uint64_t data,
                      uint8_t resp)
 {
     struct item *a = first(&addresses[id]), *beat = push(beats);
@@ -293,6 +334,8 @@ static void answered(struct walklog *l, struct queue *addresses, struct queue *b
     beat->from = a ? a->from : l->state->start;
     beat->addr = a ? a->addr : 0;
     beat->lock = a && a->lock;
+    beat->load = a && a->load;
+    beat->data = data;
     beat->known = a != NULL;
     beat->at = l->clock;
     beat->id = (uint8_t)id;
@@ -307,17 +350,22 @@ static void see_bus(struct walklog *l, const struct dmt_out *o, const struct dmt
     uint64_t ar = since(l->clock, o->m_arvalid, in->m_arready, &s->ar_waits, &s->ar_since);
     uint64_t aw = since(l->clock, o->m_awvalid, in->m_awready, &s->aw_waits, &s->aw_since);
 
+    /* The loader begins when no walk is left; what is read for one that has been answered has been offered since
+     * before that without a pause. */
+    s->ar_load = o->m_arvalid && (s->ar_valid ? s->ar_load : s->opens == 0);
+    s->ar_valid = o->m_arvalid;
     /* Answers first: an answer in this clock is not that of an address taken in it. */
     if (in->m_rvalid && o->m_rready)
-        answered(l, s->ar, &s->r, in->m_rid % IDS, (uint8_t)in->m_rresp);
+        answered(l, s->ar, &s->r, in->m_rid % IDS, in->m_rdata, (uint8_t)in->m_rresp);
     if (in->m_bvalid && o->m_bready)
-        answered(l, s->aw, &s->b, in->m_bid % IDS, (uint8_t)in->m_bresp);
+        answered(l, s->aw, &s->b, in->m_bid % IDS, 0, (uint8_t)in->m_bresp);
     if (o->m_arvalid && in->m_arready) {
         struct item *i = push(&s->ar[o->m_arid % IDS]);
 
         i->from = ar;
         i->addr = o->m_araddr;
         i->lock = o->m_arlock;
+        i->load = s->ar_load;
     }
     if (o->m_awvalid && in->m_awready) {
         struct item *i = push(&s->aw[o->m_awid % IDS]);
@@ -451,7 +499,7 @@ static void number(struct walklog_walk *w, struct walklog_ref **r, size_t n)
     uint32_t count = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (!r[i]->lock)
+        if (!r[i]->lock && r[i]->kind == WALKLOG_READ)
             r[plain++] = r[i];
     }
     for (size_t i = 0; i < plain; i++) {
@@ -487,8 +535,12 @@ static int by_walk(const void *a, const void *b)
 
 void walklog_finish(struct walklog *l)
 {
-    struct walklog_ref **sorted = malloc((l->refs + 1) * sizeof(*sorted));
+    struct walklog_ref **sorted;
 
+    /* An answer taken in the last clock may be shown in the next. */
+    for (struct item *i; (i = first(&l->state->r)) && i->at + 1 < l->clock; drop(&l->state->r))
+        add_surplus(l, i);
+    sorted = malloc((l->refs + 1) * sizeof(*sorted));
     if (!sorted) {
         l->failed = true;
         return;
@@ -571,6 +623,8 @@ void walklog_outcome(const struct walklog_walk *w, char *text, size_t n)
         any = true;
     }
     add(text, n, "; %" PRIu32 " reference%s", w->refs, w->refs == 1 ? "" : "s");
+    if (w->surplus)
+        add(text, n, ", %" PRIu32 " surplus", w->surplus);
     if (w->writes)
         add(text, n, ", %" PRIu32 " A/D write%s (%" PRIu32 " lost)", w->writes, w->writes == 1 ? "" : "s",
             w->writes - w->updates);
@@ -585,6 +639,11 @@ void walklog_reference(const struct walklog_ref *r, char *text, size_t n)
             r->resp == DMT_RESP_EXOKAY ? "done"
             : r->resp == DMT_RESP_OKAY ? "LOST"
                                        : walklog_resps[r->resp & 3]);
+        return;
+    }
+    if (r->kind == WALKLOG_SURPLUS) {
+        add(text, n, "surplus s%u%s%s", r->stage, r->resp >= DMT_RESP_SLVERR ? " " : "",
+            r->resp >= DMT_RESP_SLVERR ? walklog_resps[r->resp & 3] : "");
         return;
     }
     if (r->number)

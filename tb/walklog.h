@@ -20,9 +20,10 @@ extern "C" {
 
 #define WALKLOG_NEVER UINT64_MAX
 
-enum walklog_kind { WALKLOG_READ, WALKLOG_WRITE };
+enum walklog_kind { WALKLOG_READ, WALKLOG_WRITE, WALKLOG_SURPLUS };
 
-/** A read of a table entry, or an A/D write. */
+/** A read of a table entry, an A/D write, or a surplus read: one that its fetch was decided without, which the walk
+ * trace port does not show. */
 struct walklog_ref {
     uint64_t
         from;    /**< clock in which its address was first on the pins; of the log's start when before that */
@@ -33,10 +34,10 @@ struct walklog_ref {
                         as none */
     enum walklog_kind kind;
     uint8_t context;
-    uint8_t stage, level; /**< level is 0 for writes */
+    uint8_t stage, level; /**< level is 0 for writes and surplus reads */
     uint8_t index;        /**< TEA register of a TEA fetch */
     uint8_t resp;         /**< enum dmt_resp */
-    uint8_t lane;         /**< 0, or 1, 2 for the second, third of parallel reads */
+    uint8_t lane;         /**< 0, or 1, 2 for the second, third of parallel reads; surplus reads of a fetch 0, 1 */
     bool tea, lock;
 };
 
@@ -59,7 +60,8 @@ struct walklog_walk {
     uint64_t pa, addr, error;
     uint32_t index;
     uint32_t refs;    /**< references, as the specification counts them */
-    uint32_t reads;   /**< all reads */
+    uint32_t reads;   /**< all reads that are not surplus */
+    uint32_t surplus; /**< surplus reads */
     uint32_t updates; /**< A/D writes that took effect */
     uint32_t writes;  /**< A/D writes, lost ones too */
     bool reset;       /**< cut off by a reset */
@@ -108,7 +110,7 @@ void walklog_finish(struct walklog *l);
 void walklog_request(const struct walklog_walk *w, char *text, size_t n);
 /** The answer: "#3 OK 0000012345456 4K, TEA/TEA, 2 references, 11 clocks". */
 void walklog_outcome(const struct walklog_walk *w, char *text, size_t n);
-/** A read or write: "1: s1 TEA[0] 4K", "3: s0 L2 PDE", "A/D read ..", "A/D write". */
+/** A read or write: "1: s1 TEA[0] 4K", "3: s0 L2 PDE", "A/D read ..", "A/D write", "surplus s0". */
 void walklog_reference(const struct walklog_ref *r, char *text, size_t n);
 /** A register's name: "LEVEL[1].TEA[3].WORD0", "HOST.CTL"; an unmapped offset as a number. */
 void walklog_register(unsigned addr, char *text, size_t n);

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -413,6 +414,8 @@ const char *paint_reference(const walklog_ref &r)
 {
     if (r.kind == WALKLOG_WRITE)
         return r.resp == DMT_RESP_EXOKAY ? "?DarkGreen?" : "?red3?";
+    if (r.kind == WALKLOG_SURPLUS)
+        return "?DarkOrange3?";
     return !r.number ? "?purple4?" : r.tea ? "?SteelBlue4?" : "?gray30?";
 }
 
@@ -420,7 +423,8 @@ const char *paint_reference(const walklog_ref &r)
  * register writes. What is said ends with the next thing said. */
 std::vector<line> lines_of(const struct walklog *log)
 {
-    std::map<int, line> walks, reads[3];
+    static const char *const rows[] = { "_reads", "_reads02", "_reads03", "_surplus", "_surplus02" };
+    std::map<int, line> walks, reads[std::size(rows)];
     line writes{ "register_writes", BLUE, {} };
     std::vector<line> all;
     char text[256];
@@ -439,7 +443,7 @@ std::vector<line> lines_of(const struct walklog *log)
     }
     for (size_t i = 0; i < log->refs; i++) {
         const walklog_ref &r = log->ref[i];
-        line &l = reads[r.lane % 3][r.context];
+        line &l = reads[r.kind == WALKLOG_SURPLUS ? 3 + r.lane % 2 : r.lane % 3][r.context];
         char address[64];
 
         walklog_reference(&r, text, sizeof(text));
@@ -468,12 +472,12 @@ std::vector<line> lines_of(const struct walklog *log)
         w.second.name = w.first < 0 ? "no_context" : "context" + two(static_cast<unsigned>(w.first)) + "_walk";
         w.second.paint = GREEN;
         all.push_back(w.second);
-        for (unsigned i = 0; i < 3; i++) {
+        for (size_t i = 0; i < std::size(rows); i++) {
             auto found = reads[i].find(w.first);
 
             if (w.first < 0 || found == reads[i].end())
                 continue;
-            found->second.name = "context" + two(static_cast<unsigned>(w.first)) + "_reads" + (i ? two(i + 1) : "");
+            found->second.name = "context" + two(static_cast<unsigned>(w.first)) + rows[i];
             found->second.paint = YELLOW;
             all.push_back(found->second);
         }
