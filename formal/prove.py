@@ -49,16 +49,19 @@ DESIGNS = [
     # physical addresses at their full width; contexts are any
     Design("walk", "dmt_mmu", {"PA_W": 52, "CTX_N": 2}, WALK_CUT),
     # four registers stand for any number: none looks at another but to find the lowest that hits
-    Design("tea", "dmt_tea_file", {"PA_W": 52, "TEA_N": 4, "SETS": 3}, depth=6),
+    Design("tea", "dmt_tea_file", {"PA_W": 52, "TEA_N": 4, "SETS": 3}, depth=7),
     Design("loader", "dmt_loader", {"PA_W": 52, "TEA_N": 4}, depth=6),
     Design("csr", "dmt_csr", {"PA_W": 52, "TEA_N": 4, "CNT_W": 0}, depth=8),
     Design("pipe-csr", "dmt_csr", {"PA_W": 52, "TEA_N": 4, "CNT_W": 0, "PIPE": 1}, depth=10, file="csr"),
 ]
 
+# A claim that is shown with another, itself shown, taken as given: the solver finds it faster.
+LEMMAS = {"ok_in_gtea": "ok_within"}
+
 # name, design, claim that must fail, file, text, bug
 MUTANTS = [
     ("no-bound", "tea", "ok_in_gtea", "dmt_tea_file.v",
-     "(ok[set_i] && {1'b0, g_compare[g].offset} < limit_q[set_i])", "ok[set_i]"),
+     "(ok[set_i] && {1'b0, vpn_i} < bound_q[set_i])", "ok[set_i]"),
     ("guest-base", "tea", "ok_exact", "dmt_tea_file.v",
      "sel_gtea ? sel_gbase : base_pfn_q", "sel_gtea ? base_pfn_q[sx] : base_pfn_q"),
     ("no-revoke", "tea", "invariant", "dmt_tea_file.v",
@@ -153,7 +156,8 @@ def prove(design, netlist, log, claim):
         return ask(design, netlist, log, "-prove invariant 1 -tempinduct -maxsteps 1")
     if claim.startswith("ok_then_"):  # over two clocks
         return ask(design, netlist, log, f"-prove {claim} 1 -tempinduct -maxsteps 1 -set invariant 1")
-    return ask(design, netlist, log, f"-seq 1 -set invariant 1 -prove {claim} 1", any_state=True)
+    lemma = f"-set {LEMMAS[claim]} 1 " if claim in LEMMAS else ""
+    return ask(design, netlist, log, f"-seq 1 -set invariant 1 {lemma}-prove {claim} 1", any_state=True)
 
 
 def jobs():

@@ -78,9 +78,12 @@
     wire [52:0] k_limit = (|k_reach[79:52] || k_left[51:43] != 9'd0) ? {1'b1, 52'd0} : k_reach[52:0];
     wire        k_res_ok = g_gtea.resolution_q[3*kx +: 3] == `DMT_RESOLUTION_OK;
 
+    // the gTEA's end is written a cycle after the rest; nothing is matched with it before
+    wire        k_pending = g_gtea.end_we_q && g_gtea.end_set_q == k_set && g_gtea.end_index_q == k_index;
+
     // its other copy, beside its comparator
     wire [56*TEA_N-1:0] n_word0;           // {base, KIND, SZ}
-    wire [53*TEA_N-1:0] n_size, n_limit;
+    wire [53*TEA_N-1:0] n_end, n_bound;
     wire [13*TEA_N-1:0] n_id;              // {KIND GTEA, ID}
     genvar n_g;
     generate
@@ -89,8 +92,8 @@
                                   g_gtea.g_within[n_g].g_set[1].g_has.gtea_kind_q,
                                   g_gtea.g_within[n_g].g_set[0].g_has.gtea_kind_q};
             assign n_word0[56*n_g +: 56] = {g_compare[n_g].base_q[k_set], g_compare[n_g].type_q[k_set]};
-            assign n_size[53*n_g +: 53]  = g_compare[n_g].size_q[k_set];
-            assign n_limit[53*n_g +: 53] = g_gtea.g_within[n_g].limit_q[k_set];
+            assign n_end[53*n_g +: 53]   = g_compare[n_g].end_q[k_set];
+            assign n_bound[53*n_g +: 53] = g_gtea.g_within[n_g].bound_q[k_set];
             assign n_id[13*n_g +: 13]    = {is_gtea[k_set], g_gtea.g_within[n_g].id_q[k_set]};
         end
     endgenerate
@@ -111,7 +114,7 @@
             ok_held2 = seen2_q[kx] ? pages_q[kx] == k_word2 : k_word2 == 64'd0;
             ok_copied = (!seen0_q[kx] || (k_word0_copy == {k_vpn, k_word0[4:1]} && k_id_copy[12] == k_gtea))
                      && (!seen1_q[kx] || k_id_copy[11:0] == k_word1[11:0])
-                     && (!seen2_q[kx] || n_size[53*k_index +: 53] == k_word2[52:0]);
+                     && (!k_p || {1'b0, n_end[53*k_index +: 53]} == {2'd0, k_vpn} + k_word2[53:0]);
             if (k_p)
                 ok_accepted = k_word2 != 64'd0 && k_word2[63:53] == 11'd0 && k_sz != 2'd3
                     && {2'd0, k_vpn} + k_word2[53:0] <= 54'h10_0000_0000_0000
@@ -122,7 +125,8 @@
             if (k_ok) begin
                 ok_base  = k_gtea && k_p && {2'd0, k_base} + {2'd0, k_pages} <= pa_end && k_pages != 52'd0
                         && (g_gtea.gbase_q[kx] == k_base + k_first);
-                ok_limit = n_limit[53*k_index +: 53] == k_limit;
+                ok_limit = k_pending ? g_gtea.from_q == k_vpn && g_gtea.limit_q == k_limit
+                                     : n_bound[53*k_index +: 53] == {1'b0, k_vpn} + k_limit;
             end
         end
     end
@@ -134,7 +138,7 @@
     (* anyseq *) reg [1:0] s_size;
     wire [5:0]  s_index = (s_size == 2'd2) ? index_1g_o : (s_size == 2'd1) ? index_2m_o : index_4k_o;
     wire        s_hit   = seen && !rst_i && s_size != 2'd3 && hit_o[s_size] && set_i == k_set && s_index == k_index;
-    wire        s_use   = s_hit && !plain_o[s_size] && !unusable_o[s_size];
+    wire        s_use   = s_hit && !k_pending && !plain_o[s_size] && !unusable_o[s_size];
     wire [63:0] s_entry = {{(67-PA_W){1'b0}}, entry_o};                // in entries of 8 bytes
     wire [63:0] s_slot  = {12'd0, vpn_i - k_vpn} >> (9 * s_size);
     wire [63:0] s_base  = {3'd0, k_base, 9'd0}, s_end = s_base + {3'd0, k_pages, 9'd0};
@@ -142,9 +146,9 @@
     always @*
         assume (sel_set_i == set_i && sel_index_i == s_index && sel_sz_i == s_size && sel_vpn_i == vpn_i);
 
-    (* keep *) reg ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_in_gtea;
+    (* keep *) reg ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_within, ok_in_gtea;
     always @* begin
-        {ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_in_gtea} = {7{1'b1}};
+        {ok_found, ok_covered, ok_set0, ok_in_tea, ok_not_resolved, ok_exact, ok_within, ok_in_gtea} = {8{1'b1}};
         if (s_hit) begin
             ok_found   = k_p && s_size == k_sz && plain_o[s_size] == (k_set != 2'd0 && !k_gtea);
             ok_covered = vpn_i >= k_vpn && {12'd0, vpn_i} < {12'd0, k_vpn} + k_word2;
@@ -156,6 +160,7 @@
             ok_in_tea  = s_entry == s_first + s_slot && s_slot <= k_last && s_entry < 64'd1 << (maxpa - 6'd3);
         if (s_use && k_gtea) begin
             ok_exact   = s_entry == s_base + s_first + s_slot;
+            ok_within  = vpn_i >= k_vpn && {1'b0, vpn_i - k_vpn} < k_limit;
             ok_in_gtea = s_entry >= s_base && s_entry < s_end && s_entry < 64'd1 << (maxpa - 6'd3);
         end
     end

@@ -135,7 +135,8 @@
     endfunction
 
     // ------------------------------------------------------- what is assumed
-    (* anyseq *) reg [T_W-1:0] now_tag, dec_tag, cache_tag;
+    (* anyseq *) reg [T_W-1:0] now_tag, cache_tag;
+    wire [63:0]      c_data = c_entry[`DMT_ENTRY_WORD];
     always @* begin
         // dmt_csr: codes and widths; the host's roots
         assume (enter != 2'd3);
@@ -145,20 +146,13 @@
         assume (s2root0 != X && s2root0 != Y && shadow_root != X && shadow_root != Y);
         assume (enter != 2'd0 || (root != X && root != Y));
         // dmt_contexts: what is stepped fits together; the host's tables
-        if (is_b || is_r) begin
+        if (is_b || (is_r && !c_surplus)) begin
             assume (f_walk_ok(c_walk));
-            assume (f_tag_ok(c_walk, now_tag, c_level) && f_rights_ok(now_tag, f_rights));
-            assume (f_addr_ok(c_walk, now_tag, c_addr[PA_W-1:12]));
+            assume (f_tag_ok(c_walk, now_tag, c_entry[`DMT_ENTRY_LEVEL]) && f_rights_ok(now_tag, f_rights));
+            assume (f_addr_ok(c_walk, now_tag, c_addr[PA_W-4:9]));
             assume (step_resp[1] || f_data_ok(now_tag, c_data));
             assume (!is_b || c_walk[`DMT_WALK_EXCL]);
-            assume (c_last || c_walk[`DMT_WALK_LAST] != 2'd0);
-            if (f_dec_valid) begin
-                assume (c_walk[`DMT_WALK_TEA] && c_walk[`DMT_WALK_LAST] != 2'd0);
-                assume (f_dec_bus || f_leaf(f_dec_level, f_kept));
-                assume (f_tag_ok(c_walk, dec_tag, f_dec_level) && f_rights_ok(dec_tag, f_dec_rights));
-                assume (f_addr_ok(c_walk, dec_tag, f_dec_addr[PA_W-1:12]));
-                assume (f_dec_bus || f_data_ok(dec_tag, f_kept));
-            end
+            assume (c_left <= c_walk[`DMT_WALK_LAST]);
         end
         if (is_chain)
             assume (f_chain_ok(c_walk));
@@ -201,8 +195,8 @@
 
     // ------------------------------------------------------- the tag of what is loaded
     // Of an address that a step yields: by the entry it was yielded by.
-    wire [63:0]      j_data = f_dec_valid ? f_kept : c_data;
-    wire [T_W-1:0]   j_tag  = f_dec_valid ? dec_tag : now_tag;
+    wire [63:0]      j_data = c_data;
+    wire [T_W-1:0]   j_tag  = now_tag;
     wire [1:0]       j_kind = j_tag[6:5];
     wire             j_here = j_tag[7] && f_present(j_kind, j_data);
     wire             j_leaf = f_leaf(j_tag[4:2], j_data);
@@ -236,11 +230,11 @@
 
     (* keep *) reg ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits, ok_rights_fit,
         ok_address_fits, ok_exclusive_fits, ok_step_provenance, ok_match_provenance, ok_write_fits,
-        ok_no_write_to_y, ok_written_entry, ok_decided, ok_fill_once, ok_fill_page, ok_fill_kind, ok_fill_host;
+        ok_no_write_to_y, ok_written_entry, ok_surplus, ok_fill_once, ok_fill_page, ok_fill_kind, ok_fill_host;
     always @* begin
         {ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits, ok_rights_fit,
           ok_address_fits, ok_exclusive_fits, ok_step_provenance, ok_match_provenance, ok_write_fits,
-          ok_no_write_to_y, ok_written_entry, ok_decided, ok_fill_once, ok_fill_page, ok_fill_kind, ok_fill_host} =
+          ok_no_write_to_y, ok_written_entry, ok_surplus, ok_fill_once, ok_fill_page, ok_fill_kind, ok_fill_host} =
           {18{1'b1}};
         if (g_on) begin
             if (new_chain && !new_refuse)
@@ -264,12 +258,13 @@
                 ok_match_provenance = (r_root || |cache_used);
             // a write goes to what was read, exclusively and alone; the entry stays as it was
             if (do_update) begin
-                ok_write_fits = (c_walk[`DMT_WALK_EXCL] && c_walk[`DMT_WALK_LAST] == 2'd0 && !f_dec_valid);
-                ok_no_write_to_y = (c_addr[PA_W-1:12] != X && c_addr[PA_W-1:12] != Y);
+                ok_write_fits = (c_walk[`DMT_WALK_EXCL] && c_walk[`DMT_WALK_LAST] == 2'd0);
+                ok_no_write_to_y = (c_addr[PA_W-4:9] != X && c_addr[PA_W-4:9] != Y);
                 ok_written_entry = (f_data_ok(now_tag, update_value));
             end
-            if (do_wait && c_entry[`DMT_ENTRY_DECIDE])
-                ok_decided = c_walk[`DMT_WALK_TEA] && (c_entry[`DMT_ENTRY_DECIDE_BUS] ? step_resp[1] : f_leaf(c_level, c_data));
+            // what nobody waits for leads nowhere
+            if (step_r && c_surplus)
+                ok_surplus = !(do_wait || do_read || do_again || do_match || do_update || do_result);
             // what is cached: tables of the host, or what a leaf yields that can be written
             if (fill_v || fill_s) begin
                 ok_fill_once = (!(fill_v && fill_s) && do_read);
@@ -347,7 +342,7 @@
 
     (* keep *) wire invariant = &{ok_chain_fits, ok_walk_fits, ok_usable_registers, ok_tea_fits, ok_tag_fits,
         ok_rights_fit, ok_address_fits, ok_exclusive_fits, ok_step_provenance, ok_match_provenance,
-        ok_write_fits, ok_no_write_to_y, ok_written_entry, ok_decided, ok_fill_once, ok_fill_page,
+        ok_write_fits, ok_no_write_to_y, ok_written_entry, ok_surplus, ok_fill_once, ok_fill_page,
         ok_fill_kind, ok_fill_host, ok_launch_kind, ok_launch_page, ok_launch_tea, ok_no_read_of_x,
         ok_no_lock_of_y, ok_as_found};
 
@@ -387,7 +382,7 @@
     (* keep *) wire see_refused_gtea = g_on && load && new_refuse && to_refuse_gtea;
     (* keep *) wire see_refused_width = g_on && load && new_refuse && !to_refuse_gtea;
     (* keep *) wire see_write = g_on && do_update && c_walk[`DMT_WALK_FRAME] == V && enter == 2'd2;
-    (* keep *) wire see_table_not_writable = g_on && do_result && c_addr[PA_W-1:12] == Y && res_status == `DMT_STATUS_EPT_VIOLATION;
+    (* keep *) wire see_table_not_writable = g_on && do_result && c_addr[PA_W-4:9] == Y && res_status == `DMT_STATUS_EPT_VIOLATION;
     (* keep *) wire see_filled_host = g_on && fill_s && read_tag[7];
     (* keep *) wire see_filled_v = g_on && fill_v && !read_tag[7];
     (* keep *) wire see_emitted = emit && l_tea && sel_set == 2'd2;

@@ -16,7 +16,7 @@ module dmt_ahead #(
     // physical address width, 32..52
     parameter PA_W = 52,
     // width of a context number
-    parameter ID_W = 3,
+    parameter CTX_W = 3,
     // bits that the comparison yields
     parameter FOUND_W = 8,
     // 1: registers before the comparison and after it
@@ -27,7 +27,7 @@ module dmt_ahead #(
 
     input  wire             in_valid_i,
     input  wire             in_match_i,    // to be matched, else an entry's address
-    input  wire [ID_W-1:0]  in_ctx_i,
+    input  wire [CTX_W-1:0]  in_ctx_i,
     input  wire             in_excl_i,
     input  wire [`DMT_WALK_W-1:0] in_walk_i,
     input  wire [1:0]       in_frame_i,    // to be matched: by whom, what, with which sizes
@@ -48,7 +48,7 @@ module dmt_ahead #(
     input  wire             open_i,
     output wire             out_valid_o,
     output wire             out_match_o,
-    output wire [ID_W-1:0]  out_ctx_o,
+    output wire [CTX_W-1:0]  out_ctx_o,
     output wire             out_excl_o,
     output wire [`DMT_WALK_W-1:0] out_walk_o,
     output wire [1:0]       out_frame_o,
@@ -62,7 +62,7 @@ module dmt_ahead #(
     output wire [FOUND_W-1:0] out_found_o
 );
 
-    localparam P_W = 1 + ID_W + `DMT_WALK_W + 2 + 52 + 3 + 1 + 1 + (PA_W - 3) + 3 + 4 + 6;
+    localparam P_W = 1 + CTX_W + `DMT_WALK_W + 2 + 52 + 3 + 1 + 1 + (PA_W - 3) + 3 + 4 + 6;
     wire [P_W-1:0] in_p = {in_frame_i, in_addr_i, in_match_i, in_ctx_i, in_walk_i, in_sizes_i, in_restart_i,
                            in_excl_i, in_read_i, in_level_i, in_rights_i, in_index_i};
     wire [P_W-1:0] out_p;

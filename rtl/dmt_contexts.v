@@ -4,7 +4,9 @@
 // Three tables with one write port each, so that they map to LUT RAM: the
 // request (written when a walk is taken in), the walk (dmt_walk.vh; written
 // when launch is loaded), and the entry of every read (written when launch
-// emits). A context is launched at least two cycles before it is stepped on an
+// emits). And how many of its reads are surplus: sizes of a TEA fetch that a larger
+// one has decided. A context is free when its walk has ended and those have come.
+// A context is launched at least two cycles before it is stepped on an
 // entry, so reads never race with these writes. Latency: all look-ups are
 // combinational.
 `default_nettype none
@@ -16,7 +18,7 @@ module dmt_contexts #(
     // contexts, 1..64
     parameter CTX_N = 8,
     // width of a context number
-    parameter ID_W = 3,
+    parameter CTX_W = 3,
     // requester tag width
     parameter TAG_W = 8,
     // register sets: with one, walks have no second stages
@@ -28,7 +30,7 @@ module dmt_contexts #(
     // take a walk in: the lowest free context
     input  wire             alloc_i,
     output wire             free_o,        // some context is free
-    output wire [ID_W-1:0]  alloc_ctx_o,
+    output wire [CTX_W-1:0]  alloc_ctx_o,
     output wire             busy_o,        // some context is not
     input  wire [31:0]      order_i,
     input  wire [31:0]      stamp_i,
@@ -41,12 +43,12 @@ module dmt_contexts #(
 
     // a new launch begins for a context
     input  wire             load_i,
-    input  wire [ID_W-1:0]  load_ctx_i,
+    input  wire [CTX_W-1:0]  load_ctx_i,
     input  wire [`DMT_WALK_W-1:0] load_walk_i,
 
     // launch emits
     input  wire             emit_i,
-    input  wire [ID_W-1:0]  emit_ctx_i,
+    input  wire [CTX_W-1:0]  emit_ctx_i,
     input  wire [1:0]       emit_slot_i,
     input  wire [PA_W-1:3]  emit_addr_i,
     input  wire [2:0]       emit_level_i,
@@ -54,7 +56,8 @@ module dmt_contexts #(
     input  wire [5:0]       emit_index_i,
 
     // the context looked up for a step
-    input  wire [ID_W-1:0]  find_ctx_i,
+    input  wire [CTX_W-1:0]  find_ctx_i,
+    input  wire [1:0]       find_stage_i,
     output wire [31:0]      order_o,
     output wire [31:0]      stamp_o,
     output wire [TAG_W-1:0] tag_o,
@@ -64,45 +67,36 @@ module dmt_contexts #(
     output wire             smap_ok_o,
     output wire             nonspec_o,
     output wire [`DMT_WALK_W-1:0] walk_o,
-    output wire             last_o,        // the answer is that of the last read
+    output wire [1:0]       left_o,        // answers of this launch that come after this one
+    output wire             surplus_o,     // nobody waits for this one
     output wire [PA_W-1:3]  addr_o,        // of the read being answered
     output wire [2:0]       level_o,
     output wire [3:0]       rights_o,
     output wire [5:0]       index_o,
-    output wire             dec_valid_o,   // what decided earlier in this fetch
-    output wire             dec_bus_o,
-    output wire [1:0]       dec_resp_o,
-    output wire [PA_W-1:3]  dec_addr_o,
-    output wire [2:0]       dec_level_o,
-    output wire [3:0]       dec_rights_o,
-    output wire [5:0]       dec_index_o,
-    output wire [63:0]      data_o,        // entry kept: decided, or written
+    output wire [63:0]      data_o,        // value written
 
     // what the step does to its own
-    input  wire [ID_W-1:0]  ctx_i,
+    input  wire [CTX_W-1:0]  ctx_i,
+    input  wire [1:0]       stage_i,       // of the entry
     input  wire             wait_i,
-    input  wire             decide_i,
-    input  wire             decide_bus_i,
-    input  wire [1:0]       decide_resp_i,
+    input  wire             surplus_i,     // left_i answers more are surplus
+    input  wire [1:0]       left_i,
+    input  wire             drop_i,        // one has come
     input  wire             keep_i,        // keep data_i
     input  wire [63:0]      data_i,
     input  wire             release_i,     // the walk has ended
 
-    // PTE port: addresses of queued reads and writes
-    input  wire [ID_W-1:0]  ar_ctx_i,
-    input  wire [1:0]       ar_slot_i,
-    output wire [PA_W-1:3]  ar_addr_o,
-    input  wire [ID_W-1:0]  aw_ctx_i,
+    // PTE port: what queued writes write
+    input  wire [CTX_W-1:0]  aw_ctx_i,
     output wire [PA_W-1:3]  aw_addr_o,
     output wire [63:0]      w_data_o
 );
 
-    localparam DEPTH  = 1 << ID_W;
+    localparam DEPTH  = 1 << CTX_W;
     // Instances with one context have one place, whatever the ID bit says.
-    localparam [ID_W-1:0] PLACES = (CTX_N > 1) ? {ID_W{1'b1}} : {ID_W{1'b0}};
-    wire [ID_W-1:0] alloc_at = alloc_ctx_o & PLACES, load_at = load_ctx_i & PLACES, emit_at = emit_ctx_i & PLACES,
-                    find_at = find_ctx_i & PLACES, at = ctx_i & PLACES, ar_at = ar_ctx_i & PLACES,
-                    aw_at = aw_ctx_i & PLACES;
+    localparam [CTX_W-1:0] PLACES = (CTX_N > 1) ? {CTX_W{1'b1}} : {CTX_W{1'b0}};
+    wire [CTX_W-1:0] alloc_at = alloc_ctx_o & PLACES, load_at = load_ctx_i & PLACES, emit_at = emit_ctx_i & PLACES,
+                    find_at = find_ctx_i & PLACES, at = ctx_i & PLACES, aw_at = aw_ctx_i & PLACES;
     localparam REQ_W  = 32 + 32 + TAG_W + 64 + 2 + 1 + 1 + 1;
     localparam WALK_W = (SETS > 1) ? `DMT_WALK_W : `DMT_WALK_NATIVE_W;
     localparam READ_W = (PA_W - 3) + 3 + 4 + 6;
@@ -113,19 +107,19 @@ module dmt_contexts #(
     reg [63:0]       data_q    [0:DEPTH-1];
 
     reg [CTX_N-1:0]   busy_q;
+    reg [DEPTH-1:0]   ended_q;                 // its answer has been given
     reg [2*DEPTH-1:0] got_q;                   // answers of this launch seen
-    reg [DEPTH-1:0]   dec_valid_q, dec_bus_q;
-    reg [2*DEPTH-1:0] dec_slot_q, dec_resp_q;
+    reg [2*SETS*DEPTH-1:0] surplus_q;          // {stage, context}: reads
 
     // -------------------------------------------------------------------- free
-    function [ID_W-1:0] lowest_free;
+    function [CTX_W-1:0] lowest_free;
         input [CTX_N-1:0] busy;
         integer k;
         begin
-            lowest_free = {ID_W{1'b0}};
+            lowest_free = {CTX_W{1'b0}};
             for (k = CTX_N - 1; k >= 0; k = k - 1)
                 if (!busy[k])
-                    lowest_free = k[ID_W-1:0];
+                    lowest_free = k[CTX_W-1:0];
         end
     endfunction
 
@@ -133,16 +127,49 @@ module dmt_contexts #(
     assign busy_o      = |busy_q;
     assign alloc_ctx_o = lowest_free(busy_q);
 
+    wire [CTX_W+1:0] place = {stage_i, at};
+
+    always @(posedge clk_i) begin
+        if (rst_i)
+            surplus_q <= {2*SETS*DEPTH{1'b0}};
+        else if (surplus_i)
+            surplus_q[2*place +: 2] <= left_i;
+        else if (drop_i)
+            surplus_q[2*place +: 2] <= surplus_q[2*place +: 2] - 2'd1;
+    end
+
+    // of each context: some read is surplus; all but one have come
+    reg [DEPTH-1:0] some, single;
+    reg [2:0]       sum;
+    integer c, s;
+    always @* begin
+        for (c = 0; c < DEPTH; c = c + 1) begin
+            sum = 3'd0;
+            for (s = 0; s < SETS; s = s + 1)
+                sum = sum + {1'b0, surplus_q[2*(s*DEPTH + c) +: 2]};
+            some[c]   = sum != 3'd0;
+            single[c] = sum == 3'd1;
+        end
+    end
+
+    wire no_more = release_i && !surplus_i && !some[at];
+    wire came    = drop_i && ended_q[at] && single[at];
     integer i;
     always @(posedge clk_i) begin
         if (rst_i)
             busy_q <= {CTX_N{1'b0}};
         else
             for (i = 0; i < CTX_N; i = i + 1)
-                if (alloc_i && alloc_ctx_o == i[ID_W-1:0])
+                if (alloc_i && alloc_ctx_o == i[CTX_W-1:0])
                     busy_q[i] <= 1'b1;
-                else if (release_i && ctx_i == i[ID_W-1:0])
+                else if ((no_more || came) && ctx_i == i[CTX_W-1:0])
                     busy_q[i] <= 1'b0;
+    end
+    always @(posedge clk_i) begin
+        if (alloc_i)
+            ended_q[alloc_at] <= 1'b0;
+        if (release_i)
+            ended_q[at] <= 1'b1;
     end
 
     // ------------------------------------------------------------------ tables
@@ -167,24 +194,13 @@ module dmt_contexts #(
     wire [1:0] slot = got_q[2*find_at +: 2];
 
     always @(posedge clk_i) begin
-        if (wait_i) begin
+        if (wait_i)
             got_q[2*at +: 2] <= got + 2'd1;
-            if (decide_i) begin
-                dec_valid_q[at]       <= 1'b1;
-                dec_bus_q[at]         <= decide_bus_i;
-                dec_slot_q[2*at +: 2] <= got;
-                dec_resp_q[2*at +: 2] <= decide_resp_i;
-            end
-        end
-        if (load_i) begin
+        if (load_i)
             got_q[2*load_at +: 2] <= 2'd0;
-            dec_valid_q[load_at]  <= 1'b0;
-        end
     end
 
     // -------------------------------------------------------------------- look-up
-    wire [READ_W-1:0] now, decided;
-
     assign {order_o, stamp_o, tag_o, va_o, access_o, user_o, smap_ok_o, nonspec_o} = request_q[find_at];
     wire [WALK_W-1:0] walk = walk_q[find_at];
     generate
@@ -197,25 +213,19 @@ module dmt_contexts #(
     endgenerate
     wire [1:0] last_slot = walk[`DMT_WALK_LAST];
 
-    assign now     = read_q[{slot, find_at}];
-    assign decided = read_q[{dec_slot_q[2*find_at +: 2], find_at}];
-    assign {addr_o, level_o, rights_o, index_o} = now;
-    assign {dec_addr_o, dec_level_o, dec_rights_o, dec_index_o} = decided;
-
-    assign last_o      = slot == last_slot;
-    assign dec_valid_o = dec_valid_q[find_at];
-    assign dec_bus_o   = dec_bus_q[find_at];
-    assign dec_resp_o  = dec_resp_q[2*find_at +: 2];
+    assign {addr_o, level_o, rights_o, index_o} = read_q[{slot, find_at}];
+    assign left_o      = last_slot - slot;
     assign data_o      = data_q[find_at];
 
+    wire [CTX_W+1:0] find_place = {find_stage_i, find_at};
+    assign surplus_o = surplus_q[2*find_place +: 2] != 2'd0;
+
     // --------------------------------------------------------------- PTE port
-    wire [READ_W-1:0] ar_read = read_q[{ar_slot_i, ar_at}];
     wire [READ_W-1:0] aw_read = read_q[{2'd0, aw_at}];
-    assign ar_addr_o = ar_read[READ_W-1 -: PA_W-3];
     assign aw_addr_o = aw_read[READ_W-1 -: PA_W-3];
     assign w_data_o  = data_q[aw_at];
 
-    wire unused = &{1'b0, ar_read[12:0], aw_read[12:0]};
+    wire unused = &{1'b0, aw_read[12:0]};
 
 endmodule
 

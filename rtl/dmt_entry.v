@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// dmt_entry: what answered, and what its format says of it.
+// dmt_entry: what answered, and what its format says of it. Combinational.
 //
-// Of a TEA fetch whose sizes are read side by side, an earlier answer may have
-// decided; then that one is under judgement, else what answered now. Combinational.
 // Each table format is a room of its own (dmt_fmt_ia32e, also of NPT; dmt_fmt_ept).
 `default_nettype none
 `include "dmt_regs.vh"
@@ -27,16 +25,6 @@ module dmt_entry #(
     input  wire [5:0]       index_i,
     input  wire [PA_W-1:3]  addr_i,
 
-    // an earlier answer of this TEA fetch has decided
-    input  wire             dec_valid_i,
-    input  wire             dec_bus_i,
-    input  wire [1:0]       dec_resp_i,
-    input  wire [63:0]      dec_data_i,
-    input  wire [2:0]       dec_level_i,
-    input  wire [3:0]       dec_above_i,
-    input  wire [5:0]       dec_index_i,
-    input  wire [PA_W-1:3]  dec_addr_i,
-
     // control
     input  wire             nxe_i,
     input  wire [31:0]      pkru_i,
@@ -60,23 +48,8 @@ module dmt_entry #(
     // ---------------------------------------------------------- what answered
     // A bus error, or an exclusive read that was not exclusive, beats any
     // decode of the data. A lost exclusive write is no error.
-    wire lost    = b_i && resp_i == AXI_OKAY;
-    wire bus_now = resp_i[1] || (!b_i && excl_i && resp_i == AXI_OKAY);
-
-    // The entry under judgement: what decided earlier, or what answered now.
-    wire [63:0]     entry = dec_valid_i ? dec_data_i : data_i;
-    wire [2:0]      level = dec_valid_i ? dec_level_i : level_i;
-    wire [3:0]      above = dec_valid_i ? dec_above_i : above_i;
-    wire [5:0]      index = dec_valid_i ? dec_index_i : index_i;
-    wire [PA_W-1:3] addr  = dec_valid_i ? dec_addr_i : addr_i;
-    wire            bus   = dec_valid_i ? dec_bus_i : bus_now;
-    wire [1:0]      resp  = dec_valid_i ? dec_resp_i : resp_i;
-
-    // Does this answer of a TEA fetch decide? A PS bit is asked for above 4K.
-    wire present_now = ept ? (|data_i[2:0]) || (mbec && data_i[10]) : data_i[0];
-    wire leaf_now    = present_now && (level_i == 3'd1 || data_i[7]);
-    wire undecided   = tea_i && !dec_valid_i && !bus_now && !leaf_now;
-    wire decide      = !dec_valid_i && (bus_now || leaf_now);
+    wire lost = b_i && resp_i == AXI_OKAY;
+    wire bus  = resp_i[1] || (!b_i && excl_i && resp_i == AXI_OKAY);
 
     // ---------------------------------------------------------- what it says
     // NPT entries are IA-32e entries with NXE.
@@ -85,8 +58,8 @@ module dmt_entry #(
     wire [2:0]       x_own, x_memtype;
     wire [3:0]       pkey;
     dmt_fmt_ia32e #(.PA_W(PA_W)) u_ia32e (
-        .entry_i       (entry),
-        .level_i       (level),
+        .entry_i       (data_i),
+        .level_i       (level_i),
         .nxe_i         (nxe_i || !is_v),
         .pa_reserved_i (pa_reserved_i),
         .present_o     (x_present),
@@ -105,8 +78,8 @@ module dmt_entry #(
     wire [PA_W-1:12] e_frame;
     wire [3:0]       e_own, e_memtype;
     dmt_fmt_ept #(.PA_W(PA_W)) u_ept (
-        .entry_i       (entry),
-        .level_i       (level),
+        .entry_i       (data_i),
+        .level_i       (level_i),
         .ad_i          (ctl[`DMT_S2_AD]),
         .mbec_i        (mbec),
         .pa_reserved_i (pa_reserved_i),
@@ -120,22 +93,23 @@ module dmt_entry #(
         .memtype_o     (e_memtype)
     );
 
+    wire present = ept ? e_present : x_present;
+    wire leaf    = ept ? e_leaf : x_leaf;
+
     reg [`DMT_ENTRY_W-1:0] found;
     always @* begin
         found = {`DMT_ENTRY_W{1'b0}};
-        found[`DMT_ENTRY_DECIDE]     = decide;
-        found[`DMT_ENTRY_DECIDE_BUS] = bus_now;
         found[`DMT_ENTRY_LOST]       = lost;
         found[`DMT_ENTRY_BUS]        = bus;
-        found[`DMT_ENTRY_UNDECIDED]  = undecided;
+        found[`DMT_ENTRY_UNDECIDED]  = tea_i && !bus && !(present && leaf);
         found[`DMT_ENTRY_EPT]        = ept;
-        found[`DMT_ENTRY_PRESENT]    = ept ? e_present  : x_present;
-        found[`DMT_ENTRY_LEAF]       = ept ? e_leaf     : x_leaf;
+        found[`DMT_ENTRY_PRESENT]    = present;
+        found[`DMT_ENTRY_LEAF]       = leaf;
         found[`DMT_ENTRY_RESERVED]   = ept ? e_reserved : x_reserved;
         found[`DMT_ENTRY_ACCESSED]   = ept ? e_accessed : x_accessed;
         found[`DMT_ENTRY_DIRTY]      = ept ? e_dirty    : x_dirty;
         found[`DMT_ENTRY_GLOBAL]     = glob;
-        found[`DMT_ENTRY_RESP]       = resp;
+        found[`DMT_ENTRY_RESP]       = resp_i;
         found[`DMT_ENTRY_KEY_USER]   = {pkru_i[{pkey, 1'b1}], pkru_i[{pkey, 1'b0}]};
         found[`DMT_ENTRY_KEY_SUPER]  = {pkrs_i[{pkey, 1'b1}], pkrs_i[{pkey, 1'b0}]};
         found[`DMT_ENTRY_X_MEMTYPE]  = x_memtype;
@@ -143,12 +117,12 @@ module dmt_entry #(
         found[`DMT_ENTRY_PKEY]       = pkey;
         // second stages: {XU, X, R or U, W}
         found[`DMT_ENTRY_OWN]        = ept ? e_own : {x_own[2] && !is_v, x_own};
-        found[`DMT_ENTRY_ABOVE]      = above;
-        found[`DMT_ENTRY_LEVEL]      = level;
-        found[`DMT_ENTRY_INDEX]      = index;
+        found[`DMT_ENTRY_ABOVE]      = above_i;
+        found[`DMT_ENTRY_LEVEL]      = level_i;
+        found[`DMT_ENTRY_INDEX]      = index_i;
         found[`DMT_ENTRY_PFN]        = {{(52-PA_W){1'b0}}, ept ? e_frame : x_frame};
-        found[`DMT_ENTRY_ADDR]       = {{(52-PA_W){1'b0}}, addr};
-        found[`DMT_ENTRY_WORD]       = entry;
+        found[`DMT_ENTRY_ADDR]       = {{(52-PA_W){1'b0}}, addr_i};
+        found[`DMT_ENTRY_WORD]       = data_i;
     end
     assign entry_o = found;
 

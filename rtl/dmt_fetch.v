@@ -3,7 +3,7 @@
 //
 // Three sources, in this order: what launch cannot read itself (a refusal, or a
 // chain whose entry's address goes back to be matched), an answer to a write,
-// since it needs no ready, and a beat of the R channel. ctx_o names the context to
+// since it needs no ready, and a beat of the R channel. id_o names the context to
 // be looked up; what is found there comes back in found_i and, with the rest, goes
 // to the step in step_*.
 //
@@ -21,8 +21,9 @@
 module dmt_fetch #(
     // contexts, 1..64
     parameter CTX_N = 8,
-    // width of a context number
-    parameter ID_W = 3,
+    // width of a context number, of an AXI ID: {stage, context}
+    parameter CTX_W = 3,
+    parameter ID_W = 5,
     // bits of what is looked up, of what launch says
     parameter FOUND_W = 8,
     parameter L_W = 8,
@@ -35,13 +36,13 @@ module dmt_fetch #(
     // launch
     input  wire             l_refuse_i,
     input  wire             l_chain_i,
-    input  wire [ID_W-1:0]  l_ctx_i,
+    input  wire [CTX_W-1:0] l_ctx_i,
     input  wire [L_W-1:0]   l_data_i,
     output wire             l_done_o,      // the refusal has left
 
     // answers to writes
     input  wire             b_valid_i,
-    input  wire [ID_W-1:0]  b_ctx_i,
+    input  wire [CTX_W-1:0] b_ctx_i,
     input  wire [1:0]       b_resp_i,
     output wire             b_pop_o,
 
@@ -53,7 +54,7 @@ module dmt_fetch #(
     input  wire [1:0]       m_rresp_i,
 
     // look-up
-    output wire [ID_W-1:0]  ctx_o,
+    output wire [ID_W-1:0]  id_o,          // of other than a beat: the context alone counts
     output wire             b_o,           // an answer to a write
     output wire [63:0]      data_o,
     output wire [1:0]       resp_o,
@@ -69,22 +70,24 @@ module dmt_fetch #(
     output wire             step_b_o,
     output wire             step_r_o,
     output wire             beat_o,        // for the loader
-    output wire [ID_W-1:0]  step_ctx_o,
+    output wire [ID_W-1:0]  step_id_o,
     output wire [63:0]      step_data_o,   // of the R channel
     output wire [1:0]       step_resp_o,
     output wire [L_W-1:0]   step_l_o,
     output wire [FOUND_W-1:0] step_found_o
 );
 
+    wire [ID_W-1:0] b_id = {{(ID_W-CTX_W){1'b0}}, b_ctx_i};
+
     generate
         if (PIPE != 0) begin : g_register
             wire             lq_valid, lq_refuse, lq_full;
-            wire [ID_W-1:0]  lq_ctx;
+            wire [CTX_W-1:0] lq_ctx;
             wire [L_W-1:0]   lq_data;
 
             reg              valid_q, refuse_q, chain_q, b_q;
             reg [1:0]        wait_q;
-            reg [ID_W-1:0]   ctx_q;
+            reg [ID_W-1:0]   id_q;
             reg [63:0]       data_q;
             reg [1:0]        resp_q;
             reg [L_W-1:0]    l_q;
@@ -98,7 +101,7 @@ module dmt_fetch #(
             wire use_r = m_rready_o && m_rvalid_i;
 
             // A context has at most one refusal or chain.
-            dmt_fifo #(.W(1 + ID_W + L_W), .DEPTH(CTX_N)) u_lq (
+            dmt_fifo #(.W(1 + CTX_W + L_W), .DEPTH(CTX_N)) u_lq (
                 .clk_i   (clk_i),
                 .rst_i   (rst_i),
                 .push_i  (l_refuse_i || l_chain_i),
@@ -112,7 +115,7 @@ module dmt_fetch #(
             assign b_pop_o  = use_b;
             assign m_rready_o = free && !lq_valid && !b_valid_i;
 
-            assign ctx_o  = again ? ctx_q : lq_valid ? lq_ctx : b_valid_i ? b_ctx_i : m_rid_i;
+            assign id_o   = again ? id_q : lq_valid ? {{(ID_W-CTX_W){1'b0}}, lq_ctx} : b_valid_i ? b_id : m_rid_i;
             assign b_o    = !again && !lq_valid && b_valid_i;
             assign data_o = again ? data_q : m_rdata_i;
             assign resp_o = again ? resp_q : b_o ? b_resp_i : m_rresp_i;
@@ -125,7 +128,7 @@ module dmt_fetch #(
                     valid_q <= use_l || use_b || use_r || !free;
                     wait_q  <= again                                        ? wait_q - 2'd1
                              : (use_r && loading_i)                         ? 2'd2
-                             : (use_r && valid_q && ctx_q == m_rid_i)       ? 2'd1
+                             : (use_r && valid_q && id_q[CTX_W-1:0] == m_rid_i[CTX_W-1:0]) ? 2'd1
                              :                                                2'd0;
                 end
             end
@@ -137,7 +140,7 @@ module dmt_fetch #(
                     l_q      <= lq_data;
                 end
                 if (free || again) begin
-                    ctx_q   <= ctx_o;
+                    id_q    <= id_o;
                     data_q  <= data_o;
                     resp_q  <= resp_o;
                     found_q <= found_i;
@@ -150,7 +153,7 @@ module dmt_fetch #(
             assign step_b_o      = b_q;
             assign step_r_o      = !refuse_q && !chain_q && !b_q && !loading_i;
             assign beat_o        = go && !refuse_q && !chain_q && !b_q;
-            assign step_ctx_o    = ctx_q;
+            assign step_id_o     = id_q;
             assign step_data_o   = data_q;
             assign step_resp_o   = resp_q;
             assign step_l_o      = l_q;
@@ -168,12 +171,12 @@ module dmt_fetch #(
             assign l_done_o      = step_refuse_o;
             assign b_pop_o       = step_b_o;
 
-            assign ctx_o  = (l_refuse_i || l_chain_i) ? l_ctx_i : b_valid_i ? b_ctx_i : m_rid_i;
+            assign id_o   = (l_refuse_i || l_chain_i) ? {{(ID_W-CTX_W){1'b0}}, l_ctx_i} : b_valid_i ? b_id : m_rid_i;
             assign b_o    = b_valid_i;
             assign data_o = m_rdata_i;
             assign resp_o = b_valid_i ? b_resp_i : m_rresp_i;
 
-            assign step_ctx_o   = ctx_o;
+            assign step_id_o    = id_o;
             assign step_data_o  = data_o;
             assign step_resp_o  = resp_o;
             assign step_l_o     = l_data_i;

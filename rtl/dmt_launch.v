@@ -12,12 +12,13 @@
 // after.
 `default_nettype none
 `include "dmt_regs.vh"
+`include "dmt_walk.vh"
 
 module dmt_launch #(
     // physical address width, 32..52
     parameter PA_W = 52,
     // width of a context number
-    parameter ID_W = 3,
+    parameter CTX_W = 3,
     // 1: a register in the middle of computing an entry's address
     parameter PIPE = 0
 ) (
@@ -26,13 +27,14 @@ module dmt_launch #(
 
     // load
     input  wire             load_i,
-    input  wire [ID_W-1:0]  ctx_i,
+    input  wire [CTX_W-1:0]  ctx_i,
     input  wire             excl_i,
     input  wire             match_i,       // addresses come from TEA registers
     input  wire             chain_i,
     input  wire             refuse_i,
     input  wire             refuse_gtea_i,
-    input  wire             entering_i,    // of the entering stage
+    input  wire [1:0]       frame_i,       // whose entry it is
+    input  wire [1:0]       enter_i,       // entering stage
     input  wire [1:0]       set_i,
     input  wire [2:0]       sizes_i,       // {1G, 2M, 4K}, with match_i
     input  wire [5:0]       index_1g_i,
@@ -61,7 +63,8 @@ module dmt_launch #(
 
     // emission
     output wire             emit_o,
-    output wire [ID_W-1:0]  ctx_o,
+    output wire [CTX_W-1:0]  ctx_o,
+    output wire [1:0]       stage_o,       // whose table the entry is in
     output wire             excl_o,
     output wire [1:0]       slot_o,        // number of this read in its launch
     output wire [PA_W-1:3]  addr_o,
@@ -71,8 +74,9 @@ module dmt_launch #(
 );
 
     reg             valid_q;
-    reg [ID_W-1:0]  ctx_q;
-    reg             excl_q, match_q, chain_q, refuse_q, gtea_q, entering_q;
+    reg [CTX_W-1:0]  ctx_q;
+    reg             excl_q, match_q, chain_q, refuse_q, gtea_q;
+    reg [1:0]       frame_q;
     reg [2:0]       sizes_q;               // still to be emitted
     reg [1:0]       slot_q, set_q;
     reg [5:0]       index_1g_q, index_2m_q, index_4k_q;
@@ -96,12 +100,12 @@ module dmt_launch #(
 
     // ---------------------------------------------------------------- emission
     // The registers' address cycle is this one, or with PIPE = 1 the next.
-    localparam E_W = 3 + 1 + ID_W + 1 + 2 + 1 + 1 + (PA_W - 3) + 3 + 4 + 6;
+    localparam E_W = 3 + 1 + CTX_W + 1 + 2 + 1 + 2 + (PA_W - 3) + 3 + 4 + 6;
     wire            held = valid_q && !refuse_q && !chain_q;
     wire [2:0]      level = match_q ? {1'b0, sel_sz_o} + 3'd1 : level_q;
     wire [5:0]      index = match_q ? sel_index_o : index_4k_q;
     wire [E_W-1:0]  now_e = {held, valid_q && refuse_q, valid_q && chain_q, gtea_q, ctx_q, excl_q, slot_q, match_q,
-                             entering_q, addr_q, level, rights_q, index};
+                             frame_q, addr_q, level, rights_q, index};
     wire [E_W-1:0]  out_e;
     generate
         if (PIPE != 0) begin : g_register
@@ -113,11 +117,14 @@ module dmt_launch #(
             assign out_e = now_e;
         end
     endgenerate
-    wire            match_e, entering_e;
+    wire            match_e;
+    wire [1:0]      frame_e;
+    wire            entering_e = frame_e == `DMT_FRAME_V;
     wire [PA_W-1:3] addr_e;
     wire [3:0]      rights_e;
     assign {emit_o, refuse_o, chain_o, refuse_gtea_o, ctx_o, excl_o, slot_o, match_e,
-            entering_e, addr_e, level_o, rights_e, index_o} = out_e;
+            frame_e, addr_e, level_o, rights_e, index_o} = out_e;
+    assign stage_o  = entering_e ? enter_i : {1'b0, frame_e == `DMT_FRAME_S1};
     assign addr_o   = match_e ? sel_entry_i : addr_e;
     // allow bits as rights: {X, X, U, W} of a second stage, {0, X, U, W} else
     assign rights_o = match_e ? {sel_allow_i[2] && !entering_e, sel_allow_i} : rights_e;
@@ -137,7 +144,7 @@ module dmt_launch #(
             chain_q     <= chain_i;
             refuse_q    <= refuse_i;
             gtea_q      <= refuse_gtea_i;
-            entering_q  <= entering_i;
+            frame_q     <= frame_i;
             set_q       <= set_i;
             sizes_q     <= sizes_i;
             slot_q      <= 2'd0;

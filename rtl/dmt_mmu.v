@@ -17,7 +17,7 @@
 module dmt_mmu #(
     // physical address width, 32..52
     parameter PA_W = 52,
-    // walk contexts: walks in flight, and AXI IDs, 1..64
+    // walk contexts: walks in flight, 1..64
     parameter CTX_N = 8,
     // TEA registers a set, 2..64
     parameter TEA_N = 16,
@@ -41,8 +41,8 @@ module dmt_mmu #(
     parameter CNT_W = 48,
     // 1: registers before the walk step and before the match, for a faster clock
     parameter PIPE = 0,
-    // AXI ID width: derived, not to be set
-    parameter ID_W = (CTX_N > 1) ? $clog2(CTX_N) : 1
+    // AXI ID width, {stage, context}: derived, not to be set
+    parameter ID_W = ((CTX_N > 1) ? $clog2(CTX_N) : 1) + $clog2(SETS)
 ) (
     input  wire             clk_i,
     input  wire             rst_i,         // synchronous, active high
@@ -187,11 +187,12 @@ module dmt_mmu #(
             || PWC2_N < 0 || PWC2_N > 64 || NPWC4_N < 0 || NPWC4_N > 64 || NPWC3_N < 0 || NPWC3_N > 64
             || NPWC2_N < 0 || NPWC2_N > 64 || TAG_W < 1 || TAG_W > 16 || CNT_W < 0 || CNT_W > 63
             || PIPE < 0 || PIPE > 1
-            || ID_W != ((CTX_N > 1) ? $clog2(CTX_N) : 1)) begin : g_check
+            || ID_W != ((CTX_N > 1) ? $clog2(CTX_N) : 1) + $clog2(SETS)) begin : g_check
             dmt_mmu_parameter_out_of_range u_stop ();
         end
     endgenerate
 
+    localparam CTX_W  = (CTX_N > 1) ? $clog2(CTX_N) : 1;
     localparam CNT_N  = 19;
     localparam RESP_W = TAG_W + 4 + PA_W + 2 + 4 + 1 + 4 + 7 + 1 + 1 + 34 + 64 + 2;
     localparam OWNER_W = 30, NOWNER_W = 17;
@@ -247,11 +248,12 @@ module dmt_mmu #(
     // step
     wire             go, is_b, is_r, is_refuse, is_chain, r_beat;
     wire             step_b = go && is_b, step_r = go && is_r, step_chain = go && is_chain;
-    wire [ID_W-1:0]  step_ctx;
+    wire [ID_W-1:0]  step_id;
+    wire [CTX_W-1:0] step_ctx = step_id[CTX_W-1:0];
     wire [1:0]       step_resp, step_stage;
     wire [63:0]      r_data;
     // what it comes to, and, when it happens, does
-    wire             is_wait, is_read, is_again, is_match, is_update, is_result;
+    wire             is_wait, is_read, is_again, is_match, is_update, is_result, leaves_surplus;
     wire             do_wait = go && is_wait, do_read = go && is_read, do_again = go && is_again;
     wire             do_match = go && is_match, do_update = go && is_update, do_result = go && is_result;
     wire             stepping;             // res_* is pushed, not what the front says
@@ -281,29 +283,29 @@ module dmt_mmu #(
 
     // the stepped context
     wire             ctx_free, ctx_busy;
-    wire [ID_W-1:0]  alloc_ctx;
+    wire [CTX_W-1:0] alloc_ctx;
 
     // what is looked up for a step, f_, and what the step has, c_
-    localparam FOUND_W = 32 + 32 + TAG_W + 64 + 2 + 1 + 1 + 1 + `DMT_WALK_W + 1 + (PA_W - 3) + 3 + 6 + 64;
+    localparam FOUND_W = 32 + 32 + TAG_W + 64 + 2 + 1 + 1 + 1 + `DMT_WALK_W + 2 + 1;
     localparam L_W     = 1 + 19 + (PA_W - 3) + 3;
-    wire [ID_W-1:0]  f_ctx;
+    wire [ID_W-1:0]  f_id;
     wire             f_b, b_pop, l_done;
     wire [63:0]      f_r_data;
     wire [1:0]       f_resp;
     wire [31:0]      f_order, f_stamp, c_order, c_stamp;
     wire [TAG_W-1:0] f_tag, c_tag;
-    wire [63:0]      f_va, c_va, f_kept, c_data;
+    wire [63:0]      f_va, c_va, f_kept;
     wire [1:0]       f_access, c_access;
-    wire             f_user, f_smap_ok, f_nonspec, f_last, c_user, c_smap_ok, c_nonspec, c_last;
+    wire             f_user, f_smap_ok, f_nonspec, f_surplus, c_user, c_smap_ok, c_nonspec, c_surplus;
+    wire [1:0]       f_left, c_left;
     wire [`DMT_WALK_W-1:0] f_walk, c_walk;
-    wire [PA_W-1:3]  f_addr, c_addr, f_dec_addr;
-    wire [2:0]       f_level, c_level, f_dec_level;
-    wire [3:0]       f_rights, f_dec_rights;
-    wire [5:0]       f_index, c_index, f_dec_index;
-    wire             f_dec_valid, f_dec_bus;
-    wire [1:0]       f_dec_resp;
+    wire [PA_W-1:3]  f_addr;
+    wire [2:0]       f_level;
+    wire [3:0]       f_rights;
+    wire [5:0]       f_index;
     wire [63:0]      f_data = f_b ? f_kept : f_r_data;
     wire [`DMT_ENTRY_W-1:0] f_entry, c_entry;
+    wire [48:0]      c_addr = c_entry[`DMT_ENTRY_ADDR];
     // of a refusal: whose, {unresolved, register, ID}; of a chain: entry, allow bits
     wire             l_gtea;
     wire [18:0]      l_code;
@@ -333,7 +335,7 @@ module dmt_mmu #(
 
     // ahead of launch
     wire             accept, load, matched;
-    wire [ID_W-1:0]  load_ctx;
+    wire [CTX_W-1:0] load_ctx;
     wire             load_excl, m_restart;
     wire [`DMT_WALK_W-1:0] m_walk;
     wire [1:0]       m_frame;
@@ -345,8 +347,8 @@ module dmt_mmu #(
 
     // launch
     wire             open, emit, emit_excl, refused, refused_gtea, chained;
-    wire [ID_W-1:0]  emit_ctx;
-    wire [1:0]       emit_slot;
+    wire [CTX_W-1:0] emit_ctx;
+    wire [1:0]       emit_slot, emit_stage;
     wire [PA_W-1:3]  emit_addr, sel_entry;
     wire [2:0]       emit_level, sel_allow;
     wire [3:0]       emit_rights;
@@ -356,9 +358,9 @@ module dmt_mmu #(
     wire [12:0]      sel_gtea;
 
     // PTE port
-    wire [ID_W-1:0]  ar_ctx, aw_ctx, done_ctx;
-    wire [1:0]       ar_slot, done_resp;
-    wire [PA_W-1:3]  ar_addr, aw_addr;
+    wire [CTX_W-1:0] aw_ctx, done_ctx;
+    wire [1:0]       done_resp;
+    wire [PA_W-1:3]  aw_addr;
     wire [63:0]      w_data;
     wire             done_valid;
 
@@ -368,7 +370,7 @@ module dmt_mmu #(
 
     // ---------------------------------------------------------------- arbitration
     dmt_fetch #(
-        .CTX_N(CTX_N), .ID_W(ID_W), .FOUND_W(FOUND_W + `DMT_ENTRY_W), .L_W(L_W), .PIPE(PIPE)
+        .CTX_N(CTX_N), .CTX_W(CTX_W), .ID_W(ID_W), .FOUND_W(FOUND_W + `DMT_ENTRY_W), .L_W(L_W), .PIPE(PIPE)
     ) u_fetch (
         .clk_i         (clk_i),
         .rst_i         (rst_i),
@@ -386,12 +388,12 @@ module dmt_mmu #(
         .m_rid_i       (m_rid_i),
         .m_rdata_i     (m_rdata_i),
         .m_rresp_i     (m_rresp_i),
-        .ctx_o         (f_ctx),
+        .id_o          (f_id),
         .b_o           (f_b),
         .data_o        (f_r_data),
         .resp_o        (f_resp),
-        .found_i       ({f_order, f_stamp, f_tag, f_va, f_access, f_user, f_smap_ok, f_nonspec, f_walk, f_last,
-                         f_addr, f_level, f_index, f_data, f_entry}),
+        .found_i       ({f_order, f_stamp, f_tag, f_va, f_access, f_user, f_smap_ok, f_nonspec, f_walk, f_left,
+                         f_surplus, f_entry}),
         .result_room_i (!resp_full),
         .accept_i      (accept),
         .loading_i     (load_busy),
@@ -401,12 +403,12 @@ module dmt_mmu #(
         .step_b_o      (is_b),
         .step_r_o      (is_r),
         .beat_o        (r_beat),
-        .step_ctx_o    (step_ctx),
+        .step_id_o     (step_id),
         .step_data_o   (r_data),
         .step_resp_o   (step_resp),
         .step_l_o      ({l_gtea, l_code, l_entry, l_allow}),
-        .step_found_o  ({c_order, c_stamp, c_tag, c_va, c_access, c_user, c_smap_ok, c_nonspec, c_walk, c_last,
-                         c_addr, c_level, c_index, c_data, c_entry})
+        .step_found_o  ({c_order, c_stamp, c_tag, c_va, c_access, c_user, c_smap_ok, c_nonspec, c_walk, c_left,
+                         c_surplus, c_entry})
     );
 
     // With PIPE the step is known before what it comes to, and the front waits for it.
@@ -452,7 +454,7 @@ module dmt_mmu #(
     wire [5:0]       a_hit_1g, a_hit_2m, a_hit_4k;
     assign a_found = {a_hit_1g, a_hit_2m, a_hit_4k, a_unusable, a_plain, a_multi, a_hit};
 
-    dmt_ahead #(.PA_W(PA_W), .ID_W(ID_W), .FOUND_W(MATCH_W), .PIPE(PIPE)) u_ahead (
+    dmt_ahead #(.PA_W(PA_W), .CTX_W(CTX_W), .FOUND_W(MATCH_W), .PIPE(PIPE)) u_ahead (
         .clk_i         (clk_i),
         .rst_i         (rst_i),
         .in_valid_i    (front_go || next_step),
@@ -504,7 +506,9 @@ module dmt_mmu #(
 
     // the emission of launch, or of the loader: no walk is in flight then
     wire             ar_emit = emit || g_emit;
-    wire [ID_W-1:0]  ar_emit_ctx  = emit ? emit_ctx : {ID_W{1'b0}};
+    wire [CTX_W+1:0] update_id = {step_stage, step_ctx};
+    wire [CTX_W-1:0] ar_emit_ctx  = emit ? emit_ctx : {CTX_W{1'b0}};
+    wire [CTX_W+1:0] ar_emit_id   = emit ? {emit_stage, emit_ctx} : {(CTX_W+2){1'b0}};
     wire [1:0]       ar_emit_slot = emit ? emit_slot : g_slot;
     wire [PA_W-1:3]  ar_emit_addr = emit ? emit_addr : g_addr;
 
@@ -861,7 +865,19 @@ module dmt_mmu #(
         .now_cycle_o    (cycle)
     );
 
-    dmt_contexts #(.PA_W(PA_W), .CTX_N(CTX_N), .ID_W(ID_W), .TAG_W(TAG_W), .SETS(SETS)) u_contexts (
+    // whose table a beat comes from: the bits above the context in its ID
+    wire [1:0] f_stage, beat_stage;
+    generate
+        if (SETS > 1) begin : g_stage
+            assign f_stage    = {{(CTX_W+2-ID_W){1'b0}}, f_id[ID_W-1:CTX_W]};
+            assign beat_stage = {{(CTX_W+2-ID_W){1'b0}}, step_id[ID_W-1:CTX_W]};
+        end else begin : g_stage
+            assign f_stage    = 2'd0;
+            assign beat_stage = 2'd0;
+        end
+    endgenerate
+
+    dmt_contexts #(.PA_W(PA_W), .CTX_N(CTX_N), .CTX_W(CTX_W), .TAG_W(TAG_W), .SETS(SETS)) u_contexts (
         .clk_i            (clk_i),
         .rst_i            (rst_i),
         .alloc_i          (front_go),
@@ -886,7 +902,8 @@ module dmt_mmu #(
         .emit_level_i     (emit_level),
         .emit_rights_i    (emit_rights),
         .emit_index_i     (emit_index),
-        .find_ctx_i       (f_ctx),
+        .find_ctx_i       (f_id[CTX_W-1:0]),
+        .find_stage_i     (f_stage),
         .order_o          (f_order),
         .stamp_o          (f_stamp),
         .tag_o            (f_tag),
@@ -896,36 +913,28 @@ module dmt_mmu #(
         .smap_ok_o        (f_smap_ok),
         .nonspec_o        (f_nonspec),
         .walk_o           (f_walk),
-        .last_o           (f_last),
+        .left_o           (f_left),
+        .surplus_o        (f_surplus),
         .addr_o           (f_addr),
         .level_o          (f_level),
         .rights_o         (f_rights),
         .index_o          (f_index),
-        .dec_valid_o      (f_dec_valid),
-        .dec_bus_o        (f_dec_bus),
-        .dec_resp_o       (f_dec_resp),
-        .dec_addr_o       (f_dec_addr),
-        .dec_level_o      (f_dec_level),
-        .dec_rights_o     (f_dec_rights),
-        .dec_index_o      (f_dec_index),
         .data_o           (f_kept),
         .ctx_i            (step_ctx),
+        .stage_i          (beat_stage),
         .wait_i           (do_wait),
-        .decide_i         (c_entry[`DMT_ENTRY_DECIDE]),
-        .decide_bus_i     (c_entry[`DMT_ENTRY_DECIDE_BUS]),
-        .decide_resp_i    (step_resp),
-        .keep_i           ((do_wait && c_entry[`DMT_ENTRY_DECIDE]) || do_update),
-        .data_i           (do_update ? update_value : c_data),
+        .surplus_i        (go && leaves_surplus),
+        .left_i           (c_left),
+        .drop_i           (step_r && c_surplus),
+        .keep_i           (do_update),
+        .data_i           (update_value),
         .release_i        (do_result),
-        .ar_ctx_i         (ar_ctx),
-        .ar_slot_i        (ar_slot),
-        .ar_addr_o        (ar_addr),
         .aw_ctx_i         (aw_ctx),
         .aw_addr_o        (aw_addr),
         .w_data_o         (w_data)
     );
 
-    dmt_launch #(.PA_W(PA_W), .ID_W(ID_W), .PIPE(PIPE)) u_launch (
+    dmt_launch #(.PA_W(PA_W), .CTX_W(CTX_W), .PIPE(PIPE)) u_launch (
         .clk_i       (clk_i),
         .rst_i       (rst_i),
         .load_i      (load),
@@ -935,7 +944,8 @@ module dmt_mmu #(
         .chain_i     (matched && to_chain),
         .refuse_i    (matched && to_refuse),
         .refuse_gtea_i (to_refuse_gtea),
-        .entering_i  (to_set == enter),
+        .frame_i     (matched ? routed_walk[`DMT_WALK_FRAME] : m_walk[`DMT_WALK_FRAME]),
+        .enter_i     (enter),
         .set_i       (to_set),
         .sizes_i     (to_sizes),
         .index_1g_i  (to_index[17:12]),
@@ -959,6 +969,7 @@ module dmt_mmu #(
         .sel_allow_i (sel_allow),
         .emit_o      (emit),
         .ctx_o       (emit_ctx),
+        .stage_o     (emit_stage),
         .excl_o      (emit_excl),
         .slot_o      (emit_slot),
         .addr_o      (emit_addr),
@@ -967,22 +978,18 @@ module dmt_mmu #(
         .index_o     (emit_index)
     );
 
-    dmt_pte_port #(.PA_W(PA_W), .CTX_N(CTX_N), .ID_W(ID_W)) u_port (
+    dmt_pte_port #(.PA_W(PA_W), .CTX_N(CTX_N), .CTX_W(CTX_W), .ID_W(ID_W)) u_port (
         .clk_i        (clk_i),
         .rst_i        (rst_i),
         .emit_i       (ar_emit),
-        .emit_ctx_i   (ar_emit_ctx),
-        .emit_slot_i  (ar_emit_slot),
+        .emit_id_i    (ar_emit_id[ID_W-1:0]),
         .emit_excl_i  (emit_excl && emit),
         .emit_addr_i  (ar_emit_addr),
-        .ar_ctx_o     (ar_ctx),
-        .ar_slot_o    (ar_slot),
-        .ar_addr_i    (ar_addr),
         .aw_ctx_o     (aw_ctx),
         .aw_addr_i    (aw_addr),
         .w_data_i     (w_data),
         .update_i     (do_update),
-        .update_ctx_i (step_ctx),
+        .update_id_i  (update_id[ID_W-1:0]),
         .done_valid_o (done_valid),
         .done_ctx_o   (done_ctx),
         .done_resp_o  (done_resp),
@@ -1030,14 +1037,6 @@ module dmt_mmu #(
         .above_i       (f_rights),
         .index_i       (f_index),
         .addr_i        (f_addr),
-        .dec_valid_i   (f_dec_valid),
-        .dec_bus_i     (f_dec_bus),
-        .dec_resp_i    (f_dec_resp),
-        .dec_data_i    (f_kept),
-        .dec_level_i   (f_dec_level),
-        .dec_above_i   (f_dec_rights),
-        .dec_index_i   (f_dec_index),
-        .dec_addr_i    (f_dec_addr),
         .nxe_i         (nxe),
         .pkru_i        (pkru),
         .pkrs_i        (pkrs),
@@ -1049,7 +1048,7 @@ module dmt_mmu #(
     );
 
     dmt_walk_step #(.PA_W(PA_W)) u_step (
-        .valid_i         (is_b || is_r),
+        .valid_i         (is_b || (is_r && !c_surplus)),
         .b_i             (is_b),
         .entry_i         (c_entry),
         .refuse_i        (is_refuse),
@@ -1061,7 +1060,7 @@ module dmt_mmu #(
         .smap_ok_i       (c_smap_ok),
         .nonspec_i       (c_nonspec),
         .walk_i          (c_walk),
-        .last_i          (c_last),
+        .left_i          (c_left),
         .enter_i         (enter),
         .wp_i            (wp),
         .smep_i          (smep),
@@ -1080,6 +1079,7 @@ module dmt_mmu #(
         .match_o         (is_match),
         .update_o        (is_update),
         .result_o        (is_result),
+        .surplus_o       (leaves_surplus),
         .walk_o          (step_walk),
         .addr_o          (step_addr),
         .level_o         (step_level),
@@ -1195,16 +1195,16 @@ module dmt_mmu #(
         .req_ac_i           (front_ac),
         .req_implicit_i     (front_implicit),
         .req_nonspec_i      (front_nonspec),
-        .ref_valid_i        (step_r),
+        .ref_valid_i        (step_r && !c_surplus),
         .upd_valid_i        (step_b),
         .step_order_i       (c_order),
         .step_stage_i       (step_stage),
-        .step_level_i       (c_level),
+        .step_level_i       (c_entry[`DMT_ENTRY_LEVEL]),
         .step_tea_i         (c_walk[`DMT_WALK_TEA]),
-        .step_index_i       (c_index),
+        .step_index_i       (c_entry[`DMT_ENTRY_INDEX]),
         .step_lock_i        (c_walk[`DMT_WALK_EXCL]),
-        .step_addr_i        (c_addr),
-        .step_data_i        (c_data),
+        .step_addr_i        (c_addr[PA_W-4:0]),
+        .step_data_i        (c_entry[`DMT_ENTRY_WORD]),
         .step_resp_i        (step_resp),
         .end_valid_i        (resp_push),
         .end_order_i        (stepping ? c_order : front_order),
@@ -1270,7 +1270,7 @@ module dmt_mmu #(
         .wt_end_clocks_o    (wt_end_clocks_o)
     );
 
-    wire unused = &{1'b0, m_rlast_i};
+    wire unused = &{1'b0, m_rlast_i, c_addr, ar_emit_id, update_id};
 
 endmodule
 

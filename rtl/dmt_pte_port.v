@@ -3,9 +3,11 @@
 //
 // Reads: an address that launch emits is on AR in the same cycle when nothing
 // is queued before it, else it waits in a queue that can hold every read of
-// every context, so the walker never waits for AR. Writes: exclusive, queued
-// likewise; AW and W go independently. Write answers are queued until stepped,
-// so B is always taken. ID = context; bursts are single 64-bit beats.
+// every context (the surplus ones of a fetch that was decided, at most two, and
+// the three of the next), so the walker never waits for AR. Writes: exclusive,
+// queued likewise; AW and W go independently. Write answers are queued until
+// stepped, so B is always taken. ID = {stage, context}; bursts are single 64-bit
+// beats.
 `default_nettype none
 
 module dmt_pte_port #(
@@ -13,34 +15,31 @@ module dmt_pte_port #(
     parameter PA_W = 52,
     // contexts, 1..64
     parameter CTX_N = 8,
-    // width of a context number
-    parameter ID_W = 3
+    // width of a context number, of an AXI ID
+    parameter CTX_W = 3,
+    parameter ID_W = 5
 ) (
     input  wire            clk_i,
     input  wire            rst_i,
 
     // launch
     input  wire            emit_i,
-    input  wire [ID_W-1:0] emit_ctx_i,
-    input  wire [1:0]      emit_slot_i,
+    input  wire [ID_W-1:0] emit_id_i,
     input  wire            emit_excl_i,
     input  wire [PA_W-1:3] emit_addr_i,
 
-    // addresses and data of what is queued, from the contexts
-    output wire [ID_W-1:0] ar_ctx_o,
-    output wire [1:0]      ar_slot_o,
-    input  wire [PA_W-1:3] ar_addr_i,
-    output wire [ID_W-1:0] aw_ctx_o,
+    // addresses and data of queued writes, from the contexts
+    output wire [CTX_W-1:0] aw_ctx_o,
     input  wire [PA_W-1:3] aw_addr_i,
     input  wire [63:0]     w_data_i,
 
     // write an entry back
     input  wire            update_i,
-    input  wire [ID_W-1:0] update_ctx_i,
+    input  wire [ID_W-1:0] update_id_i,
 
     // answers to writes
     output wire            done_valid_o,
-    output wire [ID_W-1:0] done_ctx_o,
+    output wire [CTX_W-1:0] done_ctx_o,
     output wire [1:0]      done_resp_o,
     input  wire            done_pop_i,
 
@@ -78,22 +77,24 @@ module dmt_pte_port #(
 
     // ------------------------------------------------------------------- reads
     wire            q_valid, q_excl, q_full;
+    wire [ID_W-1:0] q_id;
+    wire [PA_W-1:3] q_addr;
     wire            direct = emit_i && !q_valid;
     wire            q_push = emit_i && !(direct && m_arready_i);
 
-    dmt_fifo #(.W(ID_W + 3), .DEPTH(3 * CTX_N)) u_arq (
+    dmt_fifo #(.W(ID_W + 1 + PA_W - 3), .DEPTH(5 * CTX_N)) u_arq (
         .clk_i   (clk_i),
         .rst_i   (rst_i),
         .push_i  (q_push),
-        .data_i  ({emit_ctx_i, emit_slot_i, emit_excl_i}),
+        .data_i  ({emit_id_i, emit_excl_i, emit_addr_i}),
         .full_o  (q_full),
         .pop_i   (q_valid && m_arready_i),
         .valid_o (q_valid),
-        .data_o  ({ar_ctx_o, ar_slot_o, q_excl})
+        .data_o  ({q_id, q_excl, q_addr})
     );
 
-    wire [ID_W-1:0] arid   = q_valid ? ar_ctx_o : emit_ctx_i;
-    wire [PA_W-1:3] araddr = q_valid ? ar_addr_i : emit_addr_i;
+    wire [ID_W-1:0] arid   = q_valid ? q_id : emit_id_i;
+    wire [PA_W-1:3] araddr = q_valid ? q_addr : emit_addr_i;
     wire            arlock = q_valid ? q_excl : emit_excl_i;
 
     assign m_arvalid_o = q_valid || emit_i;
@@ -107,7 +108,9 @@ module dmt_pte_port #(
     assign m_arprot_o  = 3'b001;
 
     // ------------------------------------------------------------------ writes
-    wire w_valid, w_full;
+    wire            w_valid, w_full;
+    wire [ID_W-1:0] w_id;
+    assign aw_ctx_o = w_id[CTX_W-1:0];
     reg  aw_done_q, w_done_q;
     wire aw_fire = m_awvalid_o && m_awready_i;
     wire w_fire  = m_wvalid_o && m_wready_i;
@@ -117,11 +120,11 @@ module dmt_pte_port #(
         .clk_i   (clk_i),
         .rst_i   (rst_i),
         .push_i  (update_i),
-        .data_i  (update_ctx_i),
+        .data_i  (update_id_i),
         .full_o  (w_full),
         .pop_i   (sent),
         .valid_o (w_valid),
-        .data_o  (aw_ctx_o)
+        .data_o  (w_id)
     );
 
     always @(posedge clk_i) begin
@@ -135,7 +138,7 @@ module dmt_pte_port #(
     end
 
     assign m_awvalid_o = w_valid && !aw_done_q;
-    assign m_awid_o    = aw_ctx_o & {ID_W{m_awvalid_o}};
+    assign m_awid_o    = w_id & {ID_W{m_awvalid_o}};
     assign m_awaddr_o  = {aw_addr_i & {(PA_W-3){m_awvalid_o}}, 3'd0};
     assign m_awlen_o   = 8'd0;
     assign m_awsize_o  = 3'd3;
@@ -152,11 +155,11 @@ module dmt_pte_port #(
     // ----------------------------------------------------------------- answers
     wire b_full;
 
-    dmt_fifo #(.W(ID_W + 2), .DEPTH(CTX_N)) u_bq (
+    dmt_fifo #(.W(CTX_W + 2), .DEPTH(CTX_N)) u_bq (
         .clk_i   (clk_i),
         .rst_i   (rst_i),
         .push_i  (m_bvalid_i),
-        .data_i  ({m_bid_i, m_bresp_i}),
+        .data_i  ({m_bid_i[CTX_W-1:0], m_bresp_i}),
         .full_o  (b_full),
         .pop_i   (done_pop_i),
         .valid_o (done_valid_o),
@@ -165,7 +168,8 @@ module dmt_pte_port #(
     assign m_bready_o = 1'b1;
 
     // The queues are as deep as what can be outstanding.
-    wire unused = &{1'b0, q_full, w_full, b_full};
+    // A context has one write at a time, whatever the stage.
+    wire unused = &{1'b0, q_full, w_full, b_full, m_bid_i};
 
 endmodule
 

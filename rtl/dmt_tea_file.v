@@ -245,7 +245,6 @@ module dmt_tea_file #(
     localparam DEPTH = (SETS > 1) ? 4 : 1;
     wire [SET_W-1:0] at   = (SETS > 1) ? set_i[SET_W-1:0]   : {SET_W{1'b0}};
     wire [SET_W-1:0] w_at = (SETS > 1) ? w_set_i[SET_W-1:0] : {SET_W{1'b0}};
-    wire [52*TEA_N-1:0] from_base;
     wire [TEA_N-1:0] cover_4k, cover_2m, cover_1g, plain, usable;
     genvar g, n;
     generate
@@ -264,7 +263,6 @@ module dmt_tea_file #(
             for (n = 0; n < SETS; n = n + 1) begin : g_p
                 assign p[n] = p_q[n*TEA_N + g] && (SETS == 1 || set_i == n);
             end
-            assign from_base[52*g +: 52] = vpn_i - base_q[at];  // taken out where nobody needs it
             assign near_base[64*g +: 64] = {12'd0, base_q[0]};
             assign near_type[4*g +: 4]   = type_q[0];
             wire [3:0]  kind_sz = type_q[at];
@@ -341,7 +339,7 @@ module dmt_tea_file #(
     wire        sel_gtea = sel_set_i != 2'd0 && kind_q[sx] == `DMT_KIND_GTEA;
     generate
         if (SETS > 1) begin : g_gtea
-            // of sets 1 and up; the limit is in pages from BASE_VPN, at most 2^52
+            // of sets 1 and up
             reg [51:0]  gbase_q [0:N-1];
             reg  [3*N-1:0] resolution_q;
             wire [4*N-1:0] resolution; // the same, to be selected from
@@ -364,12 +362,29 @@ module dmt_tea_file #(
                 if (g_we_i)
                     gbase_q[gx] <= g_base_i + first;
 
+            // Where the gTEA ends, as a page number, so that a match compares it like the
+            // range's own end; a cycle later than the rest, when nothing is matched with
+            // it yet: after the loader the roots settle, stage 0's first.
+            reg [1:0]   end_set_q;
+            reg [5:0]   end_index_q;
+            reg [51:0]  from_q;
+            reg [52:0]  limit_q;
+            wire [52:0] limit_end = {1'b0, from_q} + limit_q;
+            reg         end_we_q;
+            always @(posedge clk_i) begin
+                end_we_q    <= g_we_i;
+                end_set_q   <= g_set_i;
+                end_index_q <= g_index_i;
+                from_q      <= base_vpn_q[gx];
+                limit_q     <= limit;
+            end
+
             for (g = 0; g < TEA_N; g = g + 1) begin : g_within
-                reg [52:0] limit_q [0:3];
+                reg [52:0] bound_q [0:3];
                 reg [11:0] id_q    [0:3];
                 always @(posedge clk_i) begin
-                    if (g_we_i && g_index_i == g)
-                        limit_q[g_set_i] <= limit;
+                    if (end_we_q && end_index_q == g)
+                        bound_q[end_set_q] <= limit_end;
                     if (we_i && w_index_i == g && w_word_i == 2'd1)
                         id_q[w_set_i] <= w_data_i[`DMT_TEA_WORD1_GTEA_ID_LSB +: 12];
                 end
@@ -404,7 +419,7 @@ module dmt_tea_file #(
                 end
 
                 assign usable[g] = set_i == 2'd0 || g_compare[g].kind_sz[3:2] == `DMT_KIND_PA
-                                || (ok[set_i] && {1'b0, from_base[52*g +: 52]} < limit_q[set_i]);
+                                || (ok[set_i] && {1'b0, vpn_i} < bound_q[set_i]);
             end
 
             assign r_resolution = resolution[4*rx +: 3];
@@ -413,7 +428,6 @@ module dmt_tea_file #(
             assign sel_code     = {resolution[4*sx +: 3] != `DMT_RESOLUTION_OK,
                                    gtea_q[sx] & {12{seen1_q[sx]}}};
         end else begin : g_no_gtea
-            wire unused_base    = &{1'b0, from_base};
             assign usable       = {TEA_N{1'b1}};
             assign g_valid_o    = 1'b0;
             assign g_id_o       = 12'd0;

@@ -63,31 +63,29 @@
 `define DMT_S2_MBEC             3
 
 // What dmt_entry finds out of an answer, for dmt_walk_step.
-`define DMT_ENTRY_DECIDE        0           // this answer decides (of a TEA fetch), as a bus error or as a leaf
-`define DMT_ENTRY_DECIDE_BUS    1
-`define DMT_ENTRY_LOST          2           // the exclusive write was not done
-`define DMT_ENTRY_BUS           3           // what is judged is a bus error
-`define DMT_ENTRY_UNDECIDED     4           // of a TEA fetch: neither error nor leaf
-`define DMT_ENTRY_EPT           5           // it is an entry of EPT
-`define DMT_ENTRY_PRESENT       6
-`define DMT_ENTRY_LEAF          7
-`define DMT_ENTRY_RESERVED      8
-`define DMT_ENTRY_ACCESSED      9
-`define DMT_ENTRY_DIRTY         10
-`define DMT_ENTRY_GLOBAL        11
-`define DMT_ENTRY_RESP          13:12       // AXI response of what is judged
-`define DMT_ENTRY_KEY_USER      15:14       // {WD, AD} of its key, of PKRU
-`define DMT_ENTRY_KEY_SUPER     17:16       // the same of PKRS
-`define DMT_ENTRY_X_MEMTYPE     20:18       // of the entering stage, or of NPT
-`define DMT_ENTRY_E_MEMTYPE     24:21       // of EPT
-`define DMT_ENTRY_PKEY          28:25
-`define DMT_ENTRY_OWN           32:29       // rights of its own: {XU, X, R or U, W}
-`define DMT_ENTRY_ABOVE         36:33       // rights of levels above, or allow bits
-`define DMT_ENTRY_LEVEL         39:37
-`define DMT_ENTRY_INDEX         45:40       // of the TEA register
-`define DMT_ENTRY_PFN           85:46       // frame
-`define DMT_ENTRY_ADDR          134:86      // where it was read, by 8 bytes
-`define DMT_ENTRY_WORD          198:135     // the entry itself
-`define DMT_ENTRY_W             199
+`define DMT_ENTRY_LOST          0           // the exclusive write was not done
+`define DMT_ENTRY_BUS           1           // what is judged is a bus error
+`define DMT_ENTRY_UNDECIDED     2           // of a TEA fetch: neither error nor leaf
+`define DMT_ENTRY_EPT           3           // it is an entry of EPT
+`define DMT_ENTRY_PRESENT       4
+`define DMT_ENTRY_LEAF          5
+`define DMT_ENTRY_RESERVED      6
+`define DMT_ENTRY_ACCESSED      7
+`define DMT_ENTRY_DIRTY         8 
+`define DMT_ENTRY_GLOBAL        9 
+`define DMT_ENTRY_RESP          11:10       // AXI response of what is judged
+`define DMT_ENTRY_KEY_USER      13:12       // {WD, AD} of its key, of PKRU
+`define DMT_ENTRY_KEY_SUPER     15:14       // the same of PKRS
+`define DMT_ENTRY_X_MEMTYPE     18:16       // of the entering stage, or of NPT
+`define DMT_ENTRY_E_MEMTYPE     22:19       // of EPT
+`define DMT_ENTRY_PKEY          26:23
+`define DMT_ENTRY_OWN           30:27       // rights of its own: {XU, X, R or U, W}
+`define DMT_ENTRY_ABOVE         34:31       // rights of levels above, or allow bits
+`define DMT_ENTRY_LEVEL         37:35
+`define DMT_ENTRY_INDEX         43:38       // of the TEA register
+`define DMT_ENTRY_PFN           83:44       // frame
+`define DMT_ENTRY_ADDR          132:84      // where it was read, by 8 bytes
+`define DMT_ENTRY_WORD          196:133     // the entry itself
+`define DMT_ENTRY_W             197
 
 `endif

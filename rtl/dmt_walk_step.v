@@ -3,7 +3,7 @@
 //
 // Combinational and stateless: what a context knows and what memory answered
 // (dmt_entry) in; exactly one of six outcomes out (docs/microarchitecture.md 3.2):
-//   wait    a TEA fetch has more answers to come; remember what decided
+//   wait    of a TEA fetch, decides nothing; the next size's answer is to come
 //   read    the address of the next entry is known
 //   again   the same entry once more, exclusively
 //   match   an address is to be translated by a frame (dmt_route)
@@ -39,7 +39,7 @@ module dmt_walk_step #(
 
     // the walk
     input  wire [`DMT_WALK_W-1:0] walk_i,
-    input  wire             last_i,        // no further answers of this launch to come
+    input  wire [1:0]       left_i,        // answers of this launch still to come
 
     // control
     input  wire [1:0]       enter_i,       // entering stage
@@ -62,6 +62,8 @@ module dmt_walk_step #(
     output wire             match_o,
     output wire             update_o,
     output wire             result_o,
+    // beside it: the answers still to come are surplus
+    output wire             surplus_o,
 
     // read, again, match: the walk from now on
     output wire [`DMT_WALK_W-1:0] walk_o,
@@ -202,7 +204,8 @@ module dmt_walk_step #(
     wire missing = lacks || need;
 
     // ---------------------------------------------------------- judgement
-    wire judge    = valid_i && !lost && (!tea || last_i || b_i);
+    wire more     = tea && !b_i && left_i != 2'd0;
+    wire judge    = valid_i && !lost && !wait_o;
     wire bus_end  = judge && bus;
     wire sound    = judge && !bus && !undecided && present && !reserved;
     wire good     = sound && (!leaf || !denied);
@@ -242,7 +245,8 @@ module dmt_walk_step #(
     wire        next_size = no_count && undecided && !excl && |left;
     wire        restart   = no_count && !next_size;
 
-    assign wait_o   = valid_i && tea && !last_i && !b_i;
+    assign wait_o    = valid_i && more && undecided;
+    assign surplus_o = valid_i && more && !undecided;
     assign again_o  = (valid_i && lost) || set_read;
     assign read_o   = pass_on && direct;
     assign match_o  = (pass_on && !direct) || repeat_ || no_count;
@@ -429,9 +433,8 @@ module dmt_walk_step #(
 
     assign path_index_o = {next[`DMT_WALK_INDEX2], next[`DMT_WALK_INDEX1], next[`DMT_WALK_INDEX0]};
 
-    // FIVE matters where walks start, DECIDE where answers are kept
-    wire unused = &{1'b0, s2ctl0_i[`DMT_S2_FIVE], ctl1[`DMT_S2_FIVE], addr_52, entry_i[`DMT_ENTRY_DECIDE],
-                    entry_i[`DMT_ENTRY_DECIDE_BUS]};
+    // FIVE matters where walks start
+    wire unused = &{1'b0, s2ctl0_i[`DMT_S2_FIVE], ctl1[`DMT_S2_FIVE], addr_52};
 
 endmodule
 

@@ -750,43 +750,47 @@ Test(tea, one_reference_for_each_size)
     }
 }
 
-Test(tea, T1_all_matching_sizes_are_read_largest_first)
+/* T1, T2: looked at are the matching sizes from the largest down to the one that decides, as one reference;
+ * the smaller ones, which would decide as well, are not. */
+Test(tea, T1_matching_sizes_are_looked_at_largest_first)
 {
     static struct bench b;
 
     for (unsigned sizes = 1; sizes < 8; sizes++) {
-        unsigned n = 0, largest = 0;
+        for (unsigned decider = 0; decider < 3; decider++) {
+            unsigned n = 0;
 
-        setup(&b, 4, 1);
-        for (unsigned sz = 0; sz < 3; sz++) {
-            if (sizes >> sz & 1) {
-                cover_leaf(&b, 10 + sz, sz);
-                largest = sz;
+            if (!(sizes >> decider & 1))
+                continue;
+            setup(&b, 4, 1);
+            for (unsigned sz = 0; sz < 3; sz++)
+                if (sizes >> sz & 1)
+                    *cover_leaf(&b, 10 + sz, sz) &= sz > decider ? ~E_P : ~0ull;
+            go(&b);
+            expect_ok(&b, pa_of(decider + 1), (uint8_t)decider);
+            for (unsigned sz = 3; sz-- > decider;) {
+                if (sizes >> sz & 1) {
+                    expect_ref(&b, n, TEA_PA(sz) + 8, sz + 1, true, false);
+                    cr_assert_eq(b.ref[n].beside, n > 0);
+                    cr_assert_eq(b.ref[n++].index, 10 + sz);
+                }
             }
+            expect_path(&b, DMT_PATH_TEA, (uint8_t)(10 + decider), 1, n, 0);
         }
-        go(&b);
-        expect_ok(&b, pa_of(largest + 1), (uint8_t)largest);
-        for (unsigned sz = 3; sz-- > 0;) {
-            if (sizes >> sz & 1) {
-                expect_ref(&b, n, TEA_PA(sz) + 8, sz + 1, true, false);
-                cr_assert_eq(b.ref[n++].index, 10 + sz);
-            }
-        }
-        expect_path(&b, DMT_PATH_TEA, (uint8_t)(10 + largest), 1, n, 0);
     }
 }
 
 /* What one size holds, and whether it decides. */
 enum holds { LEAF, ABSENT, NO_PS, SLVERR, DECERR, RESERVED, DENIED, HOLDS };
 
-/* T2: every mixture of answers; the largest size that decides is the answer. */
+/* T2: every mixture of answers; the largest size that decides is the answer, and the last one looked at. */
 Test(tea, T2_largest_that_decides)
 {
     static struct bench b;
 
     for (unsigned mix = 0; mix < HOLDS * HOLDS * HOLDS; mix++) {
         enum holds h[3] = { mix % HOLDS, mix / HOLDS % HOLDS, mix / HOLDS / HOLDS };
-        unsigned errors = 0;
+        unsigned errors = 0, reads;
         int decider = -1;
 
         /* A PTE decides whatever bit 7 is. One error a run is enough. */
@@ -806,26 +810,28 @@ Test(tea, T2_largest_that_decides)
                 *e |= 1ull << MAXPA;
             if (h[sz] == DENIED)
                 b.st.tea[0][20 + sz].allow = 0;
-            if (h[sz] == SLVERR || h[sz] == DECERR) {
-                b.fail_read = 2 - sz;
-                b.fail_resp = h[sz] == SLVERR ? DMT_RESP_SLVERR : DMT_RESP_DECERR;
-            }
             if (h[sz] != ABSENT && h[sz] != NO_PS)
                 decider = (int)sz;
         }
         b.rq.cpl = 3;
+        reads = decider < 0 ? 3 : 3 - (unsigned)decider;
+        /* One of a size that is not looked at would be the walk's. */
+        if (decider >= 0 && (h[decider] == SLVERR || h[decider] == DECERR)) {
+            b.fail_read = reads - 1;
+            b.fail_resp = h[decider] == SLVERR ? DMT_RESP_SLVERR : DMT_RESP_DECERR;
+        }
         go(&b);
         if (decider >= 0 && h[decider] == LEAF) {
             expect_ok(&b, pa_of((unsigned)decider + 1), (uint8_t)decider);
-            expect_path(&b, DMT_PATH_TEA, (uint8_t)(20 + decider), 1, 3, 0);
+            expect_path(&b, DMT_PATH_TEA, (uint8_t)(20 + decider), 1, reads, 0);
         } else if (decider >= 0 && (h[decider] == SLVERR || h[decider] == DECERR)) {
             expect_bus(&b, TEA_PA(decider) + 8, h[decider] == SLVERR ? DMT_BUS_ERROR_READ_SLVERR
                                                                      : DMT_BUS_ERROR_READ_DECERR);
-            expect_path(&b, DMT_PATH_TEA, (uint8_t)(20 + decider), 1, 3, 0);
+            expect_path(&b, DMT_PATH_TEA, (uint8_t)(20 + decider), 1, reads, 0);
         } else {
             /* T3, T4: the answer of the x86 walk. */
             expect_ok(&b, pa_of(1), DMT_SIZE_4K);
-            expect_path(&b, DMT_PATH_RESTART, 0, 5, 7, 0);
+            expect_path(&b, DMT_PATH_RESTART, 0, 5, reads + 4, 0);
         }
         cr_assert_eq(b.writes, 0);
     }
@@ -1763,9 +1769,9 @@ Test(ad, A6_tea_fetches_deciding_size_again)
         b.rq.access = DMT_ACCESS_WRITE;
         go(&b);
         expect_ok(&b, pa_of(decider + 1), (uint8_t)decider);
-        expect_path(&b, DMT_PATH_TEA, (uint8_t)decider, 1, 4, 1);
-        expect_ref(&b, 3, TEA_PA(decider) + 8, decider + 1, true, true);
-        cr_assert_eq(b.ref[3].index, decider);
+        expect_path(&b, DMT_PATH_TEA, (uint8_t)decider, 1, 4 - decider, 1);
+        expect_ref(&b, 3 - decider, TEA_PA(decider) + 8, decider + 1, true, true);
+        cr_assert_eq(b.ref[3 - decider].index, decider);
         cr_assert(b.wref[0].addr == TEA_PA(decider) + 8 && b.wref[0].tea && b.wref[0].exclusive);
         for (unsigned sz = 0; sz < decider; sz++)
             cr_assert_eq(*word_at(&b, TEA_PA(sz) + 8) & (E_A | E_D), 0);

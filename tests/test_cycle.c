@@ -25,7 +25,7 @@
 #define HOST(r) (DMT_HOST_BASE + DMT_HOST_##r)
 #define TEA_FLAGS(sz) (7ull << 5 | (uint64_t)(sz) << 1 | 1)
 
-enum { FRAMES = 512, BEATS = 1024, ROOT = 1, DEADLINE = 1000000 };
+enum { FRAMES = 512, BEATS = 1024, IDS = 256, ROOT = 1, DEADLINE = 1000000 };
 
 static const struct dmt_config standard = {
     .pa_w = 52, .ctx_n = 8, .tea_n = 16, .sets = 3, .pwc4_n = 2, .pwc3_n = 4, .pwc2_n = 32, .npwc4_n = 2,
@@ -70,7 +70,7 @@ struct bench {
     unsigned frames; /* used so far */
     struct fifo r, b;
     struct fifo aw, w;
-    uint64_t monitor[64]; /* address | 1 that the ID reserves */
+    uint64_t monitor[IDS]; /* address | 1 that the ID reserves */
     unsigned lose;        /* exclusive writes to lose yet */
     bool no_monitor;
     bool small;           /* addresses beyond the memory are answered DECERR */
@@ -78,11 +78,16 @@ struct bench {
     unsigned bad_resp, bad_write;
     unsigned pressure;    /* of 100: how often a ready pin is low */
     unsigned jitter;      /* reads take up to so many cycles more, and IDs overtake each other */
+    bool late[FRAMES];    /* reads of these frames, and what follows them in their ID, are not answered for now */
+    uint64_t ar_limit;    /* addresses of reads that are taken, if set */
     uint64_t seed;
     uint64_t noise; /* seed of what is above the pins' widths, which is used up in every clock */
     struct dmt_out last; /* outputs and ready inputs of the cycle before */
     struct dmt_in last_in;
     uint64_t beats_r;    /* read beats handed over */
+    uint64_t addresses;  /* of reads taken */
+    uint8_t reads[IDS];  /* taken and not answered, of each ID */
+    unsigned most_of_id, most_of_context; /* so far */
 };
 
 static uint64_t next_random(uint64_t *seed)
@@ -201,6 +206,31 @@ static void check_group(const struct bench *t, unsigned n)
     }
 }
 
+/* An AXI ID is {stage, context} (microarchitecture 1). */
+static unsigned ctx_width(const struct bench *t)
+{
+    unsigned w = 1;
+
+    while (1u << w < t->cfg.ctx_n)
+        w++;
+    return w;
+}
+
+static unsigned id_ctx(const struct bench *t, uint64_t id)
+{
+    return (unsigned)(id & ((1u << ctx_width(t)) - 1));
+}
+
+static unsigned id_stage(const struct bench *t, uint64_t id)
+{
+    return (unsigned)(id >> ctx_width(t));
+}
+
+static unsigned make_id(const struct bench *t, unsigned stage, unsigned ctx)
+{
+    return stage << ctx_width(t) | ctx;
+}
+
 /* What holds in every cycle. */
 static void check_always(const struct bench *t)
 {
@@ -217,7 +247,10 @@ static void check_always(const struct bench *t)
     cr_assert(o->m_arburst == 1 && o->m_awburst == 1 && o->m_arcache == 3 && o->m_awcache == 3);
     cr_assert(o->m_arprot == 1 && o->m_awprot == 1 && o->m_awlock == 1 && o->m_wstrb == 0xff);
     cr_assert(o->m_bready == 1);
-    cr_assert(!o->m_arvalid || o->m_arid < t->cfg.ctx_n);
+    if (o->m_arvalid)
+        cr_assert(id_ctx(t, o->m_arid) < t->cfg.ctx_n && id_stage(t, o->m_arid) < t->cfg.sets);
+    if (o->m_awvalid)
+        cr_assert(id_ctx(t, o->m_awid) < t->cfg.ctx_n && id_stage(t, o->m_awid) < t->cfg.sets);
 }
 
 static bool ready(struct bench *t)
@@ -251,11 +284,34 @@ static unsigned answer_write(struct bench *t, uint64_t addr, unsigned id, uint64
         t->lose -= t->lose > 0;
         return DMT_RESP_OKAY;
     }
-    for (unsigned i = 0; i < 64; i++)
+    for (unsigned i = 0; i < IDS; i++)
         if (t->monitor[i] == (addr | 1))
             t->monitor[i] = 0;
     t->word[addr / 8] = data;
     return DMT_RESP_EXOKAY;
+}
+
+/* The first read that is not held back to the head, for good once it is on the pins. */
+static bool choose_read(struct bench *t)
+{
+    struct beat *head = &t->r.q[t->r.head], b;
+    bool held[IDS] = { false };
+    unsigned i;
+
+    if (t->last_in.m_rvalid && !t->last.m_rready)
+        return true;
+    for (i = 0; i < t->r.n; i++) {
+        b = t->r.q[(t->r.head + i) % BEATS];
+        held[b.id] |= b.addr >> 12 < FRAMES && t->late[b.addr >> 12];
+        if (!held[b.id])
+            break;
+    }
+    if (i == t->r.n)
+        return false;
+    for (; i > 0; i--)
+        t->r.q[(t->r.head + i) % BEATS] = t->r.q[(t->r.head + i - 1) % BEATS];
+    *head = b;
+    return b.due <= t->now;
 }
 
 /* Drive the memory's pins of this cycle. */
@@ -264,7 +320,7 @@ static void drive_memory(struct bench *t)
     struct dmt_in *in = &t->in;
     const struct beat *r = &t->r.q[t->r.head], *b = &t->b.q[t->b.head];
 
-    in->m_rvalid = t->r.n && r->due <= t->now;
+    in->m_rvalid = choose_read(t);
     in->m_rid = in->m_rvalid ? r->id : 0;
     in->m_rdata = in->m_rvalid ? r->data : 0;
     in->m_rresp = in->m_rvalid ? r->resp : 0;
@@ -272,7 +328,7 @@ static void drive_memory(struct bench *t)
     in->m_bvalid = t->b.n && b->due <= t->now;
     in->m_bid = in->m_bvalid ? b->id : 0;
     in->m_bresp = in->m_bvalid ? b->resp : 0;
-    in->m_arready = ready(t);
+    in->m_arready = ready(t) && (!t->ar_limit || t->addresses < t->ar_limit);
     in->m_awready = ready(t);
     in->m_wready = ready(t);
 }
@@ -290,6 +346,20 @@ static struct beat *overtake(struct bench *t, unsigned id)
     return &t->r.q[(t->r.head + at) % BEATS];
 }
 
+/* Section 7: what may be outstanding. */
+static void count_read(struct bench *t, unsigned id)
+{
+    unsigned of_context = 0;
+
+    t->addresses++;
+    cr_assert_leq(++t->reads[id], 5);
+    for (unsigned k = 0; k < t->cfg.sets; k++)
+        of_context += t->reads[make_id(t, k, id_ctx(t, id))];
+    cr_assert_leq(of_context, 2 * t->cfg.sets + 3);
+    t->most_of_id = t->reads[id] > t->most_of_id ? t->reads[id] : t->most_of_id;
+    t->most_of_context = of_context > t->most_of_context ? of_context : t->most_of_context;
+}
+
 /* Take what the bus hands over in this cycle. */
 static void serve_memory(struct bench *t)
 {
@@ -297,6 +367,7 @@ static void serve_memory(struct bench *t)
     struct beat *b;
 
     if (t->in.m_rvalid && o->m_rready) {
+        t->reads[t->in.m_rid]--;
         pop(&t->r);
         t->beats_r++;
     }
@@ -304,9 +375,11 @@ static void serve_memory(struct bench *t)
         pop(&t->b);
     if (o->m_arvalid && t->in.m_arready) {
         b = t->jitter ? overtake(t, (unsigned)o->m_arid) : push(&t->r);
+        b->addr = o->m_araddr;
         b->due = t->now + t->latency + (t->jitter ? rnd(t) % t->jitter : 0);
         b->id = (uint8_t)o->m_arid;
         b->resp = (uint8_t)answer_read(t, o->m_araddr, b->id, o->m_arlock, &b->data);
+        count_read(t, b->id);
     }
     if (o->m_awvalid && t->in.m_awready) {
         b = push(&t->aw);
@@ -332,10 +405,8 @@ static struct dmt_in noisy(struct bench *t)
 {
     struct dmt_in in = t->in;
     uint64_t noise = next_random(&t->noise);
-    unsigned id_w = 1;
+    unsigned id_w = dmt_config_id_width(&t->cfg);
 
-    while (1u << id_w < t->cfg.ctx_n)
-        id_w++;
 #define PIN_IN(name, width) in.name |= (width) < 64 ? noise << (width) % 64 : 0;
 #define PIN_OUT(name, width)
 #include "dmt/pins.def"
@@ -624,11 +695,39 @@ static unsigned entry_clocks(const struct bench *t)
     return loader_beat(&t->cfg, (unsigned)t->latency, 2) + 1;
 }
 
-/* What k sizes at once add. With PIPE = 0 beats are taken while at most one address waits to be
- * emitted (3.1), so with three reads and memory that answers in the next clock the first one waits. */
+/* What a fetch of k sizes adds that the j-th decides. With PIPE = 0 beats are taken while at most one address
+ * waits to be emitted (3.1), so with three reads and memory that answers in the next clock the first one waits. */
+static unsigned decided_by(const struct bench *t, unsigned k, unsigned j)
+{
+    return t->cfg.pipe ? 2 * (j - 1) : j - 1 + (t->latency == 1 && k == 3);
+}
+
+/* The same when the last or none of them decides. */
 static unsigned more_sizes(const struct bench *t, unsigned k)
 {
-    return t->cfg.pipe ? 2 * (k - 1) : k - 1 + (t->latency == 1 && k == 3);
+    return decided_by(t, k, k);
+}
+
+/* What the first reference of a restart waits for the surplus beats of such a fetch: with PIPE = 0 and memory
+ * that answers in the next clock the second of two is in its way. */
+static unsigned behind_surplus(const struct bench *t, unsigned k, unsigned j)
+{
+    return !t->cfg.pipe && t->latency == 1 && k - j == 2;
+}
+
+/* From the step of an answer to the first clock in which its context is free, when n surplus beats of its last
+ * fetch follow: a step a clock; with PIPE = 1 each waits one for the one before it (3.10). */
+static unsigned until_free(const struct dmt_config *cfg, unsigned n)
+{
+    return 1 + n * (cfg->pipe ? 2 : 1);
+}
+
+/* Until nothing is under way. */
+static void finish_reads(struct bench *t)
+{
+    while (t->r.n || t->o->m_arvalid)
+        tick(t);
+    ticks(t, 4);
 }
 
 /* ------------------------------------------------------------ latency (section 4) */
@@ -647,28 +746,35 @@ BOTH(tea_hit)
     }
 }
 
-/* k sizes: each size decides once, and the latency is the same whichever does. */
+/* All sets of sizes, each of which decides once (T2): nothing waits for the smaller ones, whatever they hold,
+ * and all are counted as reads. */
 BOTH(tea_sizes)
 {
-    static const struct {
-        uint8_t sizes, decides;
-    } c[] = { { 3, 0 }, { 3, 1 }, { 5, 2 }, { 6, 1 }, { 7, 0 }, { 7, 1 }, { 7, 2 }, { 4, 2 }, { 2, 1 } };
     const uint64_t va = 0x40000000;
 
     EACH_LATENCY(L)
-        for (unsigned i = 0; i < sizeof c / sizeof *c; i++) {
-            struct bench *t = new_bench(&cfg, L);
-            unsigned k = 0, sz = c[i].decides;
+        for (unsigned i = 0; i < 8 * 3 * 2; i++) {
+            unsigned sizes = i % 8, sz = i / 8 % 3, k = 0, j = 0;
+            bool smaller = i / 24; /* would decide, too */
+            struct bench *t;
 
-            for (unsigned s = 0; s < 3; s++)
-                if (c[i].sizes >> s & 1) {
+            if (!(sizes >> sz & 1))
+                continue;
+            t = new_bench(&cfg, L);
+            for (unsigned s = 3; s-- > 0;)
+                if (sizes >> s & 1) {
                     unsigned f = add_tea(t, 4 + s, va, 1 << 18, s);
 
-                    t->word[f * 512] = s == sz ? 0x80000000 | E_LEAF | (s ? E_PS : 0) : 0;
+                    t->word[f * 512] = s == sz                ? 0x80000000 | E_LEAF | (s ? E_PS : 0)
+                                       : s < sz && smaller ? 0xc0000000 | E_LEAF | (s ? E_PS : 0)
+                                                              : 0;
                     k++;
+                    j += s >= sz;
                 }
             cr_assert_eq(hit(t, va + 0x321, 0x80000321, DMT_PATH_TEA),
-                         clocks_of(t, 1, 1) + more_sizes(t, k), "case %u", i);
+                         clocks_of(t, 1, 1) + decided_by(t, k, j), "sizes %u, decided by %u", sizes, sz);
+            cr_assert_eq(t->last.wt_end_index, 4 + sz);
+            finish_reads(t);
             cr_assert_eq(get(t, HOST(CNT_READ)), k);
             free_bench(t);
         }
@@ -719,23 +825,33 @@ BOTH(x86_from_cache)
         }
 }
 
+/* After a fetch of k sizes none of which decides (j = 0), or whose j-th decides and is denied. */
 BOTH(restart)
 {
     const uint64_t va = 0x40000000;
 
     EACH_LATENCY(L)
-        for (unsigned k = 1; k <= 3; k++) {
-            struct bench *t = new_bench(&cfg, L);
+        for (unsigned k = 1; k <= 3; k++)
+            for (unsigned j = 0; j <= k; j++) {
+                struct bench *t = new_bench(&cfg, L);
 
-            for (unsigned s = 0; s < k; s++)
-                add_tea(t, s, va, 1 << 18, s);
-            map(t, va, 4, 1, 0x10000 | E_LEAF);
-            cr_assert_eq(hit(t, va, 0x10000, DMT_PATH_RESTART),
-                         clocks_of(t, 1 + 4, 2) + more_sizes(t, k));
-            cr_assert_eq(get(t, HOST(CNT_RESTART)), 1);
-            cr_assert_eq(get(t, HOST(CNT_TEA)), 0);
-            free_bench(t);
-        }
+                for (unsigned s = 0; s < k; s++) {
+                    unsigned f = add_tea(t, s, va, 1 << 18, s);
+
+                    if (k - s >= j && j)
+                        t->word[f * 512] = k - s > j ? 0x80000000 | E_LEAF | (s ? E_PS : 0)
+                                                     : 0x80000000 | (E_LEAF & ~E_U) | (s ? E_PS : 0);
+                }
+                map(t, va, 4, 1, 0x10000 | E_LEAF);
+                cr_assert_eq(hit(t, va, 0x10000, DMT_PATH_RESTART),
+                             clocks_of(t, 1 + 4, 2)
+                                 + (j ? decided_by(t, k, j) + behind_surplus(t, k, j) : more_sizes(t, k)),
+                             "%u sizes, decided by %u", k, j);
+                cr_assert_eq(get(t, HOST(CNT_RESTART)), 1);
+                cr_assert_eq(get(t, HOST(CNT_TEA)), 0);
+                cr_assert_eq(get(t, HOST(CNT_READ)), k + 4);
+                free_bench(t);
+            }
 }
 
 BOTH(answered_at_once)
@@ -1961,7 +2077,10 @@ static unsigned judged(struct bench *t, const struct dmt_state *s, const struct 
     drive_request(t, q, n & 0xff);
     tick(t);
     t->in.req_valid = 0;
-    cr_assert(o->wt_req_valid && o->wt_req_order == n && o->wt_req_va == q->va);
+    /* With PIPE = 1 what is answered at once waits for the step of a surplus read. */
+    while (!o->wt_req_valid)
+        tick(t);
+    cr_assert(o->wt_req_order == n && o->wt_req_va == q->va);
     cr_assert(o->wt_req_access == q->access && o->wt_req_cpl == q->cpl && o->wt_req_ac == q->ac);
     cr_assert(o->wt_req_implicit == q->implicit && o->wt_req_nonspec == q->nonspec);
     for (;;) {
@@ -2128,21 +2247,25 @@ static void load_machine(struct bench *t, const struct machine *m)
     const struct dmt_state *s = &m->s;
 
     set(t, HOST(CTL), s->mode | s->ad_update << 2 | s->full << 3);
-    for (unsigned k = 0; k < 3; k++) {
+    for (unsigned k = 0; k < t->cfg.sets; k++) {
         set(t, DMT_LEVEL_BASE(k) + DMT_LEVEL_CR0, s->level[k].cr0);
         set(t, DMT_LEVEL_BASE(k) + DMT_LEVEL_CR4, s->level[k].cr4);
         set(t, DMT_LEVEL_BASE(k) + DMT_LEVEL_CR3, s->level[k].cr3);
         set(t, DMT_LEVEL_BASE(k) + DMT_LEVEL_EFER, s->level[k].efer);
         set(t, DMT_LEVEL_BASE(k) + DMT_LEVEL_PKRU, s->level[k].pkru);
     }
-    for (unsigned k = 0; k < 2; k++) {
+    for (unsigned k = 0; k + 1 < t->cfg.sets; k++) {
         set(t, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2CTL, s2_control(&s->s2[k]));
         set(t, DMT_LEVEL_BASE(k) + DMT_LEVEL_S2ROOT, s->s2[k].root | s->s2[k].tag);
     }
+    if (t->cfg.sets > 1) {
+        set(t, HOST(GTEA_TABLE1), s->gtea[1].table);
+        set(t, HOST(GTEA_ENTRIES1), s->gtea[1].entries);
+    }
+    if (t->cfg.sets < 3)
+        return;
     set(t, HOST(SHADOW_CTL), s2_control(&s->shadow));
     set(t, HOST(SHADOW_ROOT), s->shadow.root);
-    set(t, HOST(GTEA_TABLE1), s->gtea[1].table);
-    set(t, HOST(GTEA_ENTRIES1), s->gtea[1].entries);
     set(t, HOST(GTEA_TABLE2), s->gtea[2].table);
     set(t, HOST(GTEA_ENTRIES2), s->gtea[2].entries);
 }
@@ -3896,7 +4019,7 @@ static void random_run(const struct dmt_config *cfg, unsigned mode, uint64_t see
         }
     }
     t->pressure = 0;
-    ticks(t, 3);
+    finish_reads(t);
     cr_assert_eq(get(t, HOST(CNT_REQUEST)), REQUESTS);
     cr_assert_eq(get(t, HOST(CNT_TEA)), path[DMT_PATH_TEA]);
     cr_assert_eq(get(t, HOST(CNT_RADIX)), path[DMT_PATH_RADIX]);
@@ -3938,6 +4061,435 @@ BOTH(random_traffic, .timeout = 120)
         for (unsigned i = 1; i < 4; i++)
             cr_assert_gt(path[i], 100, "path %u was used %u times in mode %u", i, path[i], mode);
     }
+}
+
+/* What walks wait for: contexts by the words of dmt_cycle_describe(). */
+static unsigned waiting(const struct bench *t, const char *what)
+{
+    unsigned n = 0;
+    char s[512];
+
+    for (unsigned i = 0; i < t->cfg.ctx_n; i++) {
+        dmt_cycle_describe(t->m, i, s, sizeof s);
+        n += strstr(s, what) != NULL;
+    }
+    return n;
+}
+
+/* ------------------------------------------------------------ surplus reads (T2) */
+
+enum { GUEST_VA = 0x40000000 };
+
+/* All stages of a mode by TEA: each has a register for some sizes over GUEST_VA, of which one decides and
+ * yields the same address again. Larger ones hold nothing, smaller ones what must not be used. */
+struct guest {
+    struct bench *t;
+    struct machine m;
+    unsigned entering;
+    unsigned tea[DMT_SETS_MAX][3]; /* frame by stage and size */
+};
+
+static void new_guest(struct guest *g, const struct dmt_config *cfg, unsigned L, unsigned mode, unsigned sizes,
+                      unsigned decides)
+{
+    struct bench *t = g->t = new_bench(cfg, L);
+
+    g->entering = mode - DMT_MODE_NATIVE;
+    new_machine(t, &g->m, mode, true, ept, ept, ept, 1);
+    load_machine(t, &g->m);
+    for (unsigned k = 0; k <= g->entering; k++)
+        for (unsigned sz = 0; sz < 3; sz++) {
+            uint64_t flags = leaf_flags(k < g->entering, sz + 1);
+
+            if (!(sizes >> sz & 1))
+                continue;
+            g->tea[k][sz] = t->frames++;
+            for (unsigned i = 0; i < 512; i++)
+                t->word[g->tea[k][sz] * 512 + i] = sz > decides    ? 0
+                                                   : sz == decides ? GUEST_VA | flags
+                                                                   : 0xc0000000 | flags;
+            cover(t, &g->m, k, sz, k ? DMT_KIND_GTEA : DMT_KIND_PA, GUEST_VA, 512, &t->word[g->tea[k][sz] * 512],
+                  sz);
+        }
+    set(t, HOST(CNT_CLEAR), 0);
+    t->beats_r = 0;
+}
+
+/* The reads of a size that does not decide are answered late, or from now on. */
+static void hold(struct guest *g, unsigned stage, unsigned sz, bool late)
+{
+    g->t->late[g->tea[stage][sz]] = late;
+}
+
+static void expect_context(const struct bench *t, unsigned ctx, const char *what)
+{
+    char s[512], expected[128];
+
+    snprintf(expected, sizeof expected, "context %u: %s", ctx, what);
+    dmt_cycle_describe(t->m, ctx, s, sizeof s);
+    cr_assert_str_eq(s, expected);
+}
+
+static void write_cr0(struct bench *t)
+{
+    t->in.s_awvalid = t->in.s_wvalid = 1;
+    t->in.s_awaddr = DMT_LEVEL_CR0;
+    t->in.s_wstrb = 0xff;
+    t->in.s_wdata = 0;
+    tick(t);
+    t->in.s_awvalid = t->in.s_wvalid = 0;
+}
+
+/* From the first clock after that in which the n-th beat was taken to that after its step, when no other step
+ * is before it. */
+static void step_beat(struct bench *t, unsigned n)
+{
+    while (t->beats_r < n)
+        tick(t);
+    ticks(t, t->cfg.pipe);
+}
+
+/* The answer does not wait for surplus reads; they come when they come, and even a bus error in one has no
+ * effect. Until then the context is not free, and what drains waits. */
+BOTH(surplus_after_the_answer)
+{
+    cfg.ctx_n = 1;
+    for (unsigned csr = 0; csr < 2; csr++)
+        for (unsigned error = 0; error <= DMT_RESP_DECERR; error++) {
+            struct guest g;
+            struct bench *t;
+            struct dmt_request q = user_read(GUEST_VA);
+            unsigned references = 0;
+
+            new_guest(&g, &cfg, 4, DMT_MODE_NATIVE, 7, 2);
+            t = g.t;
+            hold(&g, 0, 1, true);
+            hold(&g, 0, 0, true);
+            t->bad_addr = (uint64_t)g.tea[0][error & 1] << 12;
+            t->bad_resp = error; /* EXOKAY counts as OKAY */
+            drive_request(t, &q, 1);
+            tick(t);
+            /* What follows waits: a request in the skid, or a CSR write. */
+            if (csr) {
+                t->in.req_valid = 0;
+                write_cr0(t);
+            } else {
+                drive_request(t, &q, 2);
+                tick(t);
+                t->in.req_valid = 0;
+            }
+            while (!t->o->resp_valid) {
+                references += t->o->wt_ref_valid;
+                tick(t);
+            }
+            cr_assert_eq(t->o->wt_end_clocks, clocks_of(t, 1, 1));
+            cr_assert(t->o->resp_status == DMT_STATUS_OK && t->o->resp_pa == GUEST_VA);
+            references += t->o->wt_ref_valid;
+            for (unsigned n = 2; n > 0; n--) {
+                /* Nothing comes, then the larger one, then the smaller one. */
+                for (unsigned i = 0; i < 20; i++) {
+                    tick(t);
+                    references += t->o->wt_ref_valid;
+                    cr_assert(!t->o->s_bvalid && !t->o->wt_req_valid && !t->o->req_ready);
+                }
+                cr_assert_eq(t->reads[0], n);
+                expect_context(t, 0, n == 2 ? "answered, 2 surplus of stage 0" : "answered, 1 surplus of stage 0");
+                cr_assert_eq(get(t, HOST(CNT_READ)), 3 - n);
+                hold(&g, 0, n - 1, false);
+                step_beat(t, 4 - n);
+                references += t->o->wt_ref_valid;
+                cr_assert(!t->o->s_bvalid && !t->o->wt_req_valid);
+            }
+            /* Free and idle from this clock on. */
+            expect_context(t, 0, "free");
+            tick(t);
+            references += t->o->wt_ref_valid;
+            cr_assert_eq(t->o->s_bvalid, csr);
+            cr_assert_eq(t->o->wt_req_valid, !csr);
+            cr_assert_eq(references, 1, "surplus reads are not on the trace port");
+            cr_assert_eq(get(t, HOST(CNT_READ)), 3);
+            finish_reads(t);
+            cr_assert_eq(get(t, HOST(CNT_BUS)) | get(t, HOST(EVENT)) | get(t, HOST(BUS_ADDR)), 0);
+            cr_assert_eq(get(t, HOST(CNT_TEA)), 2 - csr);
+            free_bench(t);
+        }
+}
+
+/* Surplus beats that come right behind the one that decides: when the context is free, and BUSY. */
+BOTH(free_behind_surplus)
+{
+    cfg.ctx_n = 1;
+    EACH_LATENCY(L)
+        for (unsigned sizes = 1; sizes < 8; sizes++)
+            for (unsigned decides = 0; decides < 3; decides++) {
+                unsigned k = (sizes & 1) + (sizes >> 1 & 1) + (sizes >> 2), j = 0, free;
+                struct dmt_request q = user_read(GUEST_VA);
+                struct guest g;
+
+                if (!(sizes >> decides & 1))
+                    continue;
+                for (unsigned sz = decides; sz < 3; sz++)
+                    j += sizes >> sz & 1;
+                new_guest(&g, &cfg, L, DMT_MODE_NATIVE, sizes, decides);
+                /* The request is taken in clock 0, the step of its answer is one before it is valid. */
+                free = clocks_of(g.t, 1, 1) + decided_by(g.t, k, j) - 1 + until_free(&cfg, k - j);
+                drive_request(g.t, &q, 1);
+                tick(g.t);
+                drive_request(g.t, &q, 2);
+                tick(g.t);
+                g.t->in.req_valid = 0;
+                for (unsigned c = 2; c <= free; c++) {
+                    cr_assert_eq(g.t->o->wt_req_valid, 0, "clock %u of %u", c, free);
+                    tick(g.t);
+                }
+                cr_assert_eq(g.t->o->wt_req_valid, 1, "%u reads, decided by %u", k, j);
+                while (!g.t->o->resp_valid)
+                    tick(g.t);
+                finish_reads(g.t);
+                cr_assert_eq(get(g.t, HOST(CNT_BUSY)), 2 * (free - 1));
+                cr_assert_eq(get(g.t, HOST(CNT_READ)), 2 * k);
+                free_bench(g.t);
+            }
+}
+
+/* Beside a surplus beat's step a request that walks leaves, and one that is answered at once, except that with
+ * PIPE = 1 any step is in the way of the latter. */
+BOTH(front_beside_surplus)
+{
+    for (unsigned at_once = 0; at_once < 2; at_once++) {
+        struct dmt_request q = user_read(GUEST_VA), gp = user_read(1ull << 63);
+        struct guest g;
+        struct bench *t;
+
+        new_guest(&g, &cfg, 8, DMT_MODE_NATIVE, 6, 2);
+        t = g.t;
+        hold(&g, 0, 1, true);
+        drive_request(t, &q, 1);
+        tick(t);
+        t->in.req_valid = 0;
+        ticks(t, 40);
+        cr_assert_eq(t->beats_r, 1);
+        hold(&g, 0, 1, false);
+        ticks(t, cfg.pipe); /* looked up */
+        drive_request(t, at_once ? &gp : &q, 2);
+        tick(t); /* its step */
+        t->in.req_valid = 0;
+        expect_context(t, 0, "free");
+        cr_assert_eq(t->o->wt_req_valid, !(at_once && cfg.pipe));
+        tick(t);
+        cr_assert_eq(t->o->wt_req_valid, at_once && cfg.pipe);
+        free_bench(t);
+    }
+}
+
+/* A surplus beat is taken under the same conditions as any other: not while answers are not. */
+BOTH(surplus_needs_room)
+{
+    struct dmt_request q = user_read(GUEST_VA);
+    struct guest g;
+    struct bench *t;
+
+    new_guest(&g, &cfg, 4, DMT_MODE_NATIVE, 7, 2);
+    t = g.t;
+    t->in.resp_ready = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        drive_request(t, &q, i);
+        tick(t);
+    }
+    t->in.req_valid = 0;
+    ticks(t, 40);
+    /* All of one walk and the other one's answer. */
+    cr_assert_eq(t->beats_r, 4 + cfg.pipe);
+    cr_assert_eq(t->o->m_rready, 0);
+    expect_context(t, 0, "free");
+    expect_context(t, 1, "answered, 2 surplus of stage 0");
+    t->in.resp_ready = 1;
+    tick(t);
+    finish_reads(t);
+    expect_context(t, 1, "free");
+    free_bench(t);
+}
+
+/* What a walk waits for never waits for surplus reads of its other stages, which may be answered long after the
+ * walk has been, in any order of the stages. Two walks at once: only IDs tell their beats apart. */
+BOTH(surplus_of_every_stage)
+{
+    static const char *const owed[] = {
+        "answered, 1 surplus of stage 0", "answered, 1 surplus of stage 1, 1 surplus of stage 0",
+        "answered, 1 surplus of stage 2, 1 surplus of stage 1, 1 surplus of stage 0"
+    };
+
+    for (unsigned mode = DMT_MODE_VIRT; mode <= DMT_MODE_NESTED; mode++)
+        EACH_LATENCY(L)
+            for (unsigned order = 0; order < 2; order++) {
+                unsigned e = mode - DMT_MODE_NATIVE, n = e + 1;
+                struct dmt_request q = user_read(GUEST_VA | 0x7abc), third = user_read(GUEST_VA | 0x6123);
+                struct guest g;
+                struct bench *t;
+
+                new_guest(&g, uncached(cfg.pipe), L, mode, 3, 1);
+                t = g.t;
+                for (unsigned k = 0; k <= e; k++)
+                    hold(&g, k, 0, true);
+                t->bad_addr = ((uint64_t)g.tea[e][0] << 12) + 8 * 7;
+                t->bad_resp = DMT_RESP_SLVERR;
+                for (unsigned walk = 0; walk < 2; walk++) {
+                    cr_assert_eq(hit(t, q.va, q.va, e == 2 ? 0x15 : 0x5), clocks_of(t, n, n));
+                    cr_assert_eq(t->last.wt_end_index, e == 2 ? 0x1041 : 0x41);
+                    expect_context(t, walk, owed[e]);
+                }
+                for (unsigned i = 0; i <= e; i++) {
+                    unsigned k = order ? e - i : i;
+
+                    ticks(t, 20);
+                    for (unsigned ctx = 0; ctx < 2; ctx++)
+                        for (unsigned s = 0; s <= e; s++)
+                            cr_assert_eq(t->reads[make_id(t, s, ctx)], order ? s <= k : s >= k, "ID of stage %u", s);
+                    hold(&g, k, 0, false);
+                    ticks(t, 8);
+                    cr_assert_eq(waiting(t, "free"), t->cfg.ctx_n - (i == e ? 0 : 2));
+                }
+                cr_assert_eq(get(t, HOST(CNT_READ)), 2 * 2 * n);
+                cr_assert_eq(get(t, HOST(CNT_BUS)) | get(t, HOST(EVENT)), 0);
+                /* When they come at once, memory that answers in the next clock has them on the pins while the next
+                 * fetch is emitted, and what is waited for behind them. */
+                for (unsigned k = 0; k <= e; k++)
+                    hold(&g, k, 0, L == 1);
+                cr_assert_eq(translate(t, &third), clocks_of(t, n, n));
+                cr_assert_eq(t->o->resp_pa, third.va);
+                free_bench(t);
+            }
+}
+
+/* Surplus reads that have not left when the next fetch starts: their addresses go first, as they were. */
+BOTH(surplus_not_yet_sent)
+{
+    for (unsigned mode = DMT_MODE_VIRT; mode <= DMT_MODE_NESTED; mode++) {
+        unsigned e = mode - DMT_MODE_NATIVE;
+        struct dmt_request q = user_read(GUEST_VA | 0x7abc);
+        struct guest g;
+        struct bench *t;
+
+        new_guest(&g, uncached(cfg.pipe), 4, mode, 7, 2);
+        t = g.t;
+        t->ar_limit = t->addresses + 1;
+        drive_request(t, &q, 1);
+        tick(t);
+        t->in.req_valid = 0;
+        for (unsigned k = e + 1; k-- > 0;) {
+            /* The first address has been taken, alone; its answer leads to the next stage. */
+            ticks(t, 30);
+            cr_assert_eq(waiting(t, k == 0   ? "answered, 2 surplus of stage 0"
+                                    : k == 1 ? "waits for AR, 2 surplus of stage 1"
+                                             : "waits for AR, 2 surplus of stage 2"), 1);
+            for (unsigned sz = 2; sz-- > 0;) {
+                cr_assert(t->o->m_arvalid && t->o->m_arlock == 0);
+                cr_assert_eq(t->o->m_arid, make_id(t, k, 0));
+                cr_assert_eq(t->o->m_araddr, ((uint64_t)g.tea[k][sz] << 12) + (sz ? 0 : 8 * 7));
+                t->ar_limit++;
+                ticks(t, 1);
+            }
+            cr_assert_eq(t->o->m_arvalid, k > 0);
+            if (k > 0) {
+                cr_assert_eq(t->o->m_arid, make_id(t, k - 1, 0));
+                cr_assert_eq(t->o->m_araddr, (uint64_t)g.tea[k - 1][2] << 12);
+                cr_assert_eq(t->o->resp_valid, 0);
+                t->ar_limit++;
+            }
+        }
+        finish_reads(t);
+        expect_context(t, 0, "free");
+        cr_assert_eq(get(t, HOST(CNT_READ)), 3 * (e + 1));
+        cr_assert_eq(get(t, HOST(CNT_TEA)), 1);
+        t->ar_limit = 0;
+        hit(t, q.va, q.va, e == 2 ? 0x15 : 0x5);
+        free_bench(t);
+    }
+}
+
+/* Surplus reads of the stage that the walk reads for again, in its second pass, come before what it waits for:
+ * five reads of one ID. The write's ID is the exclusive read's. */
+BOTH(surplus_of_the_same_stage)
+{
+    for (unsigned late = 0; late < 2; late++) {
+        struct dmt_request q = user_read(GUEST_VA);
+        struct guest g;
+        struct bench *t;
+        uint64_t *e;
+
+        new_guest(&g, uncached(cfg.pipe), 4, DMT_MODE_VIRT, 7, 2);
+        t = g.t;
+        e = &t->word[g.tea[1][2] * 512];
+        *e &= ~E_A;
+        q.nonspec = true;
+        hold(&g, 1, 0, late);
+        hold(&g, 1, 1, late);
+        drive_request(t, &q, 1);
+        tick(t);
+        t->in.req_valid = 0;
+        if (late) {
+            ticks(t, 60);
+            cr_assert_eq(t->reads[make_id(t, 1, 0)], 5);
+            cr_assert_eq(t->reads[make_id(t, 0, 0)], 0);
+            cr_assert_eq(waiting(t, "second pass, stage 1"), 1);
+            cr_assert_eq(waiting(t, "waits for R, 2 surplus of stage 1"), 1);
+            hold(&g, 1, 0, false);
+            hold(&g, 1, 1, false);
+        }
+        while (!t->o->resp_valid) {
+            if (t->o->m_awvalid)
+                cr_assert_eq(t->o->m_awid, make_id(t, 1, 0));
+            tick(t);
+        }
+        cr_assert(t->o->resp_status == DMT_STATUS_OK && t->o->resp_pa == GUEST_VA);
+        /* Pass, pass with an exclusive read and a write. */
+        if (!late)
+            cr_assert_eq(t->o->wt_end_clocks, clocks_of(t, 5, 4) + update_clocks(&cfg));
+        cr_assert_eq(*e & E_A, E_A);
+        finish_reads(t);
+        cr_assert_eq(t->most_of_id, late ? 5 : 3);
+        cr_assert_eq(get(t, HOST(CNT_READ)), 4 * 3 + 1);
+        expect_context(t, 0, "free");
+        free_bench(t);
+    }
+}
+
+/* IDs name the stage whose table holds the entry, the shadow table as stage 1, above the context. */
+BOTH(ids)
+{
+    static const unsigned contexts[] = { 1, 2, 5, 8, 9, 64 };
+
+    for (unsigned c = 0; c < sizeof contexts / sizeof *contexts; c++)
+        for (unsigned sets = 1; sets <= 3; sets++)
+            for (unsigned mode = DMT_MODE_NATIVE; mode < DMT_MODE_NATIVE + sets; mode++)
+                for (unsigned full = 0; full < 2; full++) {
+                    struct dmt_config own = *uncached(cfg.pipe);
+                    struct dmt_request q = user_read(GUEST_VA);
+                    unsigned sent = 0, used = 0, seen = 0;
+                    uint64_t id[256];
+                    struct bench *t;
+                    struct machine m;
+
+                    own.ctx_n = contexts[c];
+                    own.sets = sets;
+                    t = new_bench(&own, 3);
+                    plain_machine(t, &m, mode, full, q.va);
+                    drive_request(t, &q, 1);
+                    while (!t->o->resp_valid) {
+                        if (t->o->m_arvalid)
+                            id[sent++] = t->o->m_arid;
+                        if (t->o->wt_ref_valid) {
+                            cr_assert_eq(id[used], t->o->wt_ref_stage << ctx_width(t), "%lu", id[used]);
+                            seen |= 1u << t->o->wt_ref_stage;
+                            used++;
+                        }
+                        tick(t);
+                        t->in.req_valid = 0;
+                    }
+                    cr_assert_eq(t->o->resp_status, DMT_STATUS_OK);
+                    cr_assert_eq(seen, mode == DMT_MODE_NATIVE ? 1 : mode == DMT_MODE_VIRT ? 3 : full ? 7 : 6);
+                    free_bench(t);
+                }
 }
 
 /* ------------------------------------------------------------ PIPE = 1 (3.10) */
@@ -4274,19 +4826,6 @@ Test(cycle, refusal_before_write_answer)
     cr_assert_eq(together, 1);
 }
 
-/* What walks wait for: contexts by the words of dmt_cycle_describe(). */
-static unsigned waiting(const struct bench *t, const char *what)
-{
-    unsigned n = 0;
-    char s[512];
-
-    for (unsigned i = 0; i < t->cfg.ctx_n; i++) {
-        dmt_cycle_describe(t->m, i, s, sizeof s);
-        n += strstr(s, what) != NULL;
-    }
-    return n;
-}
-
 /* Answers are not taken: refusals queue up without being in the way of launch, as many as there are
  * contexts, and come out in order. */
 Test(cycle, refusals_queue)
@@ -4473,6 +5012,20 @@ Test(cycle, same_walks_with_pipe)
 }
 
 /* ------------------------------------------------------------ the rest of the interface */
+
+/* {stage, context}: 0, 1, 2 bits and 1 to 6. */
+Test(cycle, id_width)
+{
+    for (unsigned sets = 1; sets <= 3; sets++)
+        for (unsigned ctx_n = 1; ctx_n <= 64; ctx_n++) {
+            struct dmt_config cfg = standard;
+            unsigned w = ctx_n > 32 ? 6 : ctx_n > 16 ? 5 : ctx_n > 8 ? 4 : ctx_n > 4 ? 3 : ctx_n > 2 ? 2 : 1;
+
+            cfg.ctx_n = ctx_n;
+            cfg.sets = sets;
+            cr_assert_eq(dmt_config_id_width(&cfg), sets - 1 + w, "%u contexts, %u sets", ctx_n, sets);
+        }
+}
 
 Test(cycle, parameters)
 {

@@ -1210,7 +1210,7 @@ static void expect_shape(const struct bench *b, const char *x)
 #define S0         "04 03 02 01"
 #define GUEST_WALK S0 " 14 " S0 " 13 " S0 " 12 " S0 " 11"
 
-/* T1 and T1': in parallel or one after another, in which order, counted how. Index 0 is 4K. */
+/* T1, T1' and T2: in parallel or one after another, in which order and how far, counted how. Index 0 is 4K. */
 Test(tea, sizes_above_stage_0)
 {
     static const struct {
@@ -1219,8 +1219,8 @@ Test(tea, sizes_above_stage_0)
         const char *shape;
         unsigned refs;
     } row[] = {
-        {"ggg", 2, "t13 t12 t11 " S0, 5},
-        {"ggg", 1, "t13 t12 t11 " S0, 5},
+        {"ggg", 2, "t13 " S0, 5},
+        {"ggg", 1, "t13 t12 " S0, 5},
         {"ggg", 0, "t13 t12 t11 " S0, 5},
         {"-gg", 1, "t13 t12 " S0, 5},
         {"ppp", 2, S0 " t13 " S0, 9},
@@ -1231,7 +1231,8 @@ Test(tea, sizes_above_stage_0)
         {"pgg", 1, "t13 t12 " S0, 6},
         {"pgg", 0, "t13 t12 " S0 " t11 " S0, 11},
         {"ggp", 2, S0 " t13 " S0, 9},
-        {"ggp", 1, S0 " t13 t12 t11 " S0, 10}, /* what is left is direct: together */
+        {"ggp", 1, S0 " t13 t12 " S0, 10}, /* what is left is direct: together */
+        {"ggp", 0, S0 " t13 t12 t11 " S0, 10},
         {"gp-", 0, S0 " t12 t11 " S0, 10},
         {"ggg", -1, "t13 t12 t11 " GUEST_WALK " " S0, 25},
         {"ppp", -1, S0 " t13 " S0 " t12 " S0 " t11 " GUEST_WALK " " S0, 15 + 24},
@@ -1290,7 +1291,7 @@ Test(tea, decided_and_denied_walks)
         go(&b);
         cr_assert_eq(b.r.status, DMT_STATUS_OK);
         cr_assert_eq(b.r.path[1], DMT_PATH_RESTART);
-        expect_shape(&b, i & 1 ? S0 " t13 " S0 " t12 " GUEST_WALK " " S0 : "t13 t12 t11 " GUEST_WALK " " S0);
+        expect_shape(&b, i & 1 ? S0 " t13 " S0 " t12 " GUEST_WALK " " S0 : "t13 t12 " GUEST_WALK " " S0);
         cell_unbuild(&b.w);
     }
 }

@@ -324,46 +324,39 @@ static unsigned match(struct walk *w, unsigned k, uint64_t a, unsigned sizes, un
     return use;
 }
 
-/* Fetch what match() chose (T1, T2). GO_ON: *s and *d are the entry that maps the page. */
+/* Fetch what match() chose (T1, T2): the entries up to the one that decides are read; those after it are
+ * surplus, which nobody looks at. GO_ON: *s and *d are the entry that maps the page. */
 static enum next fetch_sizes(struct walk *w, struct slot *s, unsigned use, const unsigned index[3],
                              struct rule_entry *d)
 {
     const struct dmt_tea *set = w->state->tea[s->ref.stage];
-    struct dmt_ref ref[3];
-    enum dmt_resp resp[3];
-    uint64_t e[3];
     bool first = true;
 
-    for (unsigned sz = 3; sz-- > 0;) {
-        if (!(use >> sz & 1))
-            continue;
-        ref[sz] = s->ref;
-        ref[sz].addr = s->by ? s->by->hpa : rule_tea_entry(&set[index[sz]], s->addr);
-        ref[sz].level = (uint8_t)(sz + 1);
-        ref[sz].index = (uint8_t)index[sz];
-        ref[sz].beside = !first;
-        first = false;
-        resp[sz] = read_entry(w, &ref[sz], &e[sz]);
-        if (resp[sz] == DMT_RESP_STOP)
-            return ENDED;
-    }
     w->r->refs += !w->second;
-
     for (unsigned sz = 3; sz-- > 0;) {
-        uint8_t allow = set[index[sz]].allow;
+        const struct dmt_tea *t = &set[index[sz]];
+        enum dmt_resp resp;
+        uint64_t e;
 
         if (!(use >> sz & 1))
             continue;
-        s->ref = ref[sz];
-        s->rights = s->s2 ? rule_s2_allow_bits(allow) : allow;
-        if (is_error(resp[sz])) {
+        s->ref.addr = s->by ? s->by->hpa : rule_tea_entry(t, s->addr);
+        s->ref.level = (uint8_t)(sz + 1);
+        s->ref.index = (uint8_t)index[sz];
+        s->ref.beside = !first;
+        first = false;
+        resp = read_entry(w, &s->ref, &e);
+        if (resp == DMT_RESP_STOP)
+            return ENDED;
+        if (is_error(resp)) {
             w->r->index[s->ref.stage] = s->ref.index;
-            return end_bus(w, &s->ref, resp[sz], false);
+            return end_bus(w, &s->ref, resp, false);
         }
-        decode(w, s, e[sz], d);
+        s->rights = s->s2 ? rule_s2_allow_bits(t->allow) : t->allow;
+        decode(w, s, e, d);
         if (d->present && d->leaf) {
             w->r->index[s->ref.stage] = s->ref.index;
-            return settle(w, s, e[sz], d);
+            return settle(w, s, e, d);
         }
     }
     return UNDECIDED;

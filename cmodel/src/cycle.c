@@ -22,7 +22,7 @@ enum { ALL_RIGHTS = 7, ALL_S2_RIGHTS = 15 };
 #define AXI_PROT 1
 
 /* What a walk step comes to (microarchitecture 3.2). */
-enum outcome { NO_STEP, WAIT, READ, AGAIN, MATCH, UPDATE, RESULT };
+enum outcome { NO_STEP, SURPLUS, WAIT, READ, AGAIN, MATCH, UPDATE, RESULT };
 
 /* What the rules ask of the start of a cycle, before the queues move on. */
 struct start {
@@ -141,8 +141,7 @@ static void fetch(struct walk *w, unsigned k, unsigned reads, bool excl)
 {
     w->stage = (uint8_t)k;
     w->reads = (uint8_t)reads;
-    w->got = w->slot = 0;
-    w->decided = false;
+    w->got = 0;
     w->excl = excl;
 }
 
@@ -398,13 +397,30 @@ static void send_ahead(struct dmt_cycle *m, bool past_first)
     m->ahead.kind = AHEAD_EMPTY;
 }
 
+/* The AXI ID of what a context's walk reads and writes now (microarchitecture 1). */
+static uint8_t axi_id(const struct dmt_cycle *m, unsigned ctx)
+{
+    return (uint8_t)((unsigned)m->walk[ctx].stage << m->ctx_w | ctx);
+}
+
+/* The context and the stage of an ID on the pins, whatever is above its width. */
+static unsigned id_ctx(const struct dmt_cycle *m, uint64_t id)
+{
+    return (unsigned)(id & ((1u << m->ctx_w) - 1));
+}
+
+static unsigned id_stage(const struct dmt_cycle *m, uint64_t id)
+{
+    return (unsigned)(id >> m->ctx_w & ((1u << (m->cfg.sets - 1)) - 1));
+}
+
 /* What emits an address in this cycle: launch, with PIPE = 1 a cycle later, or, active since before it, the
  * loader. */
 static bool emission(const struct dmt_cycle *m, bool loading, uint64_t *addr, uint8_t *id, bool *lock)
 {
     if (m->emitted.full) {
         *addr = m->emitted.addr;
-        *id = m->emitted.ctx;
+        *id = m->emitted.id;
         *lock = m->emitted.lock;
         return true;
     }
@@ -412,7 +428,7 @@ static bool emission(const struct dmt_cycle *m, bool loading, uint64_t *addr, ui
         const struct walk *w = &m->walk[m->launch.ctx];
 
         *addr = w->fetch[m->launch.pos].addr;
-        *id = m->launch.ctx;
+        *id = axi_id(m, m->launch.ctx);
         *lock = w->excl;
         return true;
     }
@@ -433,6 +449,7 @@ static void emit_later(struct dmt_cycle *m)
     if (m->emitted.full) {
         const struct walk *w = &m->walk[m->launch.ctx];
 
+        m->emitted.id = axi_id(m, m->launch.ctx);
         m->emitted.addr = w->fetch[m->launch.pos].addr;
         m->emitted.lock = w->excl;
     }
@@ -627,7 +644,7 @@ static enum outcome update(struct dmt_cycle *m, unsigned ctx, uint64_t bits)
     for (unsigned k = w->stage; k-- > 0;)
         if (located >> k & 1 && !(w->frame[k].rights & RIGHT_W))
             return s2_fault(m, ctx, k, RULE_TABLE_WRITE, RULE_S2_RIGHTS, w->frame[k].rights);
-    w->fetch[0] = w->fetch[w->slot];
+    w->fetch[0] = w->fetch[w->got];
     fetch(w, w->stage, 1, true);
     return go_read(m, ctx, AGAIN);
 }
@@ -669,7 +686,7 @@ static enum outcome read_located(struct dmt_cycle *m, unsigned ctx, unsigned k, 
 static enum outcome yield(struct dmt_cycle *m, unsigned ctx, const struct rule_entry *e, bool ad_needed)
 {
     struct walk *w = &m->walk[ctx];
-    unsigned k = w->stage, level = w->fetch[w->slot].level, owner;
+    unsigned k = w->stage, level = w->fetch[w->got].level, owner;
     struct frame *f = &w->frame[k];
     uint64_t pa = e->frame | (f->addr & ((1ull << (9 * level + 3)) - 1));
 
@@ -782,40 +799,46 @@ static enum outcome read_table(struct dmt_cycle *m, unsigned ctx, uint64_t data,
 static enum outcome read_tea(struct dmt_cycle *m, unsigned ctx, uint64_t data, unsigned resp)
 {
     struct walk *w = &m->walk[ctx];
-    unsigned k = w->stage, error, smaller = 0;
+    unsigned k = w->stage, left = w->reads - w->got - 1u, error;
     struct frame *f = &w->frame[k];
     const struct fetch *t = &w->fetch[w->got];
+    bool failed = read_error(w, resp, &error);
+    uint8_t allow;
     struct rule_entry e;
 
-    if (!w->decided) {
-        decode(m, w, k, data, t->level, &e);
-        if (read_error(w, resp, &error) || (e.present && e.leaf)) {
-            w->decided = true;
-            w->slot = w->got;
-            w->entry = data;
-            w->resp = (uint8_t)resp;
+    decode(m, w, k, data, t->level, &e);
+    if (!failed && !(e.present && e.leaf)) {
+        if (left) {
+            w->got++;
+            return WAIT;
         }
+        return go_match(m, ctx, k, f->by_size && !w->excl ? (1u << (t->level - 1)) - 1 : 0);
     }
-    if (w->got + 1 < w->reads) {
-        w->got++;
-        return WAIT;
+    if (left) {
+        m->surplus[ctx][k] = (uint8_t)left;
+        m->owed |= 1ull << ctx;
     }
-    if (w->decided) {
-        uint8_t allow;
+    w->index[k] = t->index;
+    if (failed)
+        return bus_error(m, ctx, t->addr, error);
+    w->entry = data;
+    allow = m->state.tea[k][t->index].allow;
+    f->rights = k == m->entering ? allow : rule_s2_allow_bits(allow);
+    if (!e.reserved && !denied(m, w, k, &e, f->rights & e.rights))
+        return leaf(m, ctx, &e);
+    return go_match(m, ctx, k, 0);
+}
 
-        t = &w->fetch[w->slot];
-        w->index[k] = t->index;
-        if (read_error(w, w->resp, &error))
-            return bus_error(m, ctx, t->addr, error);
-        decode(m, w, k, w->entry, t->level, &e);
-        allow = m->state.tea[k][t->index].allow;
-        f->rights = k == m->entering ? allow : rule_s2_allow_bits(allow);
-        if (!e.reserved && !denied(m, w, k, &e, f->rights & e.rights))
-            return leaf(m, ctx, &e);
-    } else if (f->by_size && !w->excl) {
-        smaller = (1u << (t->level - 1)) - 1;
-    }
-    return go_match(m, ctx, k, smaller);
+/* A read that nobody waits for has come. */
+static enum outcome swallow(struct dmt_cycle *m, unsigned ctx, unsigned k)
+{
+    uint8_t *left = m->surplus[ctx];
+
+    m->count[CNT_READ]++;
+    left[k]--;
+    if (!(left[0] | left[1] | left[2]))
+        m->owed &= ~(1ull << ctx);
+    return SURPLUS;
 }
 
 static enum outcome step_read(struct dmt_cycle *m, unsigned ctx, uint64_t data, unsigned resp)
@@ -878,11 +901,20 @@ static enum outcome step_chain(struct dmt_cycle *m, unsigned ctx)
     return go_match(m, ctx, k - 1, ALL_SIZES);
 }
 
-/* Can this context use such a beat? Others break the contract of the bus and
- * are dropped, so that they cannot corrupt the model. */
+/* Does this context's walk wait for such a beat? Others break the contract of the
+ * bus and are dropped, so that they cannot corrupt the model. */
 static bool expects(const struct dmt_cycle *m, unsigned ctx, bool writing)
 {
     return m->busy >> ctx & 1 && m->walk[ctx].writing == writing;
+}
+
+static enum outcome step_beat(struct dmt_cycle *m, const struct thing *s)
+{
+    if (s->stage < DMT_SETS_MAX && m->surplus[s->ctx][s->stage])
+        return swallow(m, s->ctx, s->stage);
+    if (!expects(m, s->ctx, false) || m->walk[s->ctx].stage != s->stage)
+        return NO_STEP;
+    return step_read(m, s->ctx, s->data, s->resp);
 }
 
 static enum outcome step(struct dmt_cycle *m, const struct thing *s)
@@ -891,7 +923,7 @@ static enum outcome step(struct dmt_cycle *m, const struct thing *s)
     case REFUSAL: return finish(m, s->ctx, &m->walk[s->ctx].r);
     case CHAIN: return step_chain(m, s->ctx);
     case WRITTEN: return expects(m, s->ctx, true) ? step_write(m, s->ctx, s->resp) : NO_STEP;
-    case BEAT: return expects(m, s->ctx, false) ? step_read(m, s->ctx, s->data, s->resp) : NO_STEP;
+    case BEAT: return step_beat(m, s);
     default: return NO_STEP;
     }
 }
@@ -912,13 +944,14 @@ static struct thing take_answer(struct dmt_cycle *m, const struct dmt_in *in)
 
     if (m->bq_n) {
         s.kind = WRITTEN;
-        s.ctx = m->bq[m->bq_head].id;
+        s.ctx = m->bq[m->bq_head].ctx;
         s.resp = m->bq[m->bq_head].resp;
         m->bq_head = (m->bq_head + 1) % CTX_MAX;
         m->bq_n--;
     } else if (in->m_rvalid & 1) {
         s.kind = BEAT;
-        s.ctx = (uint8_t)(in->m_rid & ((1u << m->id_w) - 1));
+        s.ctx = (uint8_t)id_ctx(m, in->m_rid);
+        s.stage = (uint8_t)id_stage(m, in->m_rid);
         s.resp = in->m_rresp & 3;
         s.data = in->m_rdata;
     }
@@ -1063,7 +1096,7 @@ static void show_write(struct dmt_cycle *m)
     unsigned ctx = m->wq[m->wq_head];
 
     o->m_awvalid = m->wq_n && !m->aw_done;
-    o->m_awid = o->m_awvalid ? ctx : 0;
+    o->m_awid = o->m_awvalid ? axi_id(m, ctx) : 0;
     o->m_awaddr = o->m_awvalid ? m->walk[ctx].fetch[0].addr : 0;
     o->m_wvalid = m->wq_n && !m->w_done;
     o->m_wdata = o->m_wvalid ? m->walk[ctx].entry : 0;
@@ -1119,14 +1152,28 @@ static bool stirs(const struct dmt_in *in)
 
 /* ------------------------------------------------------------ public */
 
+/* Bits of the number of a context, the low part of an AXI ID. */
+static unsigned ctx_width(const struct dmt_config *c)
+{
+    unsigned w = 1;
+
+    while (1u << w < c->ctx_n)
+        w++;
+    return w;
+}
+
+unsigned dmt_config_id_width(const struct dmt_config *c)
+{
+    return ctx_width(c) + (c->sets - 1);
+}
+
 static void reset(struct dmt_cycle *m)
 {
     struct dmt_config cfg = m->cfg;
 
     memset(m, 0, sizeof *m);
     m->cfg = cfg;
-    while (1u << m->id_w < cfg.ctx_n || !m->id_w)
-        m->id_w++;
+    m->ctx_w = ctx_width(&cfg);
     m->pwc[0].n = cfg.pwc2_n;
     m->pwc[1].n = cfg.pwc3_n;
     m->pwc[2].n = cfg.pwc4_n;
@@ -1235,7 +1282,7 @@ static void work(struct dmt_cycle *m, const struct dmt_in *in, const struct star
     if (in->m_bvalid & 1) {
         unsigned i = (m->bq_head + m->bq_n++) % CTX_MAX;
 
-        m->bq[i].id = (uint8_t)(in->m_bid & ((1u << m->id_w) - 1));
+        m->bq[i].ctx = (uint8_t)id_ctx(m, in->m_bid);
         m->bq[i].resp = in->m_bresp & 3;
     }
 }
@@ -1244,12 +1291,12 @@ static void work(struct dmt_cycle *m, const struct dmt_in *in, const struct star
 static void edge(struct dmt_cycle *m, const struct dmt_in *in)
 {
     struct dmt_out *o = &m->out;
-    uint64_t busy = m->busy;
+    uint64_t taken = cycle_taken(m);
     const struct start start = {
         .room = has_room(m),
         .open = open_launch(m),
         .accept = accepts(m),
-        .free_ctx = ~busy & (~0ull >> (CTX_MAX - m->cfg.ctx_n)),
+        .free_ctx = ~taken & (~0ull >> (CTX_MAX - m->cfg.ctx_n)),
     };
     bool executed = executes(m);
     struct thing s;
@@ -1268,7 +1315,7 @@ static void edge(struct dmt_cycle *m, const struct dmt_in *in)
         cycle_loader_edge(m, s.kind == BEAT ? &s : NULL);
     else
         work(m, in, &start, &s);
-    m->count[CNT_BUSY] += busy != 0;
+    m->count[CNT_BUSY] += taken != 0;
     if (m->count_clear) {
         memset(m->count, 0, sizeof m->count);
         m->count_clear = false;
@@ -1286,7 +1333,7 @@ static void edge(struct dmt_cycle *m, const struct dmt_in *in)
         CLEAR(o, wt_upd_valid, wt_end_valid);
     if (end_shown && !o->wt_end_valid)
         memset(&o->wt_end_valid, 0, sizeof *o - offsetof(struct dmt_out, wt_end_valid));
-    m->quiet = !m->busy && !m->resp_n && !m->skid_valid && !(m->aw_held && m->w_held) && !m->settle
+    m->quiet = !cycle_taken(m) && !m->resp_n && !m->skid_valid && !(m->aw_held && m->w_held) && !m->settle
                && !m->loader.phase && m->step.kind == NOTHING
                && !(o->s_bvalid | o->s_rvalid | o->wt_req_valid | o->wt_ref_valid | o->wt_upd_valid
                     | o->wt_end_valid);
@@ -1305,6 +1352,9 @@ void dmt_cycle_edge(struct dmt_cycle *m, const struct dmt_in *in, bool rst)
 /* What the walk in context i waits for. */
 static const char *waits_for(const struct dmt_cycle *m, unsigned i)
 {
+    const struct walk *w = &m->walk[i];
+    unsigned queued = 0;
+
     static const char *const step[] = {
         [REFUSAL] = "room for its refusal", [CHAIN] = "chain", [WRITTEN] = "step, B", [BEAT] = "step, R"
     };
@@ -1324,11 +1374,12 @@ static const char *waits_for(const struct dmt_cycle *m, unsigned i)
         return "launch";
     if (m->emitted.kind != NOTHING && m->emitted.ctx == i)
         return step[m->emitted.kind];
-    for (unsigned k = 0; k < m->arq_n; k++)
-        if (m->arq[(m->arq_head + k) % ARQ_RING].id == i)
-            return "AR";
-    if (!m->walk[i].writing)
-        return "R";
+    if (!w->writing) {
+        /* Of the reads of this ID, those that the walk waits for are the last. */
+        for (unsigned k = 0; k < m->arq_n; k++)
+            queued += m->arq[(m->arq_head + k) % ARQ_RING].id == axi_id(m, i);
+        return queued >= (unsigned)w->reads - w->got ? "AR" : "R";
+    }
     for (unsigned k = 0; k < m->wq_n; k++)
         if (m->wq[(m->wq_head + k) % CTX_MAX] == i)
             return "AW, W";
@@ -1342,12 +1393,17 @@ int dmt_cycle_describe(const struct dmt_cycle *m, unsigned i, char *buf, unsigne
     const struct walk *w;
     const struct frame *f;
     const struct fetch *t;
-    char paths[40] = "";
+    char paths[40] = "", surplus[80] = "";
 
     if (i >= m->cfg.ctx_n)
         return snprintf(buf, size, "context %u: not built", i);
+    if (m->owed >> i & 1)
+        for (unsigned k = m->cfg.sets, n = 0; k-- > 0;)
+            if (m->surplus[i][k])
+                n += (unsigned)snprintf(surplus + n, sizeof surplus - n, ", %u surplus of stage %u",
+                                        m->surplus[i][k], k);
     if (!(m->busy >> i & 1))
-        return snprintf(buf, size, "context %u: free", i);
+        return snprintf(buf, size, "context %u: %s%s", i, *surplus ? "answered" : "free", surplus);
     w = &m->walk[i];
     f = &w->frame[w->stage];
     t = &w->fetch[w->got];
@@ -1356,8 +1412,8 @@ int dmt_cycle_describe(const struct dmt_cycle *m, unsigned i, char *buf, unsigne
     return snprintf(buf, size,
                     "context %u: order %" PRIu32 " tag 0x%x %s va 0x%016" PRIx64 " path %s, %s pass,"
                     " stage %u address 0x%013" PRIx64 "%s read %u of %u: level %u at 0x%013" PRIx64
-                    " register %u, rights 0x%x, waits for %s",
+                    " register %u, rights 0x%x, waits for %s%s",
                     i, w->a.order, w->a.tag, access[w->a.rq.access], w->a.rq.va, paths,
                     w->second ? "second" : "first", w->stage, f->addr, w->excl ? " exclusive" : "",
-                    w->got + 1u, w->reads, t->level, t->addr, t->index, f->rights, waits_for(m, i));
+                    w->got + 1u, w->reads, t->level, t->addr, t->index, f->rights, waits_for(m, i), surplus);
 }

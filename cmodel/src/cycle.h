@@ -14,7 +14,7 @@ enum {
     PWC_MAX = 64,
     PWC_CACHES = 3, /* [0] entries of level 2, [1] of level 3, [2] of level 4 */
     SIZES = 3,
-    ARQ_RING = 256, /* power of two that holds 3 * CTX_MAX */
+    ARQ_RING = 512, /* power of two that holds 5 * CTX_MAX */
     WINDOW_HOST = 3,
     WINDOWS = 4,
     FINAL = DMT_SETS_MAX, /* owner of a frame that translates a leaf's yield for the access itself */
@@ -60,17 +60,14 @@ struct walk {
     struct accepted a;
     struct frame frame[DMT_SETS_MAX]; /* by stage */
     struct fetch fetch[SIZES];
-    uint64_t entry;  /* the entry that decided a TEA fetch, then the value to write */
-    uint8_t resp;    /* its answer */
+    uint64_t entry;  /* the entry as last read, then the value to write */
     uint8_t reads;   /* reads of the current launch */
-    uint8_t got;     /* answered so far */
-    uint8_t slot;    /* which of them decided */
+    uint8_t got;     /* answered so far; when one has decided or was the last, its number */
     uint8_t stage;   /* whose entry they read */
     uint8_t path[DMT_SETS_MAX], index[DMT_SETS_MAX]; /* microarchitecture 6 */
     bool second;     /* second pass */
     bool need;       /* an entry so far lacked A or D */
     bool excl;       /* the current launch is an exclusive read */
-    bool decided;    /* rule T2 found an entry */
     bool writing;    /* exclusive write in the write queue or on the bus */
     struct dmt_result r; /* what the leaves yielded so far, or the refusal on its way to an answer */
 };
@@ -115,6 +112,7 @@ enum thing_kind { NOTHING, REFUSAL, CHAIN, WRITTEN /* a write answer */, BEAT /*
 
 struct thing {
     uint8_t kind, ctx;
+    uint8_t stage; /* BEAT: of RID */
     uint8_t resp;  /* WRITTEN, BEAT */
     uint8_t wait;  /* PIPE = 1: cycles in which it must not be executed yet */
     uint64_t data; /* BEAT */
@@ -147,7 +145,7 @@ enum loader_phase {
 
 struct dmt_cycle {
     struct dmt_config cfg;
-    unsigned id_w;
+    unsigned ctx_w; /* bits of a context's number, the low part of an AXI ID */
     struct dmt_out out;
     bool quiet;   /* nothing changes until an input becomes valid */
     uint32_t now; /* clocks since reset */
@@ -156,6 +154,8 @@ struct dmt_cycle {
     bool skid_valid;
     struct accepted skid;
     uint64_t busy; /* bit i: context i holds a walk */
+    uint64_t owed; /* bit i: surplus reads of context i are on their way */
+    uint8_t surplus[CTX_MAX][DMT_SETS_MAX]; /* how many, by stage */
     struct walk walk[CTX_MAX];
     struct {
         uint8_t kind, ctx; /* NOTHING (addresses, or empty with n = 0), REFUSAL or CHAIN */
@@ -167,6 +167,7 @@ struct dmt_cycle {
     struct {
         uint8_t kind, ctx; /* NOTHING (an address, or empty), REFUSAL or CHAIN */
         bool full, lock;
+        uint8_t id;
         uint64_t addr;
     } emitted;
     struct thing lq[CTX_MAX]; /* PIPE = 1 */
@@ -182,7 +183,7 @@ struct dmt_cycle {
     unsigned wq_head, wq_n;
     bool aw_done, w_done;
     struct {
-        uint8_t id, resp;
+        uint8_t ctx, resp;
     } bq[CTX_MAX];
     unsigned bq_head, bq_n;
     struct answer respq[2];
@@ -227,6 +228,12 @@ struct dmt_cycle {
     uint8_t entering;                /* stage */
     uint64_t key[DMT_SETS_MAX];      /* of its cached entries, without prefix, per stage */
 };
+
+/* Bit i: context i is not free. */
+static inline uint64_t cycle_taken(const struct dmt_cycle *m)
+{
+    return m->busy | m->owed;
+}
 
 /* Registers of the CSR port to their reset values. Everything is zero before. */
 void cycle_csr_reset(struct dmt_cycle *m);

@@ -766,7 +766,7 @@ static void write_port(struct dmt_cycle *m, const struct dmt_in *in)
 {
     struct dmt_out *o = &m->out;
     bool both = m->aw_held && m->w_held;
-    bool idle = !m->skid_valid && !m->busy && !m->resp_n && !m->fill.cache;
+    bool idle = !m->skid_valid && !cycle_taken(m) && !m->resp_n && !m->fill.cache;
     bool waiting = o->s_bvalid;
     uint64_t v;
 

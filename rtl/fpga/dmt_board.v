@@ -52,7 +52,8 @@ module dmt_board #(
     output wire [4:0]  state_o
 );
 
-    localparam ID_W = (CTX_N > 1) ? $clog2(CTX_N) : 1;
+    localparam CTX_W = (CTX_N > 1) ? $clog2(CTX_N) : 1;
+    localparam ID_W = CTX_W + $clog2(SETS);
     localparam [31:0] PA_32 = PA_W, CTX_32 = CTX_N, TEA_32 = TEA_N, SETS_32 = SETS, TAG_32 = TAG_W, CNT_32 = CNT_W, PIPE_32 = PIPE,
                       P4_32 = PWC4_N, P3_32 = PWC3_N, P2_32 = PWC2_N,
                       N4_32 = NPWC4_N, N3_32 = NPWC3_N, N2_32 = NPWC2_N,
@@ -348,7 +349,7 @@ module dmt_board #(
     /* verilator lint_on PINCONNECTEMPTY */
 
     dmt_frame_store #(
-        .PA_W(PA_W), .ID_W(ID_W), .BLOCK_W(BLOCK_W), .SLOTS(SLOTS), .WAYS(WAYS), .SET_W(SET_W),
+        .PA_W(PA_W), .ID_W(ID_W), .HELD_W(CTX_W), .BLOCK_W(BLOCK_W), .SLOTS(SLOTS), .WAYS(WAYS), .SET_W(SET_W),
         .LATENCY(LATENCY), .DEPTH(DEPTH)
     ) u_store (
         .clk_i       (clk_i),

@@ -7,7 +7,7 @@
 // may also be mapped as all zero without having a slot. Others answer DECERR.
 // AXI: single beats of 8 bytes, answered in the order taken, R in the LATENCY-th
 // cycle after AR, one read a cycle while at most DEPTH are on their way. Exclusive
-// reads reserve their word for their ID; a store to it, by whomever, ends that;
+// reads reserve their word for their ID (its HELD_W lowest bits); a store to it, by whomever, ends that;
 // an exclusive write without reservation changes nothing and is answered OKAY.
 // A write to a block of zeros is answered SLVERR: there is no entry in it to update.
 // Host port: a request is held until h_done_o, which comes with what was read.
@@ -16,8 +16,9 @@
 
 module dmt_frame_store #(
     parameter PA_W = 52,
-    // width of IDs, each of which has a reservation
+    // width of IDs, and of the lower part that tells reservations apart
     parameter ID_W = 3,
+    parameter HELD_W = ID_W,
     // log2 of the bytes of a block, 6..12
     parameter BLOCK_W = 12,
     // blocks that have a place, 1..16383
@@ -217,11 +218,12 @@ module dmt_frame_store #(
         word_q <= host_c ? tc_q[WORD_W-1:0] : {slot_c[SLOT_W-1:0], tc_q[OFF_W-1:0]};
     end
 
-    // Reservations, one an ID.
-    localparam HELD_N = 1 << ID_W;
+    // Reservations.
+    localparam HELD_N = 1 << HELD_W;
+    wire [HELD_W-1:0] holder = id_q[HELD_W-1:0];
     reg  [HELD_N-1:0] held_q;
     reg  [WORD_W-1:0] held_word_q [0:HELD_N-1];
-    wire             reserved = held_q[id_q] && held_word_q[id_q] == word_q;
+    wire             reserved = held_q[holder] && held_word_q[holder] == word_q;
     wire             place = hit_q && !zero_q;
     wire             done  = place && (!lock_q || reserved);
     wire             store = hw_q || (wr_q && done);
@@ -231,8 +233,8 @@ module dmt_frame_store #(
             if (store && held_word_q[r] == word_q)
                 held_q[r] <= 1'b0;
         if (rd_q && lock_q) begin
-            held_q[id_q]      <= place;
-            held_word_q[id_q] <= word_q;
+            held_q[holder]      <= place;
+            held_word_q[holder] <= word_q;
         end
         if (rst_i)
             held_q <= {HELD_N{1'b0}};

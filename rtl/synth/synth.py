@@ -29,7 +29,7 @@ import fpga  # noqa: E402
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 FILES = [line for line in (TOP / "rtl/dmt.f").read_text().split() if line.startswith("rtl/")]
 # Parameters that a module has besides those of its configuration, as dmt_mmu sets them.
-DERIVED = {"ID_W": lambda p: max(1, (p["CTX_N"] - 1).bit_length())}
+DERIVED = {"ID_W": lambda p: max(1, (p["CTX_N"] - 1).bit_length()) + (p["SETS"] - 1).bit_length()}
 FLOWS = {
     # Memories become flip-flops in the first, LUT RAM where it fits in the others.
     "cells": f"synth -run begin:fine; opt -fast -full; memory_map; opt -undriven -fine; techmap; opt -fast; "

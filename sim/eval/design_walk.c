@@ -51,6 +51,13 @@ struct walk {
     struct eval_walk *w;
     uint64_t now;
     unsigned size; /* smallest leaf so far */
+    /* Reads of each stage that nobody waits for any more; the clock of the last answer, and how many it had. */
+    struct {
+        uint64_t due[2];
+        unsigned n;
+    } surplus[STAGES];
+    uint64_t taken;
+    unsigned taken_now;
 };
 
 /* ---------------------------------------------------------------- set-up */
@@ -154,13 +161,46 @@ static void close(void *user)
 
 /* ---------------------------------------------------------------- reads */
 
-/* One reference, after all before it. */
-static enum eval_level read_entry(struct walk *x, uint64_t hpa)
+/* When memory's answer that is due in clock `due` is taken: so many in a clock as there are ports. */
+static uint64_t take(struct walk *x, uint64_t due)
+{
+    if (due > x->taken || x->taken_now == x->d->config->walker_ports) {
+        x->taken = due > x->taken ? due : x->taken + 1;
+        x->taken_now = 0;
+    }
+    x->taken_now++;
+    return x->taken;
+}
+
+/* The answer of a read of stage k: those of a stage come in order, surplus ones before it; of several stages the
+ * one that is due first. */
+static uint64_t answered(struct walk *x, unsigned k, uint64_t due)
+{
+    for (;;) {
+        unsigned first = k;
+        uint64_t at = x->surplus[k].n != 0 ? x->surplus[k].due[0] : due;
+        for (unsigned s = 0; s < STAGES; s++) {
+            if (s != k && x->surplus[s].n != 0 && x->surplus[s].due[0] <= at) {
+                first = s;
+                at = x->surplus[s].due[0];
+            }
+        }
+        at = take(x, at);
+        if (first == k && x->surplus[k].n == 0) {
+            return at;
+        }
+        x->surplus[first].due[0] = x->surplus[first].due[1];
+        x->surplus[first].n--;
+    }
+}
+
+/* One reference of stage k, after all before it. */
+static enum eval_level read_entry(struct walk *x, unsigned k, uint64_t hpa)
 {
     const struct eval_config *g = x->d->config;
     enum eval_level level;
     uint64_t start = x->now + (x->w->refs == 0 ? g->walk_first : g->walk_next);
-    uint64_t done = eval_caches_walk(x->c, hpa, start, &level);
+    uint64_t done = answered(x, k, eval_caches_walk(x->c, hpa, start, &level));
 
     eval_walk_note(x->w, hpa, done - start, level, false);
     x->now = done;
@@ -273,7 +313,7 @@ static bool radix(struct walk *x, unsigned stage, uint64_t addr, int slot, bool 
                 pwc_fill(d, stage, addr, level + 1);
             }
         }
-        note_slot(x, stage, slot, level, read_entry(x, hpa));
+        note_slot(x, stage, slot, level, read_entry(x, stage == EVAL_SHADOW ? 1 : stage, hpa));
         if (level == p.leaf) {
             break;
         }
@@ -327,48 +367,47 @@ static enum tea fetch_one(struct walk *x, unsigned k, const struct reg *r, uint6
             return TEA_FAILED;
         }
     }
-    read_entry(x, hpa);
+    read_entry(x, k, hpa);
     return tea_entry(x, k, r, addr, hpa, to) ? TEA_FOUND : TEA_UNDECIDED;
 }
 
-/* Registers of host memory, all sizes at once: as many start in a clock as there are ports, and as many are
- * answered, in order. The largest that maps the address counts. */
+/* Registers of host memory, all sizes at once: as many start in a clock as there are ports. The largest that maps
+ * the address decides, and nothing waits for the smaller ones. */
 static enum tea fetch_all(struct walk *x, unsigned k, const struct reg *const of[STAGES], uint64_t addr, uint64_t *to)
 {
     const struct eval_config *g = x->d->config;
-    uint64_t start = 0, answered[STAGES];
+    const struct reg *read[STAGES];
+    uint64_t start = 0, issued[STAGES], due[STAGES];
+    enum eval_level level[STAGES];
     enum tea found = TEA_UNDECIDED;
     unsigned n = 0;
 
     for (int size = DMT_SIZE_1G; size >= DMT_SIZE_4K; size--) {
         const struct reg *r = of[size];
-        enum eval_level level;
-        uint64_t hpa, issued, done;
         if (r == NULL) {
             continue;
         }
         if (n == 0) {
             if (r->table != 0 && !g->dmt_gtea_cached) {
-                read_entry(x, r->table);
+                read_entry(x, k, r->table);
                 x->d->gtea_reads++;
             }
             start = x->now + (x->w->refs == 0 ? g->walk_first : g->walk_next);
         }
-        hpa = tea_at(r, addr >> 12);
-        issued = start + n / g->walker_ports;
-        done = eval_caches_walk(x->c, hpa, issued, &level);
-        eval_walk_note(x->w, hpa, done - issued, level, n != 0);
-        if (n > 0 && done < answered[n - 1]) {
-            done = answered[n - 1];
-        }
-        if (n >= g->walker_ports && done < answered[n - g->walker_ports] + 1) {
-            done = answered[n - g->walker_ports] + 1;
-        }
-        answered[n++] = done;
+        read[n] = r;
+        issued[n] = start + n / g->walker_ports;
+        due[n] = eval_caches_walk(x->c, tea_at(r, addr >> 12), issued[n], &level[n]);
+        n++;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t hpa = tea_at(read[i], addr >> 12), done = due[i];
         if (found == TEA_UNDECIDED || g->dmt_wait_all) {
-            x->now = done;
+            x->now = done = answered(x, k, due[i]);
+        } else {
+            x->surplus[k].due[x->surplus[k].n++] = due[i];
         }
-        if (found == TEA_UNDECIDED && tea_entry(x, k, r, addr, hpa, to)) {
+        eval_walk_note(x->w, hpa, done - issued[i], level[i], i != 0);
+        if (found == TEA_UNDECIDED && tea_entry(x, k, read[i], addr, hpa, to)) {
             found = TEA_FOUND;
         }
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The architectural model: state + request -> result, and the ordered list of
- * reads and A/D writes. Untimed; the judge of what is right. Written from
+ * reads looked at and A/D writes. Untimed; the judge of what is right. Written from
  * docs/specification.md. Codes (DMT_STATUS_OK, ..) are in dmt/regs.h. */
 #ifndef DMT_ARCH_H
 #define DMT_ARCH_H
@@ -88,7 +88,7 @@ struct dmt_result {
     uint8_t path[DMT_SETS_MAX];  /**< per stage, DMT_PATH_* */
     uint8_t index[DMT_SETS_MAX]; /**< per stage, TEA register when path is TEA */
     uint32_t refs;               /**< references, as the specification counts them */
-    uint32_t reads;              /**< reads on the port, exclusive ones included */
+    uint32_t reads;              /**< entries looked at, exclusively read ones included; no surplus reads */
     uint32_t updates;            /**< A/D writes that took effect */
     uint8_t multi_hit;           /**< bit k: two registers of one size of set k matched */
     bool refused;                /**< ended by a gTEA or the width of an address, not by an entry */
@@ -112,13 +112,14 @@ struct dmt_ref {
     bool tea;      /**< TEA fetch */
     uint8_t index; /**< TEA register of a TEA fetch, else 0 */
     bool exclusive;
-    bool beside; /**< not exclusive: read in parallel with the read before it (T1) */
+    bool beside; /**< not exclusive: under way together with the read before it (T1) */
 };
 
 /** The memory a translation reads, and optionally where an x86 walk may start. */
 struct dmt_port {
     void *user;
-    /** Read the entry at ref->addr. Return an enum dmt_resp; *data is ignored on errors. */
+    /** Read the entry at ref->addr. Return an enum dmt_resp; *data is ignored on errors. Not called for the
+     * smaller sizes of a TEA fetch that a larger one has decided (T2). */
     enum dmt_resp (*read)(void *user, const struct dmt_ref *ref, uint64_t *data);
     /** Exclusive write after an exclusive read of the same entry: EXOKAY done, OKAY lost. */
     enum dmt_resp (*write)(void *user, const struct dmt_ref *ref, uint64_t data);

@@ -17,6 +17,10 @@ struct dmt_config {
     unsigned pipe; /**< 1: registers before walk step, match, launch and AR pins (3.10); 0: none */
 };
 
+/** Bits of an AXI ID of the PTE port, {stage, context}: 1 to 8 (microarchitecture 1). The parameters are
+ * in their ranges. */
+unsigned dmt_config_id_width(const struct dmt_config *config);
+
 struct dmt_cycle;
 
 /** A model in reset state, or NULL when a parameter is out of range or memory is out. */
