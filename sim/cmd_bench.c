@@ -48,15 +48,18 @@ struct shape {
     unsigned levels; /* of the radix table */
     unsigned sz;     /* of the page */
     unsigned probes; /* TEA registers of different sizes that match */
-    bool hit;        /* one of them decides */
+    bool hit;        /* the one of size sz decides */
     unsigned cached; /* upper entries in paging-structure caches: 1 PML4E, 2 PDPTE, 3 PDE */
     bool gp;
 };
 
 static const struct shape shapes[] = {
     {"DMT walk", "L + 2", 4, DMT_SIZE_4K, 1, true, 0, false},
-    {"DMT walk, 2 sizes fetched in parallel", "L + 3", 4, DMT_SIZE_4K, 2, true, 0, false},
-    {"DMT walk, 3 sizes fetched in parallel", "L + 4 (L = 1: L + 5)", 4, DMT_SIZE_4K, 3, true, 0, false},
+    {"DMT walk, 2 sizes, the 1st decides (2M page)", "L + 2", 4, DMT_SIZE_2M, 2, true, 0, false},
+    {"DMT walk, 2 sizes, the 2nd decides (4K page)", "L + 3", 4, DMT_SIZE_4K, 2, true, 0, false},
+    {"DMT walk, 3 sizes, the 1st decides (1G page)", "L + 2 (L = 1: L + 3)", 4, DMT_SIZE_1G, 3, true, 0, false},
+    {"DMT walk, 3 sizes, the 2nd decides (2M page)", "L + 3 (L = 1: L + 4)", 4, DMT_SIZE_2M, 3, true, 0, false},
+    {"DMT walk, 3 sizes, the 3rd decides (4K page)", "L + 4 (L = 1: L + 5)", 4, DMT_SIZE_4K, 3, true, 0, false},
     {"x86 walk, 2 references (1G page)", "2(L + 1) + 1", 4, DMT_SIZE_1G, 0, false, 0, false},
     {"x86 walk, 3 references (2M page)", "3(L + 1) + 1", 4, DMT_SIZE_2M, 0, false, 0, false},
     {"x86 walk, 4 references (4K page)", "4(L + 1) + 1", 4, DMT_SIZE_4K, 0, false, 0, false},
@@ -82,8 +85,8 @@ static unsigned expected_clocks(const struct shape *s, unsigned latency)
 {
     if (s->gp)
         return 1;
-    if (s->hit)
-        return latency + 1 + s->probes + (latency == 1 && s->probes == 3);
+    if (s->hit) /* one clock for each size larger than sz; with L = 1 and three the first answer waits for the last address */
+        return latency + 1 + s->probes - s->sz + (latency == 1 && s->probes == 3);
     return references(s) * (latency + 1) + 1;
 }
 
@@ -143,8 +146,9 @@ static bool measure(struct bench *b, const struct shape *s, unsigned latency, st
     }
     native_state(&state, rtl->config.pa_w, &t);
     for (unsigned i = 0; i < s->probes; i++) {
-        state.tea[0][i] = register_over(&t, q.va, i);
-        if (!s->hit)
+        state.tea[0][i] = register_over(&t, q.va, i < s->sz ? s->sz : i);
+        state.tea[0][i].sz = (uint8_t)i;
+        if (!s->hit || i < s->sz) /* nothing is there */
             state.tea[0][i].base_pfn = empty;
     }
     dut = single_new(rtl, NULL, mem, latency, true);

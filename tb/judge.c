@@ -262,7 +262,7 @@ static const struct judge_event *pop(struct replay *r, const struct dmt_ref *ref
 {
     const struct judge_event *e;
 
-    r->waits = !write && ref->beside;
+    r->waits = !write && ref->beside && !ref->exclusive;
     if (r->wrong || (r->so_far && r->at >= r->walk->n))
         return NULL;
     if (r->at >= r->walk->n) {

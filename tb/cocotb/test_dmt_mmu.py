@@ -96,7 +96,7 @@ class ExclusiveRam(AxiRam):
 class Rules:
     """What the walker drives: VALID low in reset and known ever after, VALID and payload kept until READY, an
     exclusive write only after the exclusive read of its ID and address and with no other read of that ID between,
-    at most three reads of an ID in flight."""
+    at most five reads of an ID in flight."""
 
     PAYLOAD = {"m_ar": "id addr len size burst lock cache prot", "m_aw": "id addr len size burst lock cache prot",
                "m_w": "data strb last", "s_b": "resp", "s_r": "data resp", "resp": "tag status pa error addr"}
@@ -153,7 +153,7 @@ class Rules:
             self.check(addr % 8 == 0, f"AR address {addr:x}")
             self.reads.append((addr, int(self.pin("m_arlock_o"))))
             self.open[ident] += 1
-            self.check(self.open[ident] <= 3, f"{self.open[ident]} reads of ID {ident} in flight")
+            self.check(self.open[ident] <= 5, f"{self.open[ident]} reads of ID {ident} in flight")
             self.reserved.pop(ident, None)
             if self.pin("m_arlock_o") == 1:
                 self.reserved[ident] = addr

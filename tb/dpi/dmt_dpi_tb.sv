@@ -13,6 +13,7 @@ module dmt_dpi_tb;
 
     // Without paging-structure caches, which the model does not know, lists of references are exact.
     localparam PA_W = 40, CTX_N = 4, TEA_N = 4, SETS = 3, TAG_W = 4, CNT_W = 16;
+    localparam ID_W = $clog2(CTX_N) + $clog2(SETS);
     localparam WORDS = 32768;       // of memory: 64 frames
     localparam GRAPH = 16;          // frames of IA-32e tables, from frame 16 on
     localparam SECOND = 7;          // frames 7 to 11: second-stage tables of 2 MiB, level 5 first, identity but for
@@ -38,11 +39,12 @@ module dmt_dpi_tb;
     wire [33:0]      resp_error;
     wire [63:0]      resp_addr;
     wire             arvalid, arlock, rready, awvalid, wvalid, bready;
-    wire [1:0]       arid, awid;
+    wire [ID_W-1:0]  arid, awid;
     wire [PA_W-1:0]  araddr, awaddr;
     wire [63:0]      wdata;
     bit              rvalid, bvalid, stall;
-    bit  [1:0]       rid, bid, rresp, bresp;
+    bit  [ID_W-1:0]  rid, bid;
+    bit  [1:0]       rresp, bresp;
     bit  [63:0]      rdata;
     bit              s_awvalid, s_wvalid, s_arvalid;
     bit  [13:0]      s_awaddr, s_araddr;

@@ -117,7 +117,7 @@ class cycle : public dmt_engine
 
 cycle::cycle(dmt_tlm &top, const struct dut_ops &rtl)
     : dmt_engine(top, rtl), dut(rtl.create(&rtl.config)), twin(dut_cycle.create(&rtl.config)),
-      reads(rtl.config.ctx_n)
+      reads(std::size_t{1} << dmt_config_id_width(&rtl.config))
 {
     /* Tags enough to keep every context, the skid buffer and the answers in flight. */
     unsigned n = std::min(1u << rtl.config.tag_w, rtl.config.ctx_n + 4);
