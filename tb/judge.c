@@ -513,7 +513,6 @@ static bool note_surplus(struct judge *j, const struct judge_walk *w, const stru
     for (unsigned k = 0; k < j->shadow.config.sets; k++)
         stages += j->surplus[id_of(j, k, (unsigned)w->ctx)].n != 0;
     j->stats->cover[COVER_SURPLUS]++;
-    if (getenv("DBG")) fprintf(stderr, "SURPLUS mode %d stage %d n %d lvl %d resp %d lock %d\n", j->shadow.state.mode, e->stage, n, e->level, e->resp, e->lock);
     j->stats->cover[COVER_SURPLUS_STAGES] += stages > 1;
     return true;
 }

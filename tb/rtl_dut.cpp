@@ -44,9 +44,10 @@ constexpr struct dmt_config own(unsigned i = 0)
 
 constexpr struct dmt_config conf = own();
 
-constexpr unsigned id_width(unsigned contexts, unsigned bits = 1)
+/* Bits that tell n things apart, at least `bits`. */
+constexpr unsigned bits_for(unsigned n, unsigned bits)
 {
-    return contexts <= 1u << bits ? bits : id_width(contexts, bits + 1);
+    return n <= 1u << bits ? bits : bits_for(n, bits + 1);
 }
 
 constexpr bool ends(const char *s, const char *tail)
@@ -60,7 +61,7 @@ constexpr unsigned width(const char *name, unsigned widest)
 {
     return ends(name, "_tag") ? conf.tag_w
            : same(name, "m_arid") || same(name, "m_rid") || same(name, "m_awid") || same(name, "m_bid")
-               ? id_width(conf.ctx_n) + (conf.sets == 3 ? 2 : conf.sets == 2 ? 1 : 0)
+               ? bits_for(conf.ctx_n, 1) + bits_for(conf.sets, 0)
            : widest == 52 ? conf.pa_w
                           : widest;
 }
