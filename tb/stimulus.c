@@ -209,7 +209,7 @@ static uint64_t random_yield(struct stimulus *s, const struct tables *t)
 
         return b->at + rng_below(r, STIMULUS_BLOCK_FRAMES);
     }
-    if (pick < 8)
+    if (pick < (s->huge ? 24 : 8))
         return (g->va >> 12) + rng_next(r) % ((uint64_t)g->l2_n << 18);
     if (pick < 12)
         return ((g->va >> 12) + (rng_next(r) & mask(27))) & mask(s->base.maxpa - 12);
@@ -376,7 +376,7 @@ static bool build_tables(struct stimulus *s, struct tables *t, const struct tabl
                 set_entry(s, t, t->root, index5, random_pointer(s, t, 5, g->l4));
             }
         }
-        g->l2_n = like ? like->region[t->region_n].l2_n : 1 + (unsigned)rng_below(r, 3);
+        g->l2_n = like ? like->region[t->region_n].l2_n : 1 + s->huge + (unsigned)rng_below(r, s->huge ? 2 : 3);
         g->l1_n = like ? like->region[t->region_n].l1_n : 1 + (unsigned)rng_below(r, 4);
         if (!new_frames(s, t, 1, &g->l3) || !new_frames(s, t, g->l2_n, &g->l2) ||
             !new_frames(s, t, g->l1_n, &g->l1))
@@ -552,6 +552,31 @@ static bool build_gteas(struct stimulus *s, unsigned set)
 
 /* ------------------------------------------------------------ random TEA registers */
 
+/* Entries of a smaller size where the tables mostly have larger pages, as software leaves them that has put huge pages
+ * in place of small ones: whatever they hold, a larger size's register decides first. */
+static void place_below_leaves(struct stimulus *s, const struct tables *tables, const struct region *g,
+                               struct dmt_tea *t)
+{
+    struct rng *r = &s->rng;
+    const struct block *b;
+    unsigned sz = g->l2_n > 1 && odds(r, 3, 4) ? DMT_SIZE_4K : DMT_SIZE_2M;
+    unsigned first = sz == DMT_SIZE_4K ? 1 + (unsigned)rng_below(r, g->l2_n - 1) /* GiB */
+                                       : ALIASES_3 + (unsigned)rng_below(r, 512 - ALIASES_3);
+    unsigned last = sz == DMT_SIZE_4K ? g->l2_n : first + 1 + (unsigned)rng_below(r, 512 - first);
+    uint64_t room;
+
+    t->sz = (uint8_t)sz;
+    t->base_vpn = ((g->va >> 12) + ((uint64_t)first << 18)) & mask(52);
+    t->base_pfn = sz == DMT_SIZE_4K ? g->l1 : g->l2;
+    t->pages = (uint64_t)(last - first) << 18;
+    b = tables->host ? NULL : block_of(s, tables->stage - 1, t->base_pfn);
+    if (!b)
+        return;
+    room = (uint64_t)(STIMULUS_BLOCK_FRAMES - (t->base_pfn - b->at)) << (9 * sz + 9); /* of the gTEA */
+    t->base_vpn += odds(r, 1, 2) ? rng_below(r, 512) << 9 : 0;
+    t->pages = t->pages < room ? t->pages : room;
+}
+
 static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
 {
     struct rng *r = &s->rng;
@@ -561,7 +586,8 @@ static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
     unsigned count = sz == 0 ? g->l1_n : sz == 1 ? g->l2_n : 1;
     unsigned first = (unsigned)rng_below(r, count);
     uint64_t base = sz == 0 ? g->l1 : sz == 1 ? g->l2 : g->l3;
-    const struct block *b = tables->host ? NULL : block_of(s, tables->stage - 1, base);
+    const struct block *b;
+    bool below;
 
     memset(t, 0, sizeof(*t));
     t->sz = (uint8_t)sz;
@@ -570,6 +596,10 @@ static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
     t->pages = (uint64_t)(count - first) << (9 * sz + 9);
     t->allow = odds(r, 3, 4) ? 7 : (uint8_t)rng_below(r, 8);
     t->valid = true;
+    below = s->huge ? odds(r, 1, 2) : odds(r, 1, 8);
+    if (below)
+        place_below_leaves(s, tables, g, t);
+    b = tables->host ? NULL : block_of(s, tables->stage - 1, t->base_pfn);
     if (b && (s->kinds == 0 || (s->kinds > 1 && odds(r, 1, 2)))) {
         t->kind = DMT_KIND_GTEA;
         t->base_pfn -= b->at;
@@ -577,7 +607,7 @@ static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
     }
     if (t->base_vpn + t->pages > 1ull << 52) /* the last region of the address space */
         t->pages = (1ull << 52) - t->base_vpn;
-    if (odds(r, 1, 3))
+    if (!below && odds(r, 1, 3))
         t->pages = 1 + rng_next(r) % t->pages;
     /* Every translation rests on the lower sets, so these are mostly sound. */
     switch (rng_below(r, set < s->entering ? 400 : 48)) {
@@ -722,6 +752,8 @@ static uint64_t random_va(struct stimulus *s)
     const struct region *g = &tables->region[rng_below(r, tables->region_n)];
     const struct dmt_tea *t;
 
+    if (s->huge && odds(r, 1, 2)) /* beyond the tables of small pages */
+        return g->va + (1ull << 30) + rng_next(r) % ((uint64_t)(g->l2_n - 1) << 30);
     switch (rng_below(r, 24)) {
     case 0:
         return rng_next(r);
@@ -1281,6 +1313,9 @@ bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64
     s->entering = s->base.mode - DMT_MODE_NATIVE;
     s->gentle = 4u << 2 * rng_below(r, 4);
     s->kinds = (unsigned)rng_below(r, 4);
+    s->huge = odds(r, 1, 5);
+    if (s->huge && odds(r, 2, 3))
+        s->kinds = 0;
     s->base.ad_update = odds(r, 7, 8);
     s->base.full = odds(r, 1, 2);
     if (odds(r, 1, 2))
