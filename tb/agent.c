@@ -13,6 +13,8 @@ const struct agent_profile agent_profiles[] = {
       .r = 60000, .b = 50000, .lost = 2000 },
     { .name = "heavy-tail", .latency = AGENT_HEAVY, .lo = 3, .hi = 300, .reorder = true, .ar = ALWAYS,
       .aw = ALWAYS, .w = ALWAYS, .r = ALWAYS, .b = ALWAYS, .lost = 500 },
+    { .name = "hit-miss", .latency = AGENT_TWO, .lo = 2, .hi = 60, .reorder = true, .ar = ALWAYS,
+      .aw = ALWAYS, .w = ALWAYS, .r = ALWAYS, .b = ALWAYS, .lost = 500 },
     { .name = "reorder", .latency = AGENT_UNIFORM, .lo = 1, .hi = 40, .reorder = true, .ar = ALWAYS,
       .aw = 40000, .w = 30000, .r = 50000, .b = 40000, .lost = 4000 },
     { .name = "starve", .latency = AGENT_UNIFORM, .lo = 1, .hi = 8, .reorder = true, .starve = true,
@@ -85,6 +87,8 @@ static unsigned latency(struct agent *a, uint64_t addr)
         return p->lo + (unsigned)rng_below(&a->rng, p->hi - p->lo + 1);
     case AGENT_HEAVY:
         return rng_below(&a->rng, 32) ? p->lo : p->lo + (unsigned)rng_below(&a->rng, p->hi - p->lo + 1);
+    case AGENT_TWO:
+        return rng_below(&a->rng, 2) ? p->lo : p->hi;
     default:
         return p->lo;
     }

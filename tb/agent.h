@@ -24,13 +24,13 @@ struct agent_ids {
     uint64_t word[AGENT_IDS / 64];
 };
 
-enum agent_latency { AGENT_FIXED, AGENT_UNIFORM, AGENT_HEAVY };
+enum agent_latency { AGENT_FIXED, AGENT_UNIFORM, AGENT_HEAVY, AGENT_TWO };
 
 /** Manners of the memory. Probabilities are out of 65536, per cycle or per beat. */
 struct agent_profile {
     const char *name;
     enum agent_latency latency;
-    unsigned lo, hi;     /**< clocks; FIXED uses lo; HEAVY is lo, one in 32 beats up to hi */
+    unsigned lo, hi;     /**< clocks; FIXED uses lo; HEAVY is lo, one in 32 beats up to hi; TWO is lo or hi */
     bool reorder;        /**< different IDs answered in any order, else in order of arrival */
     bool starve;         /**< one channel after another is stopped for a long time */
     bool no_monitor;     /**< exclusive reads are answered OKAY */

@@ -17,7 +17,7 @@
 static char error_text[256];
 static uint64_t last_hash;
 
-const char *const cosim_profiles[] = { "zero-wait", "uniform",       "heavy-tail", "reorder",
+const char *const cosim_profiles[] = { "zero-wait", "uniform",       "heavy-tail", "hit-miss", "reorder",
                                        "starve",    "back-pressure", "errors",     "no-monitor", NULL };
 
 bool cosim_fail(const char *format, ...)

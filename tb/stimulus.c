@@ -209,7 +209,7 @@ static uint64_t random_yield(struct stimulus *s, const struct tables *t)
 
         return b->at + rng_below(r, STIMULUS_BLOCK_FRAMES);
     }
-    if (pick < 8)
+    if (pick < (s->huge ? 24 : 8))
         return (g->va >> 12) + rng_next(r) % ((uint64_t)g->l2_n << 18);
     if (pick < 12)
         return ((g->va >> 12) + (rng_next(r) & mask(27))) & mask(s->base.maxpa - 12);
@@ -376,7 +376,7 @@ static bool build_tables(struct stimulus *s, struct tables *t, const struct tabl
                 set_entry(s, t, t->root, index5, random_pointer(s, t, 5, g->l4));
             }
         }
-        g->l2_n = like ? like->region[t->region_n].l2_n : 1 + (unsigned)rng_below(r, 3);
+        g->l2_n = like ? like->region[t->region_n].l2_n : 1 + s->huge + (unsigned)rng_below(r, s->huge ? 2 : 3);
         g->l1_n = like ? like->region[t->region_n].l1_n : 1 + (unsigned)rng_below(r, 4);
         if (!new_frames(s, t, 1, &g->l3) || !new_frames(s, t, g->l2_n, &g->l2) ||
             !new_frames(s, t, g->l1_n, &g->l1))
@@ -596,7 +596,7 @@ static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
     t->pages = (uint64_t)(count - first) << (9 * sz + 9);
     t->allow = odds(r, 3, 4) ? 7 : (uint8_t)rng_below(r, 8);
     t->valid = true;
-    below = odds(r, 1, 4);
+    below = s->huge ? odds(r, 1, 2) : odds(r, 1, 8);
     if (below)
         place_below_leaves(s, tables, g, t);
     b = tables->host ? NULL : block_of(s, tables->stage - 1, t->base_pfn);
@@ -752,6 +752,8 @@ static uint64_t random_va(struct stimulus *s)
     const struct region *g = &tables->region[rng_below(r, tables->region_n)];
     const struct dmt_tea *t;
 
+    if (s->huge && odds(r, 1, 2)) /* beyond the tables of small pages */
+        return g->va + (1ull << 30) + rng_next(r) % ((uint64_t)(g->l2_n - 1) << 30);
     switch (rng_below(r, 24)) {
     case 0:
         return rng_next(r);
@@ -1311,6 +1313,9 @@ bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64
     s->entering = s->base.mode - DMT_MODE_NATIVE;
     s->gentle = 4u << 2 * rng_below(r, 4);
     s->kinds = (unsigned)rng_below(r, 4);
+    s->huge = odds(r, 1, 5);
+    if (s->huge && odds(r, 2, 3))
+        s->kinds = 0;
     s->base.ad_update = odds(r, 7, 8);
     s->base.full = odds(r, 1, 2);
     if (odds(r, 1, 2))

@@ -74,6 +74,7 @@ struct stimulus {
     unsigned entering;         /* stage */
     unsigned gentle;           /* how much rarer unusable entries are on the way to others */
     unsigned kinds;            /* of TEA registers: 0 GTEA, 1 PA, else both */
+    bool huge;                 /* most pages are huge, and most areas have registers of smaller sizes besides */
     struct tables tables[DMT_SETS_MAX], shadow;
     struct block block[2][STIMULUS_BLOCKS]; /* of levels 0 and 1 */
     unsigned block_n[2];
