@@ -185,7 +185,7 @@ void drive_poke(struct drive *d, uint64_t pa, uint64_t value)
 {
     must(dmt_mem_add(d->mem, pa >> 12));
     dmt_mem_write(d->mem, pa, value);
-    for (unsigned i = 0; i < 64; i++)
+    for (unsigned i = 0; i < DRIVE_IDS; i++)
         if (d->reservation[i] == pa)
             d->reserved[i] = false;
 }
@@ -506,11 +506,11 @@ static void noise(struct drive *d, struct dmt_in *in)
     in->req_ac = rng_next(&d->rng) & 1;
     in->req_implicit = rng_next(&d->rng) & 1;
     in->req_nonspec = rng_next(&d->rng) & 1;
-    in->m_rid = rng_next(&d->rng) & 63;
+    in->m_rid = rng_next(&d->rng) & 255;
     in->m_rdata = rng_next(&d->rng);
     in->m_rresp = rng_next(&d->rng) & 3;
     in->m_rlast = rng_next(&d->rng) & 1;
-    in->m_bid = rng_next(&d->rng) & 63;
+    in->m_bid = rng_next(&d->rng) & 255;
     in->m_bresp = rng_next(&d->rng) & 3;
     in->s_awaddr = rng_next(&d->rng) & 0x3fff;
     in->s_wdata = rng_next(&d->rng);
@@ -693,6 +693,14 @@ static void see_answer(struct drive *d, const struct dmt_out *o)
     expect_legal(d, w);
 }
 
+/* {stage, context}, each of which there is. */
+static bool is_id(const struct drive *d, uint64_t id)
+{
+    unsigned ctx_w = dmt_config_id_width(&d->config) - (d->config.sets - 1);
+
+    return id >> ctx_w < d->config.sets && (id & ((1u << ctx_w) - 1)) < d->config.ctx_n;
+}
+
 static void see_port(struct drive *d, const struct dmt_out *o, const struct dmt_in *in)
 {
 
@@ -705,8 +713,8 @@ static void see_port(struct drive *d, const struct dmt_out *o, const struct dmt_
 
         for (unsigned i = 0; i < d->reads; i++)
             same += d->read[i].id == o->m_arid;
-        must(same < 3, "a fourth read of ID %" PRIu64, o->m_arid);
-        must(d->reads < DRIVE_OUTSTANDING && o->m_arid < d->config.ctx_n && (o->m_araddr & 7) == 0);
+        must(same < 5, "a sixth read of ID %" PRIu64, o->m_arid);
+        must(d->reads < DRIVE_OUTSTANDING && is_id(d, o->m_arid) && (o->m_araddr & 7) == 0);
         d->read[d->reads].addr = o->m_araddr;
         d->read[d->reads].id = (uint8_t)o->m_arid;
         d->read[d->reads].lock = o->m_arlock;
@@ -714,7 +722,7 @@ static void see_port(struct drive *d, const struct dmt_out *o, const struct dmt_
         d->last_exclusive[o->m_arid] = o->m_arlock ? o->m_araddr : DRIVE_ANY;
     }
     if (o->m_awvalid && in->m_awready) {
-        must(o->m_awlock && d->last_exclusive[o->m_awid] == o->m_awaddr,
+        must(o->m_awlock && is_id(d, o->m_awid) && d->last_exclusive[o->m_awid] == o->m_awaddr,
              "a write to %" PRIx64 " without its exclusive read", o->m_awaddr);
         d->aw[d->aws].addr = o->m_awaddr;
         d->aw[d->aws++].id = (uint8_t)o->m_awid;

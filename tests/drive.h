@@ -64,7 +64,7 @@ struct drive_fault {
     uint64_t data;  /**< on the bus beside it */
 };
 
-/** One access on the PTE port, in the order of the answers. */
+/** One access on the PTE port, surplus reads included, in the order of the answers. */
 struct drive_event {
     uint64_t clock; /**< in which the memory acted (first clock of the answer) */
     uint64_t addr, data;
@@ -95,7 +95,8 @@ struct drive_csr {
 
 #define DRIVE_FAULTS 4
 #define DRIVE_LOG 4096
-#define DRIVE_OUTSTANDING 256
+#define DRIVE_OUTSTANDING 1024
+#define DRIVE_IDS 256
 #define DRIVE_CACHE 64
 
 /** Members without a comment mark are the driver's own. */
@@ -141,9 +142,9 @@ struct drive {
     struct { uint64_t addr, data, due; uint8_t id; } write[DRIVE_OUTSTANDING];
     unsigned writes;
     struct { bool valid; uint8_t id, resp; uint64_t data; } r, b;
-    bool reserved[64];
-    uint64_t reservation[64];
-    uint64_t last_exclusive[64]; /* address of the last exclusive read of an ID */
+    bool reserved[DRIVE_IDS];
+    uint64_t reservation[DRIVE_IDS];
+    uint64_t last_exclusive[DRIVE_IDS]; /* address of the last exclusive read of an ID */
     struct {
         uint64_t prefix, table;
         uint8_t stage, level, rights;
@@ -211,7 +212,7 @@ uint64_t drive_read(struct drive *d, unsigned addr);
 /** One clock. Asserts: an answer belongs to a request that is taken and not
  * answered, has a legal status and zero where the status has no field, and is
  * what the walk trace port says; valid outputs do not change until taken; at
- * most three reads of an ID are outstanding; an exclusive write follows the
+ * most five reads of an ID are outstanding; an exclusive write follows the
  * exclusive read of that ID and address. */
 void drive_step(struct drive *d);
 /** Clocks until nothing is under way: all requests answered, all CSR writes
