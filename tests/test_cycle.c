@@ -306,12 +306,12 @@ static bool choose_read(struct bench *t)
         if (!held[b.id])
             break;
     }
-    if (i == t->r.n)
+    if (i == t->r.n || b.due > t->now)
         return false;
     for (; i > 0; i--)
         t->r.q[(t->r.head + i) % BEATS] = t->r.q[(t->r.head + i - 1) % BEATS];
     *head = b;
-    return b.due <= t->now;
+    return true;
 }
 
 /* Drive the memory's pins of this cycle. */
@@ -4359,6 +4359,44 @@ BOTH(surplus_of_every_stage)
                 cr_assert_eq(t->o->resp_pa, third.va);
                 free_bench(t);
             }
+}
+
+/* A surplus beat on the pins together with or just before what is waited for takes a clock of it; with PIPE = 1
+ * the second of two beats of one context, whatever their stages, waits one more (3.10). */
+BOTH(surplus_just_before)
+{
+    for (unsigned own = 0; own < 2; own++)
+        for (unsigned before = 0; before < 4; before++) {
+            struct dmt_request q = user_read(GUEST_VA);
+            struct guest g;
+            struct bench *t;
+            unsigned clocks, due, more;
+
+            new_guest(&g, uncached(cfg.pipe), 8, DMT_MODE_VIRT, 3, 1);
+            t = g.t;
+            hold(&g, 1, 0, true);
+            hold(&g, 0, 0, true);
+            if (!own) /* another context's is the older one */
+                hit(t, q.va, q.va, 0x5);
+            clocks = clocks_of(t, 2, 2);
+            due = clocks - 1 - cfg.pipe; /* in which the beat of stage 0 is on the pins */
+            drive_request(t, &q, 1);
+            tick(t);
+            t->in.req_valid = 0;
+            ticks(t, due - before - 1);
+            hold(&g, 1, 0, false);
+            tick(t);
+            hold(&g, 1, 0, true);
+            while (!t->o->resp_valid)
+                tick(t);
+            more = before == 0 ? 1 + (own && cfg.pipe) : before == 1 && own && cfg.pipe;
+            cr_assert_eq(t->o->wt_end_clocks, clocks + more, "own %u, %u before: %lu, not %u", own, before,
+                         t->o->wt_end_clocks, clocks + more);
+            cr_assert_eq(t->reads[make_id(t, 1, 0)], 0);
+            expect_context(t, !own, own ? "answered, 1 surplus of stage 0"
+                                        : "answered, 1 surplus of stage 1, 1 surplus of stage 0");
+            free_bench(t);
+        }
 }
 
 /* Surplus reads that have not left when the next fetch starts: their addresses go first, as they were. */
