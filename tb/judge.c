@@ -238,6 +238,7 @@ struct replay {
     unsigned at;     /* next event */
     unsigned starts; /* met so far */
     bool so_far;     /* the walk has not ended: stop after its last event */
+    bool also;       /* replayed before with other rights: what is looked for is known */
     const struct judge_event *tea; /* the last event met, when it is of a TEA fetch in the first place .. */
     uint64_t va;                   /* .. for this address of its stage .. */
     bool waits;                    /* .. and does not decide: the next one of the same fetch is looked at */
@@ -394,7 +395,7 @@ static bool replay_start(void *user, uint8_t stage, uint64_t va, uint8_t *level,
         struct judge_start start, *all;
 
         if (r->at >= w->n) {
-            if (r->so_far)
+            if (r->so_far && !r->also)
                 note_match(r, stage, va);
             return false;
         }
@@ -614,6 +615,30 @@ static bool replay(struct judge *j, struct judge_walk *w, const struct dmt_out *
     return good;
 }
 
+/* The walk may as well have begun with other rights; what it fills has these, then. */
+static bool fill_also(struct judge *j, struct judge_walk *w)
+{
+    bool memory = false;
+
+    for (unsigned i = 0; i < w->starts; i++) {
+        struct judge_start *s = &w->start[i];
+        uint8_t noted = s->rights;
+
+        for (unsigned rights = 0; rights < 16 && (s->may & (s->may - 1)); rights++) {
+            struct replay r = { .j = j, .walk = w, .so_far = true, .also = true };
+            struct dmt_result result;
+
+            if (rights == noted || !(s->may >> rights & 1))
+                continue;
+            s->rights = (uint8_t)rights;
+            translate(&r, &result);
+            memory = memory || r.memory;
+        }
+        s->rights = noted;
+    }
+    return !memory;
+}
+
 /* After each event, so that what the walk fills and finds in caches is known in order of time. */
 static bool replay_so_far(struct judge *j, struct judge_walk *w)
 {
@@ -628,6 +653,8 @@ static bool replay_so_far(struct judge *j, struct judge_walk *w)
         return fail(j, "", 0, 0, "out of memory");
     if (!good)
         return uncertain(w) || fail(j, r.signal, r.expected, r.got, "%s", r.text);
+    if (!fill_also(j, w))
+        return fail(j, "", 0, 0, "out of memory");
     return !w->n || w->read_at != j->now || note_surplus(j, w, &r);
 }
 

@@ -169,6 +169,8 @@ static bool choose_profile(struct run *r, struct rng *rng, struct agent_profile 
             return cosim_fail("%s: no such memory profile", r->o->profile);
     } else if (r->o->source) {
         agent_profile_find("fixed-20", p);
+    } else if (r->stimulus.huge && rng_below(rng, 2)) { /* surplus reads that take long beside others that do not */
+        agent_profile_find("hit-miss", p);
     } else {
         pick = (unsigned)rng_below(rng, 2 * n);
         if (pick < n) {

@@ -135,6 +135,10 @@ bool shadow_fill(struct shadow *s, unsigned stage, uint64_t va, unsigned level, 
         *f = key;
         f->used = true;
     }
+    for (unsigned i = 0; i < f->n && f->version[i].at == now; i++) {
+        if (f->version[i].table == table && f->version[i].rights == rights)
+            return true;
+    }
     memmove(&f->version[1], &f->version[0], (FACT_VERSIONS - 1) * sizeof(f->version[0]));
     f->version[0] = (struct fact_version){ .table = table, .at = now, .rights = rights };
     f->n += f->n < FACT_VERSIONS;
@@ -152,12 +156,13 @@ unsigned shadow_cached(const struct shadow *s, unsigned stage, uint64_t va, unsi
         return 0;
     key = fact_key(s, stage, va, level);
     f = fact_find(s, &key);
-    /* A match sees what was filled two clocks before. */
+    /* A match sees what was filled two clocks before. Of one clock are one fill's, when it is not known which. */
     for (unsigned i = 0; i < f->n; i++) {
         if (f->version[i].at + 2 > now)
             continue;
+        if (n && f->version[i].at != version[0].at)
+            break;
         version[n++] = f->version[i];
-        break;
     }
     for (unsigned i = f->n; i--;) {
         if (f->version[i].at + 2 > now)

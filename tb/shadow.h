@@ -111,8 +111,8 @@ void shadow_end_events(struct shadow *s, const struct dmt_result *r);
 bool shadow_read(const struct shadow *s, unsigned addr, uint64_t *data, enum dmt_resp *resp);
 
 /** The entry of `level` (4..2) for va of this stage leads to table with these
- * rights, and is cached, by a step that the trace port shows in cycle now.
- * False: out of memory. */
+ * rights, and is cached, by a step that the trace port shows in cycle now. Called again for the same step: or with
+ * these. False: out of memory. */
 bool shadow_fill(struct shadow *s, unsigned stage, uint64_t va, unsigned level, uint64_t table,
                  uint8_t rights, uint64_t now);
 

@@ -607,7 +607,7 @@ static void random_tea(struct stimulus *s, unsigned set, struct dmt_tea *t)
     }
     if (t->base_vpn + t->pages > 1ull << 52) /* the last region of the address space */
         t->pages = (1ull << 52) - t->base_vpn;
-    if (!below && odds(r, 1, 3))
+    if (!below && odds(r, 1, s->huge ? 12 : 3))
         t->pages = 1 + rng_next(r) % t->pages;
     /* Every translation rests on the lower sets, so these are mostly sound. */
     switch (rng_below(r, set < s->entering ? 400 : 48)) {
@@ -1329,7 +1329,7 @@ bool stimulus_random(struct stimulus *s, const struct dmt_config *config, uint64
     if (!build_scenario(s))
         return false;
 
-    density = (unsigned)rng_below(r, 4);
+    density = s->huge ? 3 : (unsigned)rng_below(r, 4);
     for (unsigned k = 0; k < config->sets; k++) {
         for (unsigned i = 0; i < config->tea_n; i++) {
             if (density && odds(r, k <= s->entering ? density : 1, k <= s->entering ? 4 : 32) &&

@@ -117,7 +117,7 @@ Test(icarus, uncached)
 
 Test(icarus, largest)
 {
-    same_hash("largest", 0, 600, false);
+    same_hash("largest", 0, 900, false);
 }
 
 Test(icarus, sees_a_difference)

@@ -236,6 +236,9 @@ enum fault {
     F_LOAD_ADDRESS,   /* reads other words of gTEA tables and images */
     F_LOAD_ON,        /* takes bus errors there for answers */
     F_OTHER_IMAGE,    /* loads the image next to the one that software named */
+    F_SURPLUS_ADDRESS, /* reads something else in place of a smaller size's entry that nobody waits for */
+    F_SURPLUS_LOST,   /* does not read it */
+    F_SURPLUS_FREE,   /* does not wait for it when its context is used again or a register written */
     F_NO_REQUEST,     /* takes a request and forgets it */
     F_HANG,           /* takes no beat any more */
 };
@@ -257,6 +260,12 @@ struct faulty {
     uint64_t in_flight;
     uint16_t aw[64]; /* addresses of CSR writes, by number */
     unsigned aws, ws;
+    unsigned open[256]; /* by ID: reads on the bus of requests in flight, or that were */
+    unsigned owed[256]; /* by ID: of these, those that the model believes answered */
+    unsigned fake[256]; /* by ID: reads that never were on the bus and are to be answered */
+    bool since;         /* an address has been on the pins without a pause since requests were in flight */
+    bool waits;         /* the address on the pins was not taken in the cycle before */
+    bool hidden;        /* the model's address, in this cycle */
 };
 
 enum { OUT_PINS = sizeof(struct dmt_out) / sizeof(uint64_t) };
@@ -351,6 +360,20 @@ static unsigned written(struct faulty *f, const struct dmt_in *in)
     return addr;
 }
 
+/* An answer for the model that nobody gave: to a read of an ID with count[id] over but[id]. */
+static void invent(struct dmt_in *in, const unsigned *count, const unsigned *but, unsigned *told)
+{
+    for (unsigned id = 0; id < 256 && !in->m_rvalid; id++) {
+        if (count[id] <= (but ? but[id] : 0))
+            continue;
+        in->m_rvalid = in->m_rlast = 1;
+        in->m_rid = id;
+        in->m_rresp = DMT_RESP_OKAY;
+        in->m_rdata = 0;
+        *told = id;
+    }
+}
+
 /* What the model gets to see instead of the pins. */
 static void spoil_inputs(struct faulty *f, struct dmt_in *in)
 {
@@ -358,8 +381,35 @@ static void spoil_inputs(struct faulty *f, struct dmt_in *in)
     bool active = f->now >= fault.from;
     unsigned addr = written(f, in);
     uint64_t taken = (in->req_valid && shown->req_ready) - (shown->resp_valid && in->resp_ready);
+    bool r = in->m_rvalid && shown->m_rready;
+    unsigned id = (unsigned)in->m_rid, told = 256;
 
+    f->waits = shown->m_arvalid && !in->m_arready && !f->hidden;
+    if (shown->m_arvalid && in->m_arready && !f->hidden)
+        f->open[shown->m_arid] += f->in_flight != 0;
+    if (r && f->open[id])
+        f->open[id]--;
     switch (fault.kind) {
+    case F_SURPLUS_LOST:
+        if (f->hidden) {
+            in->m_arready = 1;
+            f->fake[dmt_cycle_out(f->model)->m_arid]++;
+        }
+        if (dmt_cycle_out(f->model)->m_rready)
+            invent(in, f->fake, NULL, &told);
+        if (told < 256)
+            f->fake[told]--;
+        break;
+    case F_SURPLUS_FREE:
+        if (in->m_rvalid && f->owed[id]) {
+            f->owed[id] -= r;
+            in->m_rvalid = 0;
+        } else if (active && !f->in_flight && dmt_cycle_out(f->model)->m_rready) {
+            invent(in, f->open, f->owed, &told);
+            if (told < 256)
+                f->owed[told]++;
+        }
+        break;
     case F_LOST_RESPONSE:
         if (active && !f->done && dmt_cycle_out(f->model)->resp_valid) {
             in->resp_ready = 1;
@@ -446,7 +496,9 @@ static void spoil_outputs(struct faulty *f)
 {
     struct dmt_out *o = &f->out;
     bool active = f->now >= fault.from;
+    bool surplus = o->m_arvalid && !f->in_flight && f->since; /* nobody waits for what is read */
 
+    f->since = o->m_arvalid && (f->in_flight || f->since);
     switch (fault.kind) {
     case F_PIN:
         if (f->now == fault.from)
@@ -479,8 +531,18 @@ static void spoil_outputs(struct faulty *f)
             o->wt_upd_data ^= fault.mask;
         break;
     case F_LOAD_ADDRESS:
-        if (active && !f->in_flight && o->m_arvalid)
+        if (active && !f->in_flight && !surplus && o->m_arvalid)
             o->m_araddr ^= fault.mask;
+        break;
+    case F_SURPLUS_ADDRESS:
+        f->done = o->m_arvalid && (f->waits ? f->done : active && surplus);
+        if (f->done)
+            o->m_araddr ^= fault.mask;
+        break;
+    case F_SURPLUS_LOST:
+        f->hidden = active && surplus && !f->waits;
+        if (f->hidden)
+            o->m_arvalid = o->m_arid = o->m_araddr = o->m_arlock = 0;
         break;
     default:
         break;
@@ -495,7 +557,10 @@ static void faulty_edge(void *self, const struct dmt_in *in, bool rst)
     if (rst) {
         f->swallowed = f->aw_swallowed = f->in_flight = 0;
         f->aws = f->ws = 0;
-        f->misread = false;
+        f->misread = f->hidden = f->since = f->waits = false;
+        memset(f->open, 0, sizeof(f->open));
+        memset(f->owed, 0, sizeof(f->owed));
+        memset(f->fake, 0, sizeof(f->fake));
     } else {
         spoil_inputs(f, &mine);
     }
@@ -635,12 +700,14 @@ Test(checkers, judge_sees_every_handshake)
     }
 }
 
-/* or: other words that the judge may say as well, or NULL. */
-static void judge_must_see_either(uint8_t mode, enum fault kind, uint64_t mask, const char *says,
-                                  const char *or)
+/* profile: of the memory, NULL: all. or: other words that the judge may say as well, or NULL. */
+static void judge_must_see_either(uint8_t mode, const char *profile, enum fault kind, uint64_t mask,
+                                  const char *says, const char *or)
 {
     struct cosim_options o = options(&faulty, NULL, "default");
     char text[16384];
+
+    o.profile = profile;
 
     fault.kind = kind;
     fault.mask = mask;
@@ -654,7 +721,7 @@ static void judge_must_see_either(uint8_t mode, enum fault kind, uint64_t mask, 
 
 static void judge_must_see_in(uint8_t mode, enum fault kind, uint64_t mask, const char *says)
 {
-    judge_must_see_either(mode, kind, mask, says, NULL);
+    judge_must_see_either(mode, NULL, kind, mask, says, NULL);
 }
 
 static void judge_must_see(enum fault kind, uint64_t mask, const char *says)
@@ -721,7 +788,7 @@ Test(checkers, wrong_register)
  * any more, or that its walk has found elsewhere. */
 static void stale(uint8_t mode, enum fault kind)
 {
-    judge_must_see_either(mode, kind, 0, "memory that was not granted", "no cached entry may send it");
+    judge_must_see_either(mode, NULL, kind, 0, "memory that was not granted", "no cached entry may send it");
 }
 
 Test(checkers, ignored_invalidation)
@@ -768,36 +835,59 @@ Test(checkers, misloaded_registers)
     judge_must_see_in(DMT_MODE_NATIVE, F_MISLOAD, 1 << 20, "expected");
 }
 
+/* Surplus reads are those that the registers give (T1, T2), they are made, and registers and contexts wait for them. */
+Test(checkers, other_surplus_read)
+{
+    judge_must_see_either(0, "back-pressure", F_SURPLUS_ADDRESS, 8,
+                          "not the next smaller size of the fetch that was decided", NULL);
+}
+
+Test(checkers, surplus_read_left_out)
+{
+    judge_must_see_either(0, "back-pressure", F_SURPLUS_LOST, 0, "surplus reads on their way, 0 on the bus",
+                          "a context is used while surplus reads of it are on their way");
+}
+
+Test(checkers, surplus_read_not_awaited)
+{
+    judge_must_see_either(0, NULL, F_SURPLUS_FREE, 0, "took effect with ",
+                          "a context is used while surplus reads of it are on their way");
+}
+
+/* A device with this fault is always caught, and of eight runs at least so many times for reading what the host has
+ * not granted: the other times an answer or an address is wrong first. */
+static void isolated(uint8_t mode, enum fault kind, uint64_t mask, unsigned least)
+{
+    unsigned said = 0;
+
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct cosim_options o = options(&faulty, NULL, "default");
+        char text[16384];
+
+        fault.kind = kind;
+        fault.mask = mask;
+        fault.from = 3000;
+        o.mode = mode;
+        o.seed = seed;
+        o.cycles = 1000000;
+        cr_assert_eq(run(&o, NULL, text, sizeof(text)), COSIM_DIVERGENCE);
+        said += strstr(text, "memory that was not granted") != NULL;
+    }
+    cr_assert_geq(said, least, "mode %u: %u", mode, said);
+}
+
 /* A gTEA's base and its end as the host wrote them are the limits of what may be read. */
 Test(checkers, beyond_a_gtea)
 {
-    judge_must_see_in(DMT_MODE_VIRT, F_MISLOAD, 1 << 20, "memory that was not granted");
-    judge_must_see_in(DMT_MODE_NESTED, F_MISLOAD, 1 << 20, "memory that was not granted");
+    isolated(DMT_MODE_VIRT, F_MISLOAD, 1 << 20, 2);
+    isolated(DMT_MODE_NESTED, F_MISLOAD, 1 << 20, 2);
 }
 
-/* Whatever a walk goes by, an entry of the host's must have named where it
- * reads. A device that misreads frames is always caught, and mostly so: the
- * other times an answer is wrong first. */
+/* Whatever a walk goes by, an entry of the host's must have named where it reads. */
 Test(checkers, isolation)
 {
-    for (uint8_t mode = DMT_MODE_VIRT; mode <= DMT_MODE_NESTED; mode++) {
-        unsigned said = 0;
-
-        for (uint64_t seed = 1; seed <= 8; seed++) {
-            struct cosim_options o = options(&faulty, NULL, "default");
-            char text[16384];
-
-            fault.kind = F_MISREAD;
-            fault.mask = 1 << 13;
-            fault.from = 3000;
-            o.mode = mode;
-            o.seed = seed;
-            o.cycles = 1000000;
-            cr_assert_eq(run(&o, NULL, text, sizeof(text)), COSIM_DIVERGENCE);
-            said += strstr(text, "memory that was not granted") != NULL;
-        }
-        cr_assert_gt(said, 1, "mode %u", mode);
-    }
+    isolated(DMT_MODE_VIRT, F_MISREAD, 1 << 13, 2);
+    isolated(DMT_MODE_NESTED, F_MISREAD, 1 << 13, 2);
 }
 
 Test(checkers, hang)
@@ -1487,7 +1577,7 @@ Test(agent, order)
         for (unsigned i = 0; beats < 2000; i++) {
             unsigned id = i % 8;
 
-            b.out.m_arvalid = asked[id] - given[id] < 3 && left < 24;
+            b.out.m_arvalid = asked[id] - given[id] < 5 && left < 40;
             b.out.m_arid = id;
             b.out.m_araddr = 0x4000 + 8 * ((asked[id] * 8 + id) % 512);
             bench_clock(&b);
@@ -1518,7 +1608,7 @@ Test(agent, sees_too_many_reads)
     struct bench b;
 
     bench_reset(&b, "fixed-50");
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 5; i++)
         bench_read(&b, 1, 0x4000, false);
     cr_assert_null(b.agent.broken);
     bench_read(&b, 1, 0x4000, false);
