@@ -60,7 +60,7 @@ LEMMAS = {"ok_in_gtea": "ok_within"}
 
 # name, design, claim that must fail, file, text, bug
 MUTANTS = [
-    ("no-bound", "tea", "ok_in_gtea", "dmt_tea_file.v",
+    ("no-bound", "tea", "ok_within", "dmt_tea_file.v",
      "(ok[set_i] && {1'b0, vpn_i} < bound_q[set_i])", "ok[set_i]"),
     ("guest-base", "tea", "ok_exact", "dmt_tea_file.v",
      "sel_gtea ? sel_gbase : base_pfn_q", "sel_gtea ? base_pfn_q[sx] : base_pfn_q"),
