@@ -7,6 +7,7 @@
 #include "eval/design.h"
 #include "eval/elastic.h"
 #include "eval/tables.h"
+#include "xorshift.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,7 @@ static uint64_t rng_state = 1;
 
 static uint64_t rng(void)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state * UINT64_C(0x2545f4914f6cdd1d);
+    return xorshift_star(&rng_state);
 }
 
 /* ---------------------------------------------------------------- systems */
