@@ -365,12 +365,12 @@ module dmt_tea_file #(
             // Where the gTEA ends, as a page number, so that a match compares it like the
             // range's own end; a cycle later than the rest, when nothing is matched with
             // it yet: after the loader the roots settle, stage 0's first.
+            reg         end_we_q;
             reg [1:0]   end_set_q;
             reg [5:0]   end_index_q;
             reg [51:0]  from_q;
             reg [52:0]  limit_q;
-            wire [52:0] limit_end = {1'b0, from_q} + limit_q;
-            reg         end_we_q;
+            wire [52:0] gtea_end = {1'b0, from_q} + limit_q;
             always @(posedge clk_i) begin
                 end_we_q    <= g_we_i;
                 end_set_q   <= g_set_i;
@@ -384,7 +384,7 @@ module dmt_tea_file #(
                 reg [11:0] id_q    [0:3];
                 always @(posedge clk_i) begin
                     if (end_we_q && end_index_q == g)
-                        bound_q[end_set_q] <= limit_end;
+                        bound_q[end_set_q] <= gtea_end;
                     if (we_i && w_index_i == g && w_word_i == 2'd1)
                         id_q[w_set_i] <= w_data_i[`DMT_TEA_WORD1_GTEA_ID_LSB +: 12];
                 end

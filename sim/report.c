@@ -195,8 +195,9 @@ bool report_html(const char *path, const struct report_system *s, size_t n, unsi
     out_printf(
         o,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>OpenDMT: dmt run</title>"
-        "<style>body{font:15px/1.5 system-ui,sans-serif;max-width:66rem;margin:2rem auto;padding:0 1rem;"
-        "color:#1b1f24}table{border-collapse:collapse;margin:1rem 0}th,td{padding:.3rem .7rem;"
+        "<style>body{font:15px/1.5 system-ui,sans-serif;max-width:82rem;margin:2rem auto;padding:0 1rem;"
+        "color:#1b1f24}p{max-width:66rem}table{border-collapse:collapse;margin:1rem 0}th,td{padding:.3rem "
+        ".6rem;"
         "border-bottom:1px solid #d5dae0;text-align:right}th:first-child,td:first-child{text-align:left}"
         "figure{margin:1.5rem 0}figcaption{font-weight:600}svg{width:100%%;max-width:44rem;"
         "font:13px system-ui,sans-serif}.d{fill:#1f77b4}.x{fill:#b9c2cc}</style></head><body>\n"

@@ -2,6 +2,7 @@
 #include "programs.h"
 
 #include "dmt/regs.h"
+#include "xorshift.h"
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,15 +34,11 @@ static void *get(void *p)
     return p;
 }
 
-/* xorshift: another generator than the one under test has. */
 static uint64_t random_state = 88172645463325252u;
 
 static uint64_t random64(void)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * UINT64_C(0x2545f4914f6cdd1d);
+    return xorshift_star(&random_state);
 }
 
 static double random_unit(void)

@@ -5,6 +5,7 @@
 #include "dmt/regs.h"
 #include "dmt/table.h"
 #include "soft_world.h"
+#include "xorshift.h"
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -474,10 +475,7 @@ static uint64_t rng_state = 88172645463325252;
 
 static uint64_t rng(uint64_t n)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state % n;
+    return xorshift(&rng_state) % n;
 }
 
 static void replace(uint64_t vpn, uint64_t n, bool present, uint64_t pfn, unsigned rights)

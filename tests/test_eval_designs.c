@@ -7,6 +7,7 @@
 #include "eval/design.h"
 #include "eval/elastic.h"
 #include "eval/tables.h"
+#include "xorshift.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,7 @@ static uint64_t rng_state = 1;
 
 static uint64_t rng(void)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state * UINT64_C(0x2545f4914f6cdd1d);
+    return xorshift_star(&rng_state);
 }
 
 /* ---------------------------------------------------------------- systems */
@@ -1013,5 +1011,50 @@ Test(designs, flattened_tables_have_priority)
         }
         close_bed(&b);
     }
+    eval_system_free(s);
+}
+
+/* A walk after a flush reads as much as the first one did. */
+Test(designs, a_flush_forgets_translations)
+{
+    for (enum eval_env env = EVAL_NATIVE; env <= EVAL_VIRT; env++) {
+        struct eval_system *s = system_of(env, false);
+        for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+            struct eval_config c;
+            struct bed b;
+            if ((*d)->env != env || (*d)->tea || (*d)->host_huge) {
+                continue;
+            }
+            eval_config_default(&c);
+            open_bed(&b, s, &c, env, (*d)->name);
+            unsigned first = walk(&b, areas[0].vpn << 12).reads, again = walk(&b, areas[0].vpn << 12).reads;
+            cr_assert(again < first, "%s: %u and %u reads", (*d)->title, first, again);
+            b.design->flush(b.d);
+            cr_expect_eq(walk(&b, areas[0].vpn << 12).reads, first, "%s", (*d)->title);
+            close_bed(&b);
+        }
+        eval_system_free(s);
+    }
+}
+
+/* Pages of the guest that are larger than the host's: a hit of the nested TLB knows the host's size, too. */
+Test(designs, a_nested_tlb_keeps_sizes)
+{
+    struct eval_system *s = fragmented(EVAL_VIRT, true, 60);
+    struct eval_config c;
+    struct bed b;
+    unsigned smaller = 0;
+
+    eval_config_default(&c);
+    c.ntlb_entries = c.ntlb_ways = 16;
+    open_bed(&b, s, &c, EVAL_VIRT, "fpt");
+    for (uint64_t i = 0; i < areas[2].pages; i += 64) {
+        uint64_t va = (areas[2].vpn + i) << 12, pfn;
+        unsigned size = walk(&b, va).size;
+        cr_assert_eq(walk(&b, va).size, size, "0x%lx", va);
+        smaller += size < (unsigned)tables_leaf(eval_system_stage(s, 1), va, &pfn);
+    }
+    cr_assert(smaller > 10, "%u", smaller);
+    close_bed(&b);
     eval_system_free(s);
 }

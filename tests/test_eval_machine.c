@@ -6,6 +6,7 @@
 #include "dmt/table.h"
 #include "eval/engine.h"
 #include "eval/formula.h"
+#include "xorshift.h"
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 #include <stdio.h>
@@ -531,10 +532,7 @@ static uint64_t rng_state = 1;
 
 static uint64_t rng(void)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state * UINT64_C(0x2545f4914f6cdd1d);
+    return xorshift_star(&rng_state);
 }
 
 static uint64_t random_address(void)
@@ -546,19 +544,15 @@ static uint64_t random_address(void)
 
 static struct eval_system *system_of(const struct eval_design *d, bool thp, unsigned fragment)
 {
-    struct eval_system_options o = {.env = d->env,
-                                    .area = areas,
-                                    .areas = AREAS,
-                                    .thp = thp,
-                                    .tea = d->tea,
-                                    .pv = d->pv,
-                                    .full = d->full,
-                                    .host_huge = d->host_huge,
-                                    .registers = 16,
-                                    .fragment = fragment,
-                                    .seed = 3};
-    struct eval_system *s = eval_system_new(&o);
+    struct eval_system_options o = eval_design_system(d);
 
+    o.area = areas;
+    o.areas = AREAS;
+    o.thp = thp;
+    o.registers = 16;
+    o.fragment = fragment;
+    o.seed = 3;
+    struct eval_system *s = eval_system_new(&o);
     cr_assert_not_null(s);
     cr_assert(eval_system_populate(s, NULL, NULL));
     return s;

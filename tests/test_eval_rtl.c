@@ -60,19 +60,15 @@ static struct eval_config machine(void)
 static struct eval_system *system_of(const struct eval_design *d, bool thp, unsigned fragment,
                                      unsigned registers)
 {
-    struct eval_system_options o = {.env = d->env,
-                                    .area = areas,
-                                    .areas = AREAS,
-                                    .thp = thp,
-                                    .tea = d->tea,
-                                    .pv = d->pv,
-                                    .full = d->full,
-                                    .host_huge = d->host_huge,
-                                    .registers = registers,
-                                    .fragment = fragment,
-                                    .seed = 5};
-    struct eval_system *s = eval_system_new(&o);
+    struct eval_system_options o = eval_design_system(d);
 
+    o.area = areas;
+    o.areas = AREAS;
+    o.thp = thp;
+    o.registers = registers;
+    o.fragment = fragment;
+    o.seed = 5;
+    struct eval_system *s = eval_system_new(&o);
     must(s != NULL);
     must(eval_system_populate(s, NULL, NULL));
     return s;
@@ -145,15 +141,11 @@ static void run(const char *workload, enum eval_env env, bool thp)
         if ((*d)->env != env || !(*d)->rtl) {
             continue;
         }
-        struct eval_system_options o = {.env = env,
-                                        .thp = thp,
-                                        .tea = (*d)->tea,
-                                        .pv = (*d)->pv,
-                                        .full = (*d)->full,
-                                        .host_huge = (*d)->host_huge,
-                                        .registers = 16,
-                                        .fragment = 40,
-                                        .seed = 3};
+        struct eval_system_options o = eval_design_system(*d);
+        o.thp = thp;
+        o.registers = 16;
+        o.fragment = 40;
+        o.seed = 3;
         struct result_design *result = calloc(1, sizeof *result);
         struct rtl_window_sink sink = {.design = *d, .rtl = &result->rtl, .walks = WALKS};
         struct engine_options e = {.config = &c,
@@ -460,7 +452,8 @@ Test(spoilt, caches)
 static const struct eval_design *true_design;
 static void (*change)(struct eval_walk *w);
 
-static bool changed_walk(void *d, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now, struct eval_walk *w)
+static bool changed_walk(void *d, struct eval_caches *c, uint64_t va, unsigned access, uint64_t now,
+                         struct eval_walk *w)
 {
     bool ok = true_design->walk(d, c, va, access, now, w);
 

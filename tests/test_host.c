@@ -5,6 +5,7 @@
 #include "dmt/regs.h"
 #include "dmt/table.h"
 #include "soft_world.h"
+#include "xorshift.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -932,10 +933,7 @@ static uint64_t rng_state = 1;
 
 static uint64_t rng(uint64_t n)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state % n;
+    return xorshift(&rng_state) % n;
 }
 
 Test(isolation, random_calls_of_two_machines)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sparse memory against a plain array. */
 #include "dmt/mem.h"
+#include "xorshift.h"
 #include <criterion/criterion.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,10 +11,7 @@ static uint64_t rng_state = 1;
 
 static uint64_t rng(void)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state;
+    return xorshift(&rng_state);
 }
 
 Test(mem, absent_frames_answer_false)

@@ -4,6 +4,7 @@
 #include "dmt/arch.h"
 #include "dmt/regs.h"
 #include "dmt/tea.h"
+#include "xorshift.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +30,7 @@ static uint64_t rng_state;
 
 static uint64_t rng(void)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state;
+    return xorshift(&rng_state);
 }
 
 static struct space *space_new(unsigned levels)

@@ -24,6 +24,12 @@ const struct eval_design *eval_design_find(enum eval_env env, const char *name)
     return NULL;
 }
 
+struct eval_system_options eval_design_system(const struct eval_design *d)
+{
+    return (struct eval_system_options){
+        .env = d->env, .host_huge = d->host_huge, .tea = d->tea, .pv = d->pv, .full = d->full};
+}
+
 size_t eval_counters_give(const struct eval_counter *all, size_t n, struct eval_counter *to, size_t room)
 {
     n = n < room ? n : room;

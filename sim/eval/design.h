@@ -65,6 +65,8 @@ struct eval_design {
 /** Every design, by environment; NULL-terminated. */
 extern const struct eval_design *const eval_designs[];
 const struct eval_design *eval_design_find(enum eval_env env, const char *name);
+/** The system it runs on: environment, TEAs and host's backing; all else is left to the caller. */
+struct eval_system_options eval_design_system(const struct eval_design *d);
 
 /** What struct eval_design.counters does with the n it has: the first of them to `to`. How many. */
 size_t eval_counters_give(const struct eval_counter *all, size_t n, struct eval_counter *to, size_t room);

@@ -94,8 +94,9 @@ void result_histogram_line(struct result_histogram **h, const uint64_t key[2], u
     }
     struct bucket *b = (*h)->last;
     if (b == NULL || b->line.key[0] != key[0] || b->line.key[1] != key[1]) {
-        /* Both halves of the products: every digit of the key reaches the low bits, which choose the bucket. */
-        unsigned __int128 x = (unsigned __int128)(key[0] ^ UINT64_C(0x9e3779b97f4a7c15)) * (key[1] ^ UINT64_C(0xbf58476d1ce4e5b9));
+        /* Both halves of the product: every digit of the key reaches the low bits, which choose the bucket. */
+        unsigned __int128 x = key[0] ^ UINT64_C(0x9e3779b97f4a7c15);
+        x *= key[1] ^ UINT64_C(0xbf58476d1ce4e5b9);
         uint64_t mix = (uint64_t)(x >> 64) ^ (uint64_t)x;
         unsigned hash = (unsigned)(mix ^ mix >> 32);
         HASH_FIND_BYHASHVALUE(hh, (*h)->bucket, key, sizeof b->line.key, hash, b);

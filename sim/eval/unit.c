@@ -264,10 +264,12 @@ static bool told(void *user, uint64_t done, uint64_t of)
 static struct eval_system *populate(struct unit *u, const struct eval_design *d)
 {
     const struct unit_options *o = u->o;
-    struct eval_system_options s = {
-        .env = o->env, .thp = o->thp, .host_huge = d->host_huge, .tea = d->tea, .pv = d->pv, .full = d->full,
-        .registers = o->config->dmt_registers, .fragment = o->fragment, .seed = o->seed};
+    struct eval_system_options s = eval_design_system(d);
 
+    s.thp = o->thp;
+    s.registers = o->config->dmt_registers;
+    s.fragment = o->fragment;
+    s.seed = o->seed;
     s.areas = workload_areas(u->workload, &s.area);
     struct eval_system *system = eval_system_new(&s);
     if (system != NULL && !eval_system_populate(system, told, u)) {
