@@ -28,8 +28,10 @@ refused() {
 
 check "every mutant's text is in the sources once" /usr/bin/python3 tests/mutants.py --check
 
-mkdir -p "$scratch/tree/tests" "$scratch/tree/cmodel"
+mkdir -p "$scratch/tree/tests" "$scratch/tree/cmodel" "$scratch/tree/sim" "$scratch/tree/tb"
 cp -r rtl "$scratch/tree/"
+cp -r sim/eval "$scratch/tree/sim/"
+cp -r tb/systemc "$scratch/tree/tb/"
 cp -r cmodel/src "$scratch/tree/cmodel/"
 cp tests/mutants.py tests/mutants.toml "$scratch/tree/tests/"
 sed -i "s/{57'd0, lacks_d, lacks_a, 5'd0}/64'd32/" "$scratch/tree/rtl/dmt_walk_step.v"

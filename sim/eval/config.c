@@ -132,6 +132,17 @@ bool eval_config_check(const struct eval_config *c)
         {"ntlb", c->ntlb_entries, c->ntlb_ways},    {"fpt.pwc", c->fpt_entries, c->fpt_ways},
     };
 
+    const struct {
+        const char *name;
+        uint32_t bytes;
+    } cache[] = {{"cache.l1d", c->d1_bytes}, {"cache.l2", c->d2_bytes}, {"cache.llc", c->d3_bytes}};
+
+    for (size_t i = 0; i < sizeof cache / sizeof *cache; i++) {
+        if (cache[i].bytes % 64 != 0) {
+            say("%s.bytes: %u is no multiple of a line's 64", cache[i].name, cache[i].bytes);
+            return false;
+        }
+    }
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (table[i].entries != 0 &&
             (table[i].entries % table[i].ways != 0 || !power_of_two(table[i].entries / table[i].ways))) {

@@ -50,11 +50,15 @@ static bool is_nested(struct agile *d, struct region *r)
     return r->nested;
 }
 
-/* The guest stores to a table: an exit while that is shadowed, and with the second one in an interval it is
- * no more. */
-static void stored(struct agile *d, struct region *r, bool above)
+/* The guest stores to a table of this level: an exit while that is shadowed, and with the second one in an
+ * interval it is no more. above: one above it is nested, so it is, too. */
+static void stored(struct agile *d, struct region *r, unsigned level, bool above)
 {
     d->stores++;
+    if (d->config->agile_levels != 0) { /* that many, whatever is stored */
+        d->exits += level > d->config->agile_levels - 1;
+        return;
+    }
     if (is_nested(d, r) || above) {
         r->period = d->now / d->config->agile_interval;
         return;
@@ -114,16 +118,16 @@ static bool take(struct agile *d, uint64_t addr)
     struct gig *g = d->gig[addr >> 30];
     size = tables_leaf(eval_system_stage(d->system, 1), addr, &pfn);
     if (!l3) {
-        stored(d, &d->top, false);
+        stored(d, &d->top, 4, false);
     }
     if (!l2) {
-        stored(d, &d->l3[addr >> 39], is_nested(d, &d->top));
+        stored(d, &d->l3[addr >> 39], 3, is_nested(d, &d->top));
     }
     if (size == DMT_SIZE_2M || !l1) {
-        stored(d, &g->table, is_nested(d, &d->top) || is_nested(d, &d->l3[addr >> 39]));
+        stored(d, &g->table, 2, is_nested(d, &d->top) || is_nested(d, &d->l3[addr >> 39]));
     }
     if (size == DMT_SIZE_4K) {
-        stored(d, &g->block[addr >> 21 & 511], nested_levels(d, addr) > 1);
+        stored(d, &g->block[addr >> 21 & 511], 1, nested_levels(d, addr) > 1);
     }
     return true;
 }

@@ -216,8 +216,9 @@ static bool loop(struct run *r, struct eval_counter *before, size_t *counters)
         if (got == 0) {
             break;
         }
+        /* Before the accesses in which its place is, so that short runs have one, too. */
         if (ok && r->measuring && shown < o->windows &&
-            r->n - o->warmup >= (shown * 2 + 1) * (o->measured / (2 * o->windows))) {
+            r->n - o->warmup + got > (shown * 2 + 1) * (o->measured / (2 * o->windows))) {
             ok = window(r, access, got);
             shown++;
         }

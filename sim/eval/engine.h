@@ -29,8 +29,9 @@ struct engine_options {
     uint64_t warmup, measured;  /**< accesses; fewer when a trace ends */
     bool histogram;             /**< keep one, where the design fills slots */
     volatile uint64_t *done;    /**< accesses done are counted here, or NULL */
-    /** Called `windows` times, evenly over the measured part, with the next accesses before they are run;
-     * changes nothing. False: the run ends, after saying why. */
+    /** Called `windows` times, evenly over the measured part, with the next accesses before they are run, up to
+     * 8192; less often where the measured part has not so many pieces, but once at least. Changes nothing. False:
+     * the run ends, after saying why. */
     unsigned windows;
     bool (*window)(void *user, const struct engine_view *view, const struct eval_access *access, size_t n);
     void *user;

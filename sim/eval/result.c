@@ -528,15 +528,21 @@ static void expected(struct reader *f, const char *key, const char *what)
     f->ok = false;
 }
 
-static uint64_t count_of(struct reader *f, const json_t *v, const char *key, uint64_t most)
+static uint64_t number_of(struct reader *f, const json_t *v, const char *key, uint64_t least, uint64_t most)
 {
-    if (!json_is_integer(v) || json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) > most) {
+    if (!json_is_integer(v) || json_integer_value(v) < (json_int_t)least ||
+        (uint64_t)json_integer_value(v) > most) {
         char what[60];
-        snprintf(what, sizeof what, "a whole number from 0 to %" PRIu64, most);
+        snprintf(what, sizeof what, "a whole number from %" PRIu64 " to %" PRIu64, least, most);
         expected(f, key, most == INT64_MAX ? "a whole number" : what);
         return 0;
     }
     return (uint64_t)json_integer_value(v);
+}
+
+static uint64_t count_of(struct reader *f, const json_t *v, const char *key, uint64_t most)
+{
+    return number_of(f, v, key, 0, most);
 }
 
 static uint64_t get_count(struct reader *f, const json_t *j, const char *key, uint64_t most)
@@ -737,7 +743,8 @@ static void read_machine(struct reader *f, const json_t *j, struct eval_config *
         return;
     }
     snprintf(f->in, sizeof f->in, "%s", in);
-#define X(field, key, least, most, value, what) c->field = (uint32_t)get_count(f, j, key, most);
+#define X(field, key, least, most, value, what)                                                              \
+    c->field = (uint32_t)number_of(f, json_object_get(j, key), key, least, most);
     EVAL_KEYS(X)
 #undef X
     f->in[0] = '\0';

@@ -127,7 +127,7 @@ void tables_pwc_clear(struct tables_pwc *p);
 struct tables_stage {
     /** The path of an address. False: not present. */
     bool (*path)(void *user, uint64_t addr, struct tables_path *p);
-    /** May be NULL. Start prefetches of p's steps, after the first `skip` of them, and set `ready`. */
+    /** May be NULL. Start prefetches of p's steps, whether caches make them good or not, and set `ready`. */
     void (*ahead)(void *user, struct tables_walk *x, uint64_t addr, struct tables_path *p);
     void *user;
     struct tables_stage *host; /**< takes addresses of this stage to host memory; NULL: they are */
