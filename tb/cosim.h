@@ -309,8 +309,9 @@ void single_invalidate(struct single *s);
 
 /** Translate one request; result as the pins and the walk trace port say,
  * reads and updates counted on the port, refs as the specification counts
- * them. Everything on the pins is judged on the way. log may be NULL. False
- * when the device hangs or the judge objects. */
+ * them. Everything on the pins is judged on the way. Returns when surplus
+ * reads have been answered, too; clocks are those up to the response. log may
+ * be NULL. False when the device hangs or the judge objects. */
 bool single_translate(struct single *s, const struct dmt_request *request, struct dmt_result *result,
                       struct single_log *log);
 

@@ -13,7 +13,7 @@
 /** One read of a walk, for replay and for people. */
 struct eval_ref {
     uint64_t hpa;
-    uint32_t clocks; /**< until it was served */
+    uint32_t clocks; /**< of memory: until its answer was due */
     uint8_t level;   /**< enum eval_level */
     bool beside;     /**< at the same time as the one before it */
 };

@@ -200,10 +200,10 @@ static enum eval_level read_entry(struct walk *x, unsigned k, uint64_t hpa)
     const struct eval_config *g = x->d->config;
     enum eval_level level;
     uint64_t start = x->now + (x->w->refs == 0 ? g->walk_first : g->walk_next);
-    uint64_t done = answered(x, k, eval_caches_walk(x->c, hpa, start, &level));
+    uint64_t due = eval_caches_walk(x->c, hpa, start, &level);
 
-    eval_walk_note(x->w, hpa, done - start, level, false);
-    x->now = done;
+    eval_walk_note(x->w, hpa, due - start, level, false);
+    x->now = answered(x, k, due);
     return level;
 }
 
@@ -400,13 +400,13 @@ static enum tea fetch_all(struct walk *x, unsigned k, const struct reg *const of
         n++;
     }
     for (unsigned i = 0; i < n; i++) {
-        uint64_t hpa = tea_at(read[i], addr >> 12), done = due[i];
+        uint64_t hpa = tea_at(read[i], addr >> 12);
+        eval_walk_note(x->w, hpa, due[i] - issued[i], level[i], i != 0);
         if (found == TEA_UNDECIDED || g->dmt_wait_all) {
-            x->now = done = answered(x, k, due[i]);
+            x->now = answered(x, k, due[i]);
         } else {
             x->surplus[k].due[x->surplus[k].n++] = due[i];
         }
-        eval_walk_note(x->w, hpa, done - issued[i], level[i], i != 0);
         if (found == TEA_UNDECIDED && tea_entry(x, k, read[i], addr, hpa, to)) {
             found = TEA_FOUND;
         }
