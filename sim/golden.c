@@ -107,7 +107,7 @@ void golden_init(struct golden *g, struct dmt_mem *mem, const struct dmt_config 
 void golden_translate(struct golden *g, const struct dmt_state *state, const struct dmt_request *rq,
                       struct dmt_result *result)
 {
-    struct dmt_port port = {g, read_entry, write_entry, start_cached, fill_cache};
+    struct dmt_port port = {g, read_entry, write_entry, start_cached, fill_cache, NULL};
 
     g->n = 0;
     start_cold(g, state);

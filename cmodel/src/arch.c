@@ -324,6 +324,29 @@ static unsigned match(struct walk *w, unsigned k, uint64_t a, unsigned sizes, un
     return use;
 }
 
+/* The entry of a size's register is looked at next. */
+static void point_at(struct slot *s, unsigned sz, const struct dmt_tea *t, unsigned index)
+{
+    s->ref.addr = s->by ? s->by->hpa : rule_tea_entry(t, s->addr);
+    s->ref.level = (uint8_t)(sz + 1);
+    s->ref.index = (uint8_t)index;
+}
+
+/* Of the fetch that the entry of *s has decided. */
+static void name_surplus(struct walk *w, const struct slot *s, unsigned use, const unsigned index[3])
+{
+    const struct dmt_tea *set = w->state->tea[s->ref.stage];
+    struct slot other = *s;
+
+    other.ref.beside = true;
+    for (unsigned sz = s->ref.level - 1u; sz-- > 0 && w->port->surplus;) {
+        if (use >> sz & 1) {
+            point_at(&other, sz, &set[index[sz]], index[sz]);
+            w->port->surplus(w->port->user, &other.ref);
+        }
+    }
+}
+
 /* Fetch what match() chose (T1, T2): the entries up to the one that decides are read; those after it are
  * surplus, which nobody looks at. GO_ON: *s and *d are the entry that maps the page. */
 static enum next fetch_sizes(struct walk *w, struct slot *s, unsigned use, const unsigned index[3],
@@ -340,9 +363,7 @@ static enum next fetch_sizes(struct walk *w, struct slot *s, unsigned use, const
 
         if (!(use >> sz & 1))
             continue;
-        s->ref.addr = s->by ? s->by->hpa : rule_tea_entry(t, s->addr);
-        s->ref.level = (uint8_t)(sz + 1);
-        s->ref.index = (uint8_t)index[sz];
+        point_at(s, sz, t, index[sz]);
         s->ref.beside = !first;
         first = false;
         resp = read_entry(w, &s->ref, &e);
@@ -350,12 +371,14 @@ static enum next fetch_sizes(struct walk *w, struct slot *s, unsigned use, const
             return ENDED;
         if (is_error(resp)) {
             w->r->index[s->ref.stage] = s->ref.index;
+            name_surplus(w, s, use, index);
             return end_bus(w, &s->ref, resp, false);
         }
         s->rights = s->s2 ? rule_s2_allow_bits(t->allow) : t->allow;
         decode(w, s, e, d);
         if (d->present && d->leaf) {
             w->r->index[s->ref.stage] = s->ref.index;
+            name_surplus(w, s, use, index);
             return settle(w, s, e, d);
         }
     }

@@ -195,7 +195,7 @@ void dmt_tlm::translate(int, tlm::tlm_generic_payload &trans, sc_core::sc_time &
 
 unsigned dmt_tlm::translate_dbg(int, tlm::tlm_generic_payload &trans)
 {
-    const struct dmt_port port = {&engine->port, peek, no_write, nullptr, nullptr};
+    const struct dmt_port port = {&engine->port, peek, no_write, nullptr, nullptr, nullptr};
     dmt_translation plain, *x = trans.get_extension<dmt_translation>();
     struct dmt_request request;
 

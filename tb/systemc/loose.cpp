@@ -39,9 +39,11 @@ struct walk_clock {
     const sc_time &period;
     uint64_t now = 0;   /* cycle of the last walk step; the request is taken in cycle 0 */
     uint64_t start = 0; /* first address of the current launch */
-    uint64_t longest = 0;
-    unsigned reads = 0; /* of the current launch */
-    uint32_t matches = 0, chains = 0;
+    uint64_t latency_of[3] = {0}; /* its reads */
+    unsigned launched = 0, reads = 0, looked_at = 0; /* stage; of them all, and before it was decided */
+    uint64_t swallowed[2] = {0}; /* cycles of its surplus reads' answers, */
+    uint64_t surplus[DMT_SETS_MAX][2] = {{0}}; /* and of those of the launches before it */
+    uint32_t matches = 0, chains = 0, surplus_reads = 0;
 
     walk_clock(const latencies &take, const sc_time &period) : take(take), period(period)
     {
@@ -62,24 +64,76 @@ struct walk_clock {
         chains = r.chains;
     }
 
-    /* Addresses leave one a cycle; of answers one is taken a cycle, the first when the last address leaves. */
-    void read(const sc_time &latency, bool beside)
+    /* The first cycle from t on that R has for a read of this stage: its surplus reads go before it, those of
+     * others have theirs. */
+    uint64_t turn(unsigned stage, uint64_t t) const
+    {
+        for (unsigned i = 0; i < 2; i++)
+            t = std::max(t, surplus[stage][i] + 1);
+        for (const auto &other : surplus)
+            for (uint64_t cycle : other)
+                t += cycle == t;
+        return t;
+    }
+
+    /* Addresses leave one a cycle; of answers one is stepped a cycle, the first when the last address leaves. */
+    void settle()
+    {
+        uint64_t step = 0;
+
+        for (unsigned i = 0; i < reads; i++) {
+            uint64_t due = start + i + latency_of[i];
+
+            if (take.step && i) {
+                /* Looked up while the one before is stepped, and again after it, for that changed its walk. */
+                due = std::max(due, step);
+                step = due + take.step + (due == step);
+            } else {
+                step = turn(launched, std::max(due, i ? step + 1 : start + (take.step ? 0 : reads - 1))) + take.step;
+            }
+            if (i < looked_at)
+                now = step;
+            else
+                swallowed[i - looked_at] = step;
+        }
+    }
+
+    void read(const sc_time &latency, bool beside, unsigned stage)
     {
         if (!beside) {
+            finish();
             start = now + take.launch;
-            longest = reads = 0;
+            launched = stage;
         }
-        if (take.step && reads) {
-            /* Each is looked up while the one before is stepped, and again after it, for that changed its walk. */
-            uint64_t taken = std::max(start + reads + whole(latency), now);
+        latency_of[reads++] = whole(latency);
+        looked_at = reads;
+        settle();
+    }
 
-            now = taken + take.step + (taken == now);
-            reads++;
-            return;
-        }
-        reads++;
-        longest = std::max(longest, whole(latency));
-        now = start + reads - 1 + std::max<uint64_t>(longest, reads - 1) + take.step;
+    /* A smaller size's of the same launch, which nobody waits for. */
+    void pass(const sc_time &latency)
+    {
+        latency_of[reads++] = whole(latency);
+        surplus_reads++;
+        settle();
+    }
+
+    /* The walk has ended. */
+    void finish()
+    {
+        if (reads > looked_at)
+            std::copy(swallowed, swallowed + 2, surplus[launched]);
+        reads = looked_at = 0;
+    }
+
+    /* Cycles in which the finished walk's context was not free. */
+    uint64_t busy(uint64_t clocks) const
+    {
+        uint64_t last = clocks - 1;
+
+        for (const auto &of : surplus)
+            last = std::max({last, of[0], of[1]});
+        return last;
     }
 
     void write(const sc_time &latency)
@@ -212,6 +266,7 @@ class loose : public dmt_engine
 
     static enum dmt_resp read_entry(void *user, const struct dmt_ref *ref, uint64_t *data);
     static enum dmt_resp write_entry(void *user, const struct dmt_ref *ref, uint64_t data);
+    static void surplus_entry(void *user, const struct dmt_ref *ref);
     static bool start_cached(void *user, uint8_t stage, uint64_t va, uint8_t *level, uint64_t *table,
                              uint8_t *rights);
     static void fill_cache(void *user, uint8_t stage, uint64_t va, uint8_t level, uint64_t table,
@@ -229,7 +284,7 @@ class loose : public dmt_engine
         return stage + 1u != shadow.state.mode;
     }
     array::entry key(unsigned stage, uint64_t va, unsigned level) const;
-    void count(const struct dmt_result &r, uint64_t clocks, unsigned lost);
+    void count(const struct dmt_result &r, const operation &walk, uint64_t clocks);
     enum dmt_resp peek_register(unsigned offset, uint64_t *data) const;
     void event_line();
 
@@ -237,6 +292,7 @@ class loose : public dmt_engine
     const latencies &take;
     struct shadow shadow = {};
     array cache[2][shallowest + 1]; /* [virtual, physical][level] */
+    std::vector<sc_time> late; /* cycles in which surplus reads are swallowed after their walk's answer */
     unsigned walking = 0;
     bool writing = false, draining = false, line = false;
     sc_core::sc_event freed{"freed"};
@@ -276,8 +332,19 @@ enum dmt_resp loose::read_entry(void *user, const struct dmt_ref *ref, uint64_t 
     if (ref->exclusive || !w.self->port.direct(ref->addr, data, &latency))
         resp = w.transact(tlm::TLM_READ_COMMAND, ref->addr, data, w.clock.now,
                           ref->exclusive ? &exclusive : nullptr, &latency);
-    w.clock.read(latency, ref->beside && !ref->exclusive);
+    w.clock.read(latency, ref->beside && !ref->exclusive, ref->stage);
     return resp;
+}
+
+void loose::surplus_entry(void *user, const struct dmt_ref *ref)
+{
+    operation &w = *static_cast<operation *>(user);
+    uint64_t data;
+    sc_time latency;
+
+    if (!w.self->port.direct(ref->addr, &data, &latency))
+        w.transact(tlm::TLM_READ_COMMAND, ref->addr, &data, w.clock.now, nullptr, &latency);
+    w.clock.pass(latency);
 }
 
 enum dmt_resp loose::write_entry(void *user, const struct dmt_ref *ref, uint64_t data)
@@ -358,13 +425,13 @@ void loose::flushed(void *user, unsigned kinds, int pcid, int tag1, int tag0)
     }
 }
 
-void loose::count(const struct dmt_result &r, uint64_t clocks, unsigned lost)
+void loose::count(const struct dmt_result &r, const operation &walk, uint64_t clocks)
 {
     shadow.counter[CNT_REQUEST]++;
-    shadow.counter[CNT_READ] += r.reads;
+    shadow.counter[CNT_READ] += r.reads + walk.clock.surplus_reads;
     shadow.counter[CNT_UPDATE] += r.updates;
-    shadow.counter[CNT_LOST] += lost;
-    shadow.counter[CNT_BUSY] += clocks - 1;
+    shadow.counter[CNT_LOST] += walk.lost;
+    shadow.counter[CNT_BUSY] += walk.clock.busy(clocks);
     shadow_count_end(&shadow, &r);
     shadow_end_events(&shadow, &r);
     for (unsigned k = 0; r.multi_hit >> k; k++)
@@ -374,7 +441,7 @@ void loose::count(const struct dmt_result &r, uint64_t clocks, unsigned lost)
 void loose::translate(const struct dmt_request &request, dmt_translation &to, sc_time &delay)
 {
     operation walk(this, delay);
-    const struct dmt_port port = {&walk, read_entry, write_entry, start_cached, fill_cache};
+    const struct dmt_port port = {&walk, read_entry, write_entry, start_cached, fill_cache, surplus_entry};
 
     while (draining)
         sc_core::wait(freed);
@@ -386,7 +453,19 @@ void loose::translate(const struct dmt_request &request, dmt_translation &to, sc
     if (draining)
         freed.notify();
     to.clocks = static_cast<uint32_t>(walk.clock.answer(to.answer));
-    count(to.answer, to.clocks, walk.lost);
+    walk.clock.finish();
+    if (walk.clock.now == 0 && !to.answer.refused) {
+        /* Answered at once, with PIPE = 1 in a cycle in which nothing is stepped. */
+        while (take.step && std::count(late.begin(), late.end(), walk.base + clocks(to.clocks - 1)))
+            to.clocks++;
+    } else {
+        late.clear();
+        for (const auto &of : walk.clock.surplus)
+            for (uint64_t cycle : of)
+                if (cycle >= to.clocks)
+                    late.push_back(walk.base + clocks(cycle));
+    }
+    count(to.answer, walk, to.clocks);
     delay = walk.left(to.clocks + latencies::taken);
     event_line();
 }

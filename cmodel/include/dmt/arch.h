@@ -131,6 +131,9 @@ struct dmt_port {
     /** May be NULL. The entry of `level` (2..4) for address va of this stage
      * leads to the table at hPA `table`, and may be cached (specification 6). */
     void (*fill)(void *user, uint8_t stage, uint64_t va, uint8_t level, uint64_t table, uint8_t rights);
+    /** May be NULL. A surplus read: a smaller size's entry of the TEA fetch whose last read() has just decided
+     * it, larger sizes first. Hardware reads it, nobody looks at it (T2). */
+    void (*surplus)(void *user, const struct dmt_ref *ref);
 };
 
 /** Translate one request (specification 2 to 12). Never fails; faults are results. */
