@@ -116,8 +116,8 @@ Test(config, sizes_that_do_not_go_together, .init = cr_redirect_stderr)
         "cache.l1d.bytes=49152",  "cache.l2.ways=15",     "cache.llc.ways=12",       "pwc.l4.ways=3",
         "pwc.l3.entries=6",       "pwc.l2.entries=24",    "ntlb.entries=12",         "fpt.pwc.entries=24",
         "ecpt.lines=3000",        "pwc.span=6",           "memory.banks=12",         "cache.l1d.clocks=15",
-        "cache.l2.clocks=55",     "cache.llc.clocks=201",
-        "cache.l1d.bytes=32800",  "cache.l2.bytes=1048577", "cache.llc.bytes=23068735", /* of no whole lines */
+        "cache.l2.clocks=55",     "cache.llc.clocks=201", "cache.l1d.bytes=32800",   "cache.l2.bytes=1048577",
+        "cache.llc.bytes=23068735",
     };
     static const char *const good[] = {
         "tlb.l1d.huge.entries=0", "tlb.l2.entries=0",   "ntlb.entries=16",        "pwc.l2.entries=0",
@@ -1012,7 +1012,7 @@ static bool see_window(void *user, const struct engine_view *view, const struct 
     for (size_t i = 0; i < n; i++) {
         cr_assert_eq(a[i].va, numbered(first + i));
     }
-    cr_assert(first == 0 || eval_tlbs_find(copy, numbered(first - 1), 0, &pa, &clocks), "the one before is done");
+    cr_assert(first == 0 || eval_tlbs_find(copy, numbered(first - 1), 0, &pa, &clocks), "all before is done");
     cr_assert(first >= 6000 || !eval_tlbs_find(copy, a[0].va, 0, &pa, &clocks), "this one is not");
     eval_tlbs_free(copy);
     w->first[w->calls] = first;
