@@ -771,6 +771,52 @@ Test(walk, registers_that_do_not_decide)
     close_bed(&b);
 }
 
+/* Its last page is a register's, the next one is not. */
+Test(walk, registers_end_with_their_last_page)
+{
+    struct eval_config c = flat();
+    unsigned i = 0;
+    struct bed b;
+
+    open_bed(&b, &c, EVAL_NATIVE, "dmt", false, 0);
+    struct dmt_state *state = (struct dmt_state *)eval_system_state(b.system);
+    for (uint64_t vpn = areas[HEAP].vpn; vpn - state->tea[0][i].base_vpn >= state->tea[0][i].pages; i++) {
+        cr_assert_lt(i, DMT_TEA_MAX - 1);
+    }
+    cr_assert(state->tea[0][i].valid && state->tea[0][i].sz == DMT_SIZE_4K);
+    state->tea[0][i].pages = areas[HEAP].vpn + 3000 - state->tea[0][i].base_vpn;
+    void *again = b.design->make(&b.config, b.system); /* registers are read anew */
+    b.design->free(b.d);
+    b.d = again;
+    cr_assert(walk(&b, page(HEAP, 3000)) == 4 && b.w.fallback);
+    cr_assert(walk(&b, page(HEAP, 2999)) == 1 && !b.w.fallback);
+    cr_assert(walk(&b, page(HEAP, 0)) == 1 && !b.w.fallback);
+    close_bed(&b);
+}
+
+/* Reads of both sizes: the second one starts a clock later where there is one port, and takes its time. */
+Test(walk, by_ports)
+{
+    for (unsigned ports = 1; ports <= 2; ports++) {
+        struct eval_config c = defaults();
+        unsigned checked = 0;
+        struct bed b;
+        c.next_line = 0;
+        c.walker_ports = ports;
+        open_bed(&b, &c, EVAL_NATIVE, "dmt", true, 60);
+        for (unsigned n = 0; n + 64 < areas[HEAP].pages; n += 512) {
+            walk(&b, page(HEAP, n)); /* the entry of 2M is in the line of L1D that the next walk reads */
+            walk(&b, page(HEAP, n + 64));
+            if (b.w.reads == 2 && b.w.size == DMT_SIZE_4K) {
+                cr_assert_eq(b.clocks, MEM_CLOCKS + 2 - ports, "%u ports: %lu clocks", ports, b.clocks);
+                checked++;
+            }
+        }
+        cr_assert(checked > 3, "%u", checked);
+        close_bed(&b);
+    }
+}
+
 /* ---------------------------------------------------------------- runs */
 
 /* A workload that is written down. */
