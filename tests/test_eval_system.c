@@ -576,7 +576,7 @@ Test(demand, writes_to_clean_shared_pages)
 Test(demand, a_large_file_is_there_twice)
 {
     static const struct eval_area file[] = {
-        {.vpn = 0x1000, .pages = 10000, .resident = 10000, .flags = RW | DMT_OS_FILE, .name = "file"},
+        {.vpn = 0x1000, .pages = 7000, .resident = 7000, .flags = RW | DMT_OS_FILE, .name = "file"},
     };
 
     for (unsigned e = 0; e < 4; e++) {
