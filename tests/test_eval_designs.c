@@ -596,6 +596,47 @@ Test(designs, nested_cuckoo_steps)
     eval_system_free(s);
 }
 
+/* The walk cache of data pages is left alone below a share of hits, and tried again above one of the cache
+ * of 1 GB. Of each window's four walks two hit in it, and all in that. */
+Test(designs, cuckoo_walk_cache_of_data_is_left_alone)
+{
+    static const struct {
+        unsigned off, on, looks[3]; /* after each window */
+    } of[] = {{50, 99, {4, 8, 12}},
+              {51, 99, {4, 4, 8}},
+              {51, 100, {4, 4, 4}},
+              {100, 0, {4, 4, 8}},
+              {0, 99, {4, 8, 12}}};
+    struct eval_system *s = system_of(EVAL_VIRT, false);
+
+    for (unsigned i = 0; i < sizeof of / sizeof *of; i++) {
+        struct eval_config c = flat();
+        struct mirror_path p;
+        uint64_t last = 0;
+        struct bed b;
+        c.ecpt_cwc_pmd = c.ecpt_hcwc_pte = 16;
+        c.ecpt_hcwc_window = 4;
+        c.ecpt_hcwc_off = of[i].off;
+        c.ecpt_hcwc_on = of[i].on;
+        open_bed(&b, s, &c, EVAL_VIRT, "ecpt");
+        for (unsigned n = 0; n < 12; n++) {
+            uint64_t vpn = areas[2].vpn + n / 2 * 2048; /* each twice, in 2 MB of its own */
+            cr_assert(mirror_walk(eval_system_stage(s, 1), vpn << 12, &p));
+            cr_assert((p.to >> 21 != last) == (n % 2 == 0) && p.to >> 30 == 0, "0x%lx", p.to);
+            last = p.to >> 21;
+            walk(&b, vpn << 12);
+            if (n % 4 == 3) {
+                double looks = counter(&b, "PTE walk cache looks, data");
+                cr_assert_eq(looks, of[i].looks[n / 4], "%u, %u: %f of %u", of[i].off, of[i].on, looks,
+                             n + 1);
+                cr_assert_eq(counter(&b, "PTE walk cache hits, data"), looks / 2);
+            }
+        }
+        close_bed(&b);
+    }
+    eval_system_free(s);
+}
+
 Test(designs, prefetched_entries_are_waited_for)
 {
     struct eval_system *s = system_of(EVAL_NATIVE, false), *h = system_of(EVAL_NATIVE, true);
@@ -733,31 +774,56 @@ Test(designs, second_stage_caches)
 
 /* ---------------------------------------------------------------- stores of guests */
 
+/* References of a host walk. */
+static unsigned host_refs(const struct eval_system *s, uint64_t gpa)
+{
+    struct mirror_path p;
+
+    cr_assert(mirror_walk(eval_system_stage(s, 0), gpa, &p));
+    return 5u - p.leaf;
+}
+
+/* So many levels nested; a huge page of the guest ends above them, or the host's pages are smaller. */
+static unsigned agile_refs(const struct eval_system *s, unsigned levels, uint64_t va)
+{
+    struct mirror_path g;
+
+    cr_assert(mirror_walk(eval_system_stage(s, 1), va, &g));
+    unsigned host = host_refs(s, g.to), start = levels < 4 ? levels : 4, refs = 4 - start;
+    if (levels < g.leaf) {
+        return host > 5u - g.leaf ? host : 5u - g.leaf;
+    }
+    for (unsigned l = start; l >= g.leaf; l--) {
+        refs += 1 + (l < levels ? host_refs(s, g.step[l].at) : 0);
+    }
+    return refs + host;
+}
+
 Test(designs, agile_levels)
 {
     static const unsigned refs[] = {4, 8, 12, 16, 20, 24}, huge[] = {3, 3, 6, 9, 12, 15};
 
     for (unsigned thp = 0; thp < 2; thp++) {
-        struct eval_system *s = system_of(EVAL_VIRT, thp != 0);
+        struct eval_system *s = fragmented(EVAL_VIRT, thp != 0, thp * 60);
         struct eval_config c = flat();
-        unsigned n = 0;
         for (unsigned levels = 0; levels <= 5; levels++) {
+            unsigned seen[25] = {0};
             struct bed b;
             c.agile_levels = levels + 1;
             open_bed(&b, s, &c, EVAL_VIRT, "agile");
             for (unsigned i = 0; i < 300; i++) {
-                struct eval_walk w = walk(&b, random_address());
-                if (thp && w.size == DMT_SIZE_2M) {
-                    cr_assert(w.refs >= huge[levels] && w.refs <= refs[levels]);
-                    n += w.refs == huge[levels];
-                } else if (!thp) {
-                    cr_assert_eq(w.refs, refs[levels], "%u levels: %u", levels, w.refs);
-                }
+                uint64_t va = random_address();
+                struct eval_walk w = walk(&b, va);
+                unsigned expected = agile_refs(s, levels, va);
+                cr_assert_eq(w.refs, expected, "%u levels: %u, expected %u", levels, w.refs, expected);
                 cr_assert_eq(w.done - b.now, (uint64_t)w.refs * FLAT);
+                seen[w.refs]++;
             }
+            cr_assert(thp || seen[refs[levels]] == 300);
+            cr_assert(!thp || (seen[huge[levels]] > 10 && seen[huge[levels]] < 290), "%u levels: %u", levels,
+                      seen[huge[levels]]);
             close_bed(&b);
         }
-        cr_assert(!thp || n > 300);
         eval_system_free(s);
     }
 }
@@ -800,13 +866,88 @@ Test(designs, agile_regions_turn_nested_and_come_back)
     cr_assert_eq(grow(&b, 703).refs, 4);
     b.now = 40000;
     cr_assert_eq(grow(&b, 704).refs, 4);
+    cr_assert_eq(counter(&b, "exits"), 4);
     /* New tables of level 1 are stores to the one above: both levels become nested. */
     cr_assert_eq(grow(&b, 1024).refs, 4);
     cr_assert_eq(grow(&b, 1536).refs, 12);
     cr_assert_eq(walk(&b, same).refs, 12);
     cr_assert_eq(walk(&b, other).refs, 4);
+    cr_assert_eq(counter(&b, "exits"), 7, "the last one's table of level 1 is below a nested one already");
+    cr_assert_eq(grow(&b, 1025).refs, 12);
+    cr_assert_eq(counter(&b, "exits"), 7);
+    cr_assert_eq(counter(&b, "stores to guest tables seen"), 10);
     close_bed(&b);
     eval_system_free(s);
+}
+
+/* Entries that lead to a table are not the same before and after it turns nested, or is shadowed again. */
+Test(designs, agile_forgets_what_led_to_a_table)
+{
+    struct eval_system *s = system_of(EVAL_VIRT, false);
+    struct eval_config c = flat();
+    uint64_t first = (areas[GROWING].vpn + 600) << 12;
+    struct bed b;
+
+    c.agile_interval = 10000;
+    c.pwc2_entries = 32;
+    c.npwc = 0;
+    open_bed(&b, s, &c, EVAL_VIRT, "agile");
+    cr_assert_eq(walk(&b, first).refs, 4);
+    cr_assert_eq(walk(&b, first).refs, 1, "its table is known");
+    cr_assert_eq(grow(&b, 700).refs, 1, "one store");
+    cr_assert_eq(grow(&b, 701).refs, 8, "two: nested, from the root");
+    cr_assert_eq(walk(&b, first).refs, 5, "the guest's table is known");
+    b.now = 20000;
+    cr_assert_eq(walk(&b, first).refs, 4, "shadowed, from the root");
+    cr_assert_eq(walk(&b, first).refs, 1);
+    close_bed(&b);
+    eval_system_free(s);
+}
+
+/* With levels that do not change, each store to a table of one that is shadowed is an exit, however many
+ * there are. */
+Test(designs, agile_exits_of_fixed_levels)
+{
+    static const struct eval_area two[] = {
+        {0x400000, 1000, 1000, DMT_OS_R | DMT_OS_W, "data"},
+        {0x8000000, 1000, 0, DMT_OS_R | DMT_OS_W, "late"}, /* in another 512 GB */
+    };
+    static const struct {
+        unsigned page, stores[5]; /* to tables of each level */
+    } of[] = {{0, {0, 1, 1, 1, 1}}, {1, {0, 1}}, {2, {0, 1}}, {512, {0, 1, 1}}, {513, {0, 1}}};
+
+    for (unsigned levels = 0; levels <= 5; levels++) {
+        struct eval_system_options o = {
+            .env = EVAL_VIRT, .area = two, .areas = 2, .registers = 16, .seed = 7};
+        struct eval_system *s = eval_system_new(&o);
+        struct eval_system_stats before, after;
+        struct eval_config c = flat();
+        unsigned exits = 0, stores = 0;
+        struct bed b;
+        cr_assert(s != NULL && eval_system_populate(s, NULL, NULL));
+        eval_system_stats(s, &before);
+        c.agile_levels = levels + 1;
+        open_bed(&b, s, &c, EVAL_VIRT, "agile");
+        for (unsigned i = 0; i < sizeof of / sizeof *of; i++) {
+            uint64_t va = (two[1].vpn + of[i].page) << 12;
+            cr_assert(eval_system_fault(s, va, DMT_ACCESS_WRITE));
+            walk(&b, va);
+            walk(&b, va);
+            for (unsigned l = 1; l <= 4; l++) {
+                stores += of[i].stores[l];
+                exits += l > levels ? of[i].stores[l] : 0;
+            }
+            cr_assert_eq(counter(&b, "exits"), exits, "%u levels, page %u: %f", levels, of[i].page,
+                         counter(&b, "exits"));
+            cr_assert_eq(counter(&b, "stores to guest tables seen"), stores);
+            eval_system_stats(s, &after);
+            cr_assert_eq(after.guest_stores - before.guest_stores, stores, "%lu",
+                         after.guest_stores - before.guest_stores);
+        }
+        cr_assert_eq(counter(&b, "table pages that turned nested"), 0);
+        close_bed(&b);
+        eval_system_free(s);
+    }
 }
 
 Test(designs, shadow_exits_are_guest_stores)

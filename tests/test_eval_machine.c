@@ -116,7 +116,8 @@ Test(config, sizes_that_do_not_go_together, .init = cr_redirect_stderr)
         "cache.l1d.bytes=49152",  "cache.l2.ways=15",     "cache.llc.ways=12",       "pwc.l4.ways=3",
         "pwc.l3.entries=6",       "pwc.l2.entries=24",    "ntlb.entries=12",         "fpt.pwc.entries=24",
         "ecpt.lines=3000",        "pwc.span=6",           "memory.banks=12",         "cache.l1d.clocks=15",
-        "cache.l2.clocks=55",     "cache.llc.clocks=201",
+        "cache.l2.clocks=55",     "cache.llc.clocks=201", "cache.l1d.bytes=32800",   "cache.l2.bytes=1048577",
+        "cache.llc.bytes=23068735",
     };
     static const char *const good[] = {
         "tlb.l1d.huge.entries=0", "tlb.l2.entries=0",   "ntlb.entries=16",        "pwc.l2.entries=0",
@@ -770,6 +771,52 @@ Test(walk, registers_that_do_not_decide)
     close_bed(&b);
 }
 
+/* Its last page is a register's, the next one is not. */
+Test(walk, registers_end_with_their_last_page)
+{
+    struct eval_config c = flat();
+    unsigned i = 0;
+    struct bed b;
+
+    open_bed(&b, &c, EVAL_NATIVE, "dmt", false, 0);
+    struct dmt_state *state = (struct dmt_state *)eval_system_state(b.system);
+    for (uint64_t vpn = areas[HEAP].vpn; vpn - state->tea[0][i].base_vpn >= state->tea[0][i].pages; i++) {
+        cr_assert_lt(i, DMT_TEA_MAX - 1);
+    }
+    cr_assert(state->tea[0][i].valid && state->tea[0][i].sz == DMT_SIZE_4K);
+    state->tea[0][i].pages = areas[HEAP].vpn + 3000 - state->tea[0][i].base_vpn;
+    void *again = b.design->make(&b.config, b.system); /* registers are read anew */
+    b.design->free(b.d);
+    b.d = again;
+    cr_assert(walk(&b, page(HEAP, 3000)) == 4 && b.w.fallback);
+    cr_assert(walk(&b, page(HEAP, 2999)) == 1 && !b.w.fallback);
+    cr_assert(walk(&b, page(HEAP, 0)) == 1 && !b.w.fallback);
+    close_bed(&b);
+}
+
+/* Reads of both sizes: the second one starts a clock later where there is one port, and takes its time. */
+Test(walk, by_ports)
+{
+    for (unsigned ports = 1; ports <= 2; ports++) {
+        struct eval_config c = defaults();
+        unsigned checked = 0;
+        struct bed b;
+        c.next_line = 0;
+        c.walker_ports = ports;
+        open_bed(&b, &c, EVAL_NATIVE, "dmt", true, 60);
+        for (unsigned n = 0; n + 64 < areas[HEAP].pages; n += 512) {
+            walk(&b, page(HEAP, n)); /* the entry of 2M is in the line of L1D that the next walk reads */
+            walk(&b, page(HEAP, n + 64));
+            if (b.w.reads == 2 && b.w.size == DMT_SIZE_4K) {
+                cr_assert_eq(b.clocks, MEM_CLOCKS + 2 - ports, "%u ports: %lu clocks", ports, b.clocks);
+                checked++;
+            }
+        }
+        cr_assert(checked > 3, "%u", checked);
+        close_bed(&b);
+    }
+}
+
 /* ---------------------------------------------------------------- runs */
 
 /* A workload that is written down. */
@@ -986,6 +1033,108 @@ Test(run, exits_are_counted_and_cost)
         forget(r);
         free(s);
     }
+}
+
+/* Windows, by the first access of each: numbered() tells which one it is. */
+struct windows {
+    uint64_t first[8];
+    size_t n[8];
+    unsigned calls, stop; /* stop: the call that returns false */
+};
+
+static uint64_t numbered(uint64_t i)
+{
+    return page(HEAP, i % 6000) + 8 * (i / 6000);
+}
+
+static bool see_window(void *user, const struct engine_view *view, const struct eval_access *a, size_t n)
+{
+    struct windows *w = user;
+    struct eval_tlbs *copy = eval_tlbs_clone(view->tlbs);
+    uint64_t first = (a[0].va >> 12) - areas[HEAP].vpn + 6000 * ((a[0].va & 0xfff) / 8), pa;
+    unsigned clocks;
+
+    cr_assert_lt(w->calls, 8);
+    for (size_t i = 0; i < n; i++) {
+        cr_assert_eq(a[i].va, numbered(first + i));
+    }
+    cr_assert(first == 0 || eval_tlbs_find(copy, numbered(first - 1), 0, &pa, &clocks), "all before is done");
+    cr_assert(first >= 6000 || !eval_tlbs_find(copy, a[0].va, 0, &pa, &clocks), "this one is not");
+    eval_tlbs_free(copy);
+    w->first[w->calls] = first;
+    w->n[w->calls] = n;
+    return w->calls++ != w->stop;
+}
+
+/* Evenly over what is measured, in pieces of 8192: as many as there are in a short run, and one at least. */
+Test(run, windows_of_what_is_measured)
+{
+    enum { WARM = 100, PIECE = 8192 };
+    static const struct {
+        uint64_t measured, there; /* there: accesses behind the warm-up that the trace has */
+        unsigned windows, calls;
+        unsigned piece[4]; /* which they are */
+    } of[] = {
+        {1, 1, 3, 1, {0}},
+        {5000, 5000, 0, 0, {0}},
+        {5000, 5000, 2, 1, {0}},
+        {PIECE, PIECE, 1, 1, {0}},
+        {PIECE + 1, PIECE + 1, 1, 1, {0}},
+        {PIECE + 1, PIECE + 1, 2, 2, {0, 1}},
+        {2 * PIECE, 2 * PIECE, 1, 1, {1}},
+        {4 * PIECE, 4 * PIECE, 1, 1, {2}},
+        {4 * PIECE, 4 * PIECE, 2, 2, {1, 3}},
+        {4 * PIECE, 4 * PIECE, 4, 4, {0, 1, 2, 3}},
+        {20000, 20000, 1000, 3, {0, 1, 2}},
+        {100000, 500, 2, 1, {0}}, /* it ends before the place of the first one */
+        {100000, PIECE + 500, 2, 1, {1}},
+        {4 * PIECE, 2 * PIECE + 500, 2, 1, {1}}, /* of the second one */
+    };
+    struct eval_config c = flat();
+    struct script *s = script();
+
+    for (unsigned i = 0; i < sizeof of / sizeof *of; i++) {
+        struct windows w = {.stop = 8};
+        struct result_design *to = calloc(1, sizeof *to);
+        struct engine_options e = {.config = &c,
+                                   .design = eval_design_find(EVAL_NATIVE, "radix"),
+                                   .workload = &s->w,
+                                   .warmup = WARM,
+                                   .measured = of[i].measured,
+                                   .windows = of[i].windows,
+                                   .window = see_window,
+                                   .user = &w};
+        s->n = 0;
+        while (s->n < WARM + of[i].there) {
+            then(s, numbered(s->n), DMT_ACCESS_READ, 0);
+        }
+        e.system = system_of(e.design, false, 0);
+        workload_rewind(&s->w);
+        cr_assert(engine_run(&e, to));
+        cr_assert_eq(w.calls, of[i].calls, "%u: %u windows", i, w.calls);
+        for (unsigned k = 0; k < w.calls; k++) {
+            uint64_t first = (uint64_t)of[i].piece[k] * PIECE, left = of[i].there - first;
+            cr_assert_eq(w.first[k], WARM + first, "%u: window %u is of access %lu", i, k, w.first[k]);
+            cr_assert_eq(w.n[k], left < PIECE ? left : PIECE, "%u: window %u has %zu", i, k, w.n[k]);
+        }
+        eval_system_free(e.system);
+        /* Without them everything is the same; and one that fails ends the run. */
+        struct result_design *plain = run(&c, EVAL_NATIVE, "radix", false, s, WARM, of[i].measured);
+        cr_assert_eq(to->accesses, of[i].there);
+        cr_assert(plain->clocks == to->clocks && plain->walks == to->walks &&
+                  memcmp(&plain->caches, &to->caches, sizeof to->caches) == 0);
+        if (w.calls > 0) {
+            w = (struct windows){.stop = w.calls - 1};
+            e.system = system_of(e.design, false, 0);
+            workload_rewind(&s->w);
+            cr_assert_not(engine_run(&e, to));
+            cr_assert_eq(w.calls, w.stop + 1);
+            eval_system_free(e.system);
+        }
+        forget(plain);
+        free(to);
+    }
+    free(s);
 }
 
 Test(run, a_trace_ends, .init = cr_redirect_stderr)

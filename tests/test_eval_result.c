@@ -387,6 +387,49 @@ Test(file, is_refused_when_changed, .init = scratch, .fini = tidy)
     result_free(r);
 }
 
+/* Values of the machine are held to the ranges that its keys have. */
+Test(file, has_a_machine_within_its_ranges, .init = scratch, .fini = tidy)
+{
+    static const struct {
+        const char *name;
+        uint32_t least, most, value;
+    } keys[] = {
+#define X(field, key, least, most, value, what) {key, least, most, value},
+        EVAL_KEYS(X)
+#undef X
+    };
+    struct result *r = unit(EVAL_NATIVE, false);
+
+    cr_assert(result_write(in_work("whole"), r));
+    char *text = slurp(in_work("whole")), *changed = malloc(strlen(text) + 20);
+    for (unsigned i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char from[80], words[200];
+        int64_t to[] = {(int64_t)keys[i].least - 1, keys[i].least, keys[i].most, (int64_t)keys[i].most + 1};
+        snprintf(from, sizeof from, "\"%s\": %u,", keys[i].name, keys[i].value);
+        snprintf(words, sizeof words, "machine.%s: expected a whole number from %u to %u\n", keys[i].name,
+                 keys[i].least, keys[i].most);
+        char *at = strstr(text, from);
+        if (at == NULL) { /* the last one */
+            from[strlen(from) - 1] = '\0';
+            at = strstr(text, from);
+        }
+        cr_assert_not_null(at, "%s", from);
+        at += strlen(keys[i].name) + 4;
+        for (unsigned k = 0; k < 4; k++) {
+            sprintf(changed, "%.*s%" PRId64 "%s", (int)(at - text), text, to[k], at + strcspn(at, ",\n"));
+            spit(in_work("changed"), changed, strlen(changed));
+            if (k == 0 || k == 3) {
+                refused(in_work("changed"), words);
+            } else {
+                cr_assert(result_done(in_work("changed")), "%s: %" PRId64, keys[i].name, to[k]);
+            }
+        }
+    }
+    free(text);
+    free(changed);
+    result_free(r);
+}
+
 Test(file, is_written_whole_or_not_at_all, .init = scratch, .fini = tidy)
 {
     struct result *r = unit(EVAL_NATIVE, false);
@@ -692,7 +735,7 @@ Test(summary, factors_multiply_to_the_difference, .init = scratch, .fini = tidy)
     cr_assert(summary_json(&s, "dmt report", f));
     fclose(f);
     /* By another reader of JSON. */
-    char command[900];
+    char command[1200];
     snprintf(command, sizeof command,
              "/usr/bin/python3 -c 'import json, math, sys\n"
              "d = json.load(open(sys.argv[1]))\n"
@@ -704,6 +747,10 @@ Test(summary, factors_multiply_to_the_difference, .init = scratch, .fini = tidy)
              "m = next(x for x in g[\"designs\"] if x[\"name\"] == \"pvdmt\")\n"
              "v = m[\"values\"][\"speedup\"]\n"
              "assert len(v) == 7 and all(v)\n"
+             "for u in d[\"units\"]:\n"
+             "    for x in u[\"designs\"]:\n"
+             "        share = [s for _, s in x[\"distribution\"]]\n"
+             "        assert len(share) > 2 and share == sorted(set(share)) and share[-1] == 1, (x, share)\n"
              "assert abs(math.prod(v) ** (1 / 7) - m[\"geomean\"][\"speedup\"][0]) < 1e-9\n"
              "assert [u[\"command\"] for u in d[\"units\"]][0].startswith(\"dmt sim --workload redis\")\n"
              "' %s",
@@ -759,6 +806,45 @@ Test(summary, numbers_are_those_of_the_units, .init = scratch, .fini = tidy)
     cr_assert_eq(n, 7);
     summary_geomean(&s.set, SUMMARY_PAPER_LABEL, SUMMARY_SPEEDUP, EVAL_VIRT, false, "pvdmt", &n);
     cr_assert_eq(n, 1);
+    summary_free(&s);
+}
+
+/* What the published arithmetic makes of walks of 4K pages, for huge pages, too. */
+static double arithmetic(const struct result *r, const struct eval_config *c, enum formula_leaf leaf)
+{
+    size_t n;
+    struct result_line *line = result_histogram_lines(r->design[0].histogram, &n);
+    double speedup = formula_histogram(FORMULA_VANILLA, r->env, c, leaf, line, n) /
+                     formula_histogram(FORMULA_PVDMT, r->env, c, leaf, line, n);
+
+    free(line);
+    return speedup;
+}
+
+Test(summary, published_arithmetic_is_done_on_4k_pages, .init = scratch, .fini = tidy)
+{
+    struct eval_config c = machine();
+    struct result *r[2] = {eval_unit_make("gups", EVAL_VIRT, false, &c, 1),
+                           eval_unit_make("gups", EVAL_VIRT, true, &c, 1)};
+    double dropped = arithmetic(r[0], &c, FORMULA_DROPPED), walked = arithmetic(r[0], &c, FORMULA_WALKED),
+           huge = arithmetic(r[1], &c, FORMULA_WALKED);
+    struct summary s;
+
+    cr_assert(fabs(arithmetic(r[1], &c, FORMULA_DROPPED) - dropped) > 0.01 && fabs(huge - dropped) > 0.01);
+    mkdir(in_work("r"), 0700);
+    write_unit(in_work("r"), r[1]);
+    cr_assert(summary_read(in_work("r"), &s));
+    cr_assert(isnan(summary_value(&s.set, SUMMARY_PUBLISHED, "gups", EVAL_VIRT, true, "pvdmt")),
+              "there are none");
+    cr_assert_float_eq(summary_value(&s.set, SUMMARY_FORMULA, "gups", EVAL_VIRT, true, "pvdmt"), huge, 1e-9);
+    summary_free(&s);
+    write_unit(in_work("r"), r[0]);
+    cr_assert(summary_read(in_work("r"), &s));
+    cr_assert_float_eq(summary_value(&s.set, SUMMARY_PUBLISHED, "gups", EVAL_VIRT, true, "pvdmt"), dropped,
+                       1e-9);
+    cr_assert_float_eq(summary_value(&s.set, SUMMARY_PUBLISHED, "gups", EVAL_VIRT, false, "pvdmt"), walked,
+                       1e-9);
+    cr_assert_float_eq(summary_value(&s.set, SUMMARY_FORMULA, "gups", EVAL_VIRT, true, "pvdmt"), huge, 1e-9);
     summary_free(&s);
 }
 
@@ -933,6 +1019,17 @@ Test(report, missing_is_shown_as_missing, .init = scratch, .fini = tidy, .timeou
     write_unit(in_work("r"), r);
     cr_redirect_stdout();
     cr_assert_eq(report(in_work("r"), in_work("page"), in_work("csv")), EXIT_OK);
+    /* Commas and quotes stay within their cells. */
+    char command[500];
+    snprintf(command, sizeof command,
+             "/usr/bin/python3 -c 'import csv, json, sys\n"
+             "rows = list(csv.DictReader(open(sys.argv[1]), strict=True))\n"
+             "u = json.load(open(sys.argv[2]))\n"
+             "own = [r for r in rows if r[\"workload\"] == u[\"workload\"]]\n"
+             "assert len(own) == 5 and all(r[\"command\"] == u[\"command\"] for r in own), rows\n"
+             "' %s %s/a*.json",
+             in_work("csv"), in_work("r"));
+    cr_assert_eq(system(command), 0);
     check_page(in_work("page"),
                "'a<b>&\"c\",d' Canneal 'No unit was run.' 'No variant was run' 'no unit was run' Redis");
     char *first = slurp(in_work("page"));

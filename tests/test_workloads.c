@@ -690,6 +690,24 @@ Test(recorded, areas, .init = temporary_paths, .fini = remove_temporary)
     workload_free(w);
 }
 
+/* An area ends with its last page, also when the access before was in it. */
+Test(recorded, ends_of_areas, .init = temporary_paths, .fini = remove_temporary)
+{
+    struct eval_access a[10];
+    bool ok;
+
+    write_text(path, " L 00401fff,1\n L 00402000,8\n L 00400000,8\n L 003fffff,1\n"
+                     " L 00504fff,1\n L 00505000,8\n L 00502000,8\n L 00501ff8,8\n");
+    write_text(maps_path, "00400000-00402000 rw-p 00000000 00:00 0\n"
+                          "00502000-00505000 rw-p 00000000 00:00 0\n");
+    struct workload *w = workload_trace(path, maps_path);
+    cr_assert(w != NULL);
+    cr_assert_eq(workload_next(w, a, 10, &ok), 4u);
+    cr_assert(ok);
+    cr_assert(a[0].va == 0x401fff && a[1].va == 0x400000 && a[2].va == 0x504fff && a[3].va == 0x502000);
+    workload_free(w);
+}
+
 static void redirected(void)
 {
     temporary_paths();

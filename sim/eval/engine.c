@@ -216,9 +216,11 @@ static bool loop(struct run *r, struct eval_counter *before, size_t *counters)
         if (got == 0) {
             break;
         }
-        /* Before the accesses in which its place is, so that short runs have one, too. */
+        /* Before the accesses in which its place is, so that short runs have one, too; and a trace that ends
+         * before the first one's. */
         if (ok && r->measuring && shown < o->windows &&
-            r->n - o->warmup + got > (shown * 2 + 1) * (o->measured / (2 * o->windows))) {
+            (r->n - o->warmup + got > (shown * 2 + 1) * (o->measured / (2 * o->windows)) ||
+             (shown == 0 && got < want))) {
             ok = window(r, access, got);
             shown++;
         }

@@ -30,8 +30,9 @@ struct engine_options {
     bool histogram;             /**< keep one, where the design fills slots */
     volatile uint64_t *done;    /**< accesses done are counted here, or NULL */
     /** Called `windows` times, evenly over the measured part, with the next accesses before they are run, up to
-     * 8192; less often where the measured part has not so many pieces, but once at least. Changes nothing. False:
-     * the run ends, after saying why. */
+     * 8192; less often where the measured part has not so many pieces, or a trace ends early, but once at least
+     * (of a trace's last piece, when that is not a whole one). Changes nothing. False: the run ends, after
+     * saying why. */
     unsigned windows;
     bool (*window)(void *user, const struct engine_view *view, const struct eval_access *access, size_t n);
     void *user;

@@ -67,7 +67,8 @@ static uint64_t host_moved(const struct dmt_host *h)
     return t != NULL ? t->released + t->revoked + t->moved + t->ballooned : 0;
 }
 
-/* After everything that software does. */
+/* After everything that software does. What moves frames has flushed, too: a register write, which has counted
+ * the generation up. */
 static void refresh(struct eval_system *s)
 {
     uint64_t moved = host_moved(s->l0) + host_moved(s->l1);
@@ -75,7 +76,6 @@ static void refresh(struct eval_system *s)
     refresh_shadow(s);
     if (moved != s->moved) {
         s->moved = moved;
-        s->generation++;
         for (unsigned k = 0; k < STAGES; k++) {
             if (s->stage[k] != NULL) {
                 mirror_moved(s->stage[k]);
