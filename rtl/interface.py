@@ -17,7 +17,7 @@ import configs
 
 TOP = Path(__file__).resolve().parent.parent
 SOURCE, PINS, PAGE = "rtl/dmt_mmu.v", "cmodel/include/dmt/pins.def", "docs/datasheet.md"
-WIDEST = {"1": 1, "TAG_W": 16, "PA_W": 52, "ID_W": 6}
+WIDEST = {"1": 1, "TAG_W": 16, "PA_W": 52, "ID_W": 8}
 
 
 def fail(text):
