@@ -771,9 +771,11 @@ static bool put_events(const struct play *p, const char *path)
         put_clock(o, p, "to", r->to);
         out_printf(o,
                    "\"context\": %u, \"lane\": %u, \"number\": %" PRIu32
-                   ", \"stage\": %u, \"tea\": %s, \"write\": %s, \"resp\": \"%s\", \"text\": \"%s\"}",
+                   ", \"stage\": %u, \"tea\": %s, \"write\": %s, \"surplus\": %s, \"resp\": \"%s\", "
+                   "\"text\": \"%s\"}",
                    r->context, r->lane, r->number, r->stage, r->tea ? "true" : "false",
-                   r->kind == WALKLOG_WRITE ? "true" : "false", walklog_resps[r->resp & 3], text);
+                   r->kind == WALKLOG_WRITE ? "true" : "false", r->kind == WALKLOG_SURPLUS ? "true" : "false",
+                   walklog_resps[r->resp & 3], text);
     }
     out_printf(o, "],\n \"register_writes\": [");
     for (size_t i = 0; i < p->log.csrs; i++) {

@@ -451,7 +451,7 @@ static void expect_legal(const struct drive *d, const struct drive_walk *w)
 const struct dmt_result *drive_translate(struct drive *d, const struct dmt_request *request)
 {
     bool caches = d->config.pwc2_n != 0;
-    struct dmt_port port = {d, arch_read, arch_write, caches ? arch_start : NULL, caches ? arch_fill : NULL};
+    struct dmt_port port = {d, arch_read, arch_write, caches ? arch_start : NULL, caches ? arch_fill : NULL, NULL};
     struct drive_walk *w;
 
     drive_clear(d);

@@ -39,6 +39,8 @@ struct bench {
     unsigned words;
     struct dmt_ref ref[LOG];  /* reads */
     unsigned reads;
+    struct dmt_ref surplus[2]; /* named after the last read of a fetch */
+    unsigned spare;
     struct dmt_ref wref[LOG]; /* writes, lost and failed ones too */
     uint64_t wdata[LOG];
     unsigned writes;
@@ -157,16 +159,25 @@ static void do_fill(void *user, uint8_t stage, uint64_t va, uint8_t level, uint6
     b->fill[b->fills++].rights = rights;
 }
 
+static void do_surplus(void *user, const struct dmt_ref *ref)
+{
+    struct bench *b = user;
+
+    cr_assert_lt(b->spare, 2);
+    cr_assert(b->reads > 0 && ref->stage == b->ref[b->reads - 1].stage && ref->va == b->ref[b->reads - 1].va);
+    b->surplus[b->spare++] = *ref;
+}
+
 /* Translate from a clean log; memory stays as it is. */
 static const struct dmt_result *go(struct bench *b)
 {
-    struct dmt_port port = { .user = b, .read = do_read, .write = do_write };
+    struct dmt_port port = { .user = b, .read = do_read, .write = do_write, .surplus = do_surplus };
 
     if (b->use_start) {
         port.start = do_start;
         port.fill = do_fill;
     }
-    b->reads = b->writes = b->starts = b->fills = 0;
+    b->reads = b->writes = b->starts = b->fills = b->spare = 0;
     b->monitor = 0;
     memset(&b->r, 0xa5, sizeof b->r);
     dmt_arch_translate(&b->st, &b->rq, &port, &b->r);
@@ -776,6 +787,17 @@ Test(tea, T1_matching_sizes_are_looked_at_largest_first)
                 }
             }
             expect_path(&b, DMT_PATH_TEA, (uint8_t)(10 + decider), 1, n, 0);
+            n = 0;
+            for (unsigned sz = decider; sz-- > 0;) {
+                if (sizes >> sz & 1) {
+                    cr_assert_lt(n, b.spare);
+                    cr_assert_eq(b.surplus[n].addr, TEA_PA(sz) + 8);
+                    cr_assert(b.surplus[n].tea && b.surplus[n].beside && !b.surplus[n].exclusive);
+                    cr_assert_eq(b.surplus[n].level, sz + 1);
+                    cr_assert_eq(b.surplus[n++].index, 10 + sz);
+                }
+            }
+            cr_assert_eq(b.spare, n);
         }
     }
 }
@@ -833,6 +855,7 @@ Test(tea, T2_largest_that_decides)
             expect_ok(&b, pa_of(1), DMT_SIZE_4K);
             expect_path(&b, DMT_PATH_RESTART, 0, 5, reads + 4, 0);
         }
+        cr_assert_eq(b.spare, 3 - reads);
         cr_assert_eq(b.writes, 0);
     }
 }

@@ -48,7 +48,7 @@ SCENES = {
 }
 RESP = ["OKAY", "EXOKAY", "SLVERR", "DECERR"]
 COLOURS = {"tea": "#cfe2f7", "radix": "#e4e4e4", "ad": "#e6d9f2", "lost": "#f6c6c6", "done": "#cfeccf",
-           "walk": "#fdf3d0", "held": "#fbd9b5"}
+           "walk": "#fdf3d0", "held": "#fbd9b5", "surplus": "#f7f7f7"}
 
 
 def events(dmt, scene):
@@ -85,9 +85,9 @@ class Picture:
             lanes.append([f"walk #{i}", [(w["began"], end + 1, w["request"], COLOURS["walk"])]])
             reads = {}
             for r in (r for r in e["refs"] if r["walk"] == i):
-                kind = ("lost" if r["resp"] == "OKAY" else "done") if r["write"] else \
+                kind = "surplus" if r["surplus"] else ("lost" if r["resp"] == "OKAY" else "done") if r["write"] else \
                     "ad" if not r["number"] else "tea" if r["tea"] else "radix"
-                reads.setdefault(r["lane"], []).append((r["from"], r["to"] + 1, r["text"], COLOURS[kind]))
+                reads.setdefault((r["surplus"], r["lane"]), []).append((r["from"], r["to"] + 1, r["text"], COLOURS[kind]))
             lanes += [["", bars] for _, bars in sorted(reads.items())]
         if len(e["walks"]) > 4:
             lanes = self.merged(lanes)
