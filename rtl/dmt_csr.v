@@ -90,16 +90,15 @@ module dmt_csr #(
     output wire [11:0]        revoke_id_o,
 
     // paging-structure caches: of the entering stage, of second stages;
-    // entries whose owner agrees where the mask has ones
+    // entries whose owner agrees in the fields of the mask: {stage bits, PCID, TAG1, TAG0}
     output wire               flush_v_o,
     output wire [OWNER_W-1:0] flush_v_owner_o,
-    output wire [OWNER_W-1:0] flush_v_mask_o,
+    output wire [4:0]         flush_v_mask_o,
     output wire               flush_s_o,
     output wire [NOWNER_W-1:0] flush_s_owner_o,
-    output wire [NOWNER_W-1:0] flush_s_mask_o,
+    output wire [3:0]          flush_s_mask_o,
     output wire [OWNER_W-1:0] owner_v_o,     // of what is filled and looked up now
-    output wire [NOWNER_W-1:0] owner_s0_o,
-    output wire [NOWNER_W-1:0] owner_s1_o,
+    output wire [NOWNER_W-1:0] owner_s_o,
 
     // control, stable while a walk is in flight
     output wire [1:0]         mode_o,
@@ -597,10 +596,10 @@ module dmt_csr #(
 
     // ---------------------------------------- flushes of the paging-structure caches
     // Owners: {nested, two, PCID, TAG1, TAG0} of the entering stage (0: 00, 1: 10,
-    // 2: 11), {one, TAG1, TAG0} of second stages.
+    // 2: 11), {one, TAG1, TAG0} of second
+    // stages: stage 1's; stage 0's has no TAG1.
     assign owner_v_o  = {enter != 2'd0, enter[1], pcid, tag1 & {8{enter[1]}}, tag0 & {8{enter != 2'd0}}};
-    assign owner_s0_o = {1'b0, 8'd0, tag0};
-    assign owner_s1_o = {1'b1, tag1, tag0};
+    assign owner_s_o  = {1'b1, tag1, tag0};
 
     wire [LVL_W-1:0] lvl = win[LVL_W-1:0];
     wire       cr3_write  = write && at_cr3 && !cr3_bad
@@ -628,12 +627,11 @@ module dmt_csr #(
     assign flush_s_o = s_stage || everything;
     assign flush_v_owner_o = s_stage ? {1'b1, 1'b1, 12'd0, s_id, s_one ? tag0 : s_id}
                                      : {win != 2'd0, win[1], v_id, tag1 & {8{win[1]}}, tag0 & {8{win != 2'd0}}};
-    assign flush_v_mask_o  = everything ? {OWNER_W{1'b0}}
-                           : s_stage    ? {1'b1, s_one, 12'd0, {8{s_one && s_tag}}, {8{s_one || s_tag}}}
-                           :              {2'b11, {12{v_pcid}}, {16{v_own}}};
+    assign flush_v_mask_o  = everything ? 5'd0
+                           : s_stage    ? {1'b1, s_one, 1'b0, s_one && s_tag, s_one || s_tag}
+                           :              {2'b11, v_pcid, {2{v_own}}};
     assign flush_s_owner_o = {1'b1, s_id, s_one ? tag0 : s_id};
-    assign flush_s_mask_o  = everything ? {NOWNER_W{1'b0}}
-                           : {s_one, {8{s_one && s_tag}}, {8{s_one || s_tag}}};
+    assign flush_s_mask_o  = everything ? 4'd0 : {s_one, 1'b0, s_one && s_tag, s_one || s_tag};
 
     // ------------------------------------------------------------------ events
     reg [3*SETS-1:0] event_q, mask_q;      // {LOAD_FAILED, REFUSED, MULTI_HIT} a level

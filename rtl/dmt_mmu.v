@@ -205,8 +205,10 @@ module dmt_mmu #(
     wire [5:0]   tea_w_index, tea_r_index;
     wire [63:0]  tea_w_data, tea_r_data;
     wire         flush_v, flush_s;
-    wire [OWNER_W-1:0]  flush_v_owner, flush_v_mask, owner_v;
-    wire [NOWNER_W-1:0] flush_s_owner, flush_s_mask, owner_s0, owner_s1;
+    wire [OWNER_W-1:0]  flush_v_owner, owner_v;
+    wire [NOWNER_W-1:0] flush_s_owner, owner_s;
+    wire [4:0]  flush_v_mask;
+    wire [3:0]  flush_s_mask;
     wire [1:0]   mode, enter;
     wire         full, ad_update, wp, pge, la57, smep, smap, pke, pks, nxe;
     wire [3:0]   s2ctl0, s2ctl1, shadow_ctl;
@@ -577,8 +579,7 @@ module dmt_mmu #(
         .flush_s_owner_o (flush_s_owner),
         .flush_s_mask_o  (flush_s_mask),
         .owner_v_o       (owner_v),
-        .owner_s0_o      (owner_s0),
-        .owner_s1_o      (owner_s1),
+        .owner_s_o       (owner_s),
         .mode_o          (mode),
         .enter_o         (enter),
         .full_o          (full),
@@ -713,19 +714,21 @@ module dmt_mmu #(
             );
 
             dmt_pwc #(
-                .PA_W(PA_W), .PWC4_N(NPWC4_N), .PWC3_N(NPWC3_N), .PWC2_N(NPWC2_N), .OWNER_W(NOWNER_W)
+                .PA_W(PA_W), .PWC4_N(NPWC4_N), .PWC3_N(NPWC3_N), .PWC2_N(NPWC2_N),
+                .STAGE_W(1), .PCID_W(0), .KINDS(2)
             ) u_npwc (
                 .clk_i         (clk_i),
                 .rst_i         (rst_i),
+                .owner_i       (owner_s),
                 .va_i          (a_addr[56:21]),
-                .owner_i       ((a_frame == S1) ? owner_s1 : owner_s0),
+                .kind_i        (a_frame == S1),
                 .hit_o         (a_npwc_hit),
                 .table_o       (a_npwc_table),
                 .rights_o      (a_npwc_rights),
                 .fill_i        (fill_s && go),
                 .fill_level_i  (fill_level),
                 .fill_va_i     (fill_prefix),
-                .fill_owner_i  (fill_s1 ? owner_s1 : owner_s0),
+                .fill_kind_i   (fill_s1),
                 .fill_table_i  (fill_table),
                 .fill_rights_i (fill_rights),
                 .pending_o     (npwc_pending),
@@ -759,7 +762,7 @@ module dmt_mmu #(
             assign npwc_pending = 1'b0;
             wire unused_stages = &{1'b0, r_beat, load_start, load_one, load_any, load_image, images, load_set, load_index, load_id,
                                    gtea_table, gtea_entries, g_valid, g_id, changed, root1, root2, a_found,
-                                   owner_s0, owner_s1, fill_s, fill_s1, flush_s, flush_s_owner, flush_s_mask};
+                                   owner_s, fill_s, fill_s1, flush_s, flush_s_owner, flush_s_mask};
         end
     endgenerate
 
@@ -806,19 +809,20 @@ module dmt_mmu #(
     );
 
     dmt_pwc #(
-        .PA_W(PA_W), .PWC4_N(PWC4_N), .PWC3_N(PWC3_N), .PWC2_N(PWC2_N), .OWNER_W(OWNER_W)
+        .PA_W(PA_W), .PWC4_N(PWC4_N), .PWC3_N(PWC3_N), .PWC2_N(PWC2_N), .SETTLES(SETS > 1)
     ) u_pwc (
         .clk_i         (clk_i),
         .rst_i         (rst_i),
-        .va_i          (a_addr[56:21]),
         .owner_i       (owner_v),
+        .va_i          (a_addr[56:21]),
+        .kind_i        (1'b1),
         .hit_o         (a_pwc_hit),
         .table_o       (a_pwc_table),
         .rights_o      (a_pwc_rights),
         .fill_i        (fill_v && go),
         .fill_level_i  (fill_level),
         .fill_va_i     (fill_prefix),
-        .fill_owner_i  (owner_v),
+        .fill_kind_i   (1'b1),
         .fill_table_i  (fill_table),
         .fill_rights_i (fill_rights),
         .pending_o     (pwc_pending),

@@ -15,14 +15,20 @@ module dmt_pwc #(
     parameter PWC4_N = 2,
     parameter PWC3_N = 4,
     parameter PWC2_N = 32,
-    // bits of what an entry belongs to besides its prefix
-    parameter OWNER_W = 30
+    // of what an entry belongs to besides its prefix, see dmt_pwc_array
+    parameter STAGE_W = 2,
+    parameter PCID_W = 12,
+    parameter KINDS = 1,
+    parameter SETTLES = 1,
+    parameter OWNER_W = STAGE_W + PCID_W + 16
 ) (
     input  wire             clk_i,
     input  wire             rst_i,
 
+    input  wire [OWNER_W-1:0] owner_i,     // the current one
+
     input  wire [56:21]     va_i,
-    input  wire [OWNER_W-1:0] owner_i,
+    input  wire             kind_i,
     output wire [4:2]       hit_o,         // which cache the walk starts from, one-hot or none
     output wire [PA_W-1:12] table_o,
     output wire [3:0]       rights_o,
@@ -30,14 +36,14 @@ module dmt_pwc #(
     input  wire             fill_i,
     input  wire [2:0]       fill_level_i,  // of the entry
     input  wire [56:21]     fill_va_i,
-    input  wire [OWNER_W-1:0] fill_owner_i,
+    input  wire             fill_kind_i,
     input  wire [PA_W-1:12] fill_table_i,
     input  wire [3:0]       fill_rights_i,
     output wire             pending_o,     // a fill is to be written
 
     input  wire             flush_i,
     input  wire [OWNER_W-1:0] flush_owner_i,
-    input  wire [OWNER_W-1:0] flush_mask_i
+    input  wire [STAGE_W+2:0] flush_mask_i // fields that must agree
 );
 
     localparam F_W = PA_W - 12;
@@ -45,7 +51,7 @@ module dmt_pwc #(
     reg             pend_q;
     reg [2:0]       pend_level_q;
     reg [56:21]     pend_va_q;
-    reg [OWNER_W-1:0] pend_owner_q;
+    reg             pend_kind_q;
     reg [PA_W-1:12] pend_table_q;
     reg [3:0]       pend_rights_q;
 
@@ -63,7 +69,7 @@ module dmt_pwc #(
         if (fill_i) begin
             pend_level_q  <= fill_level_i;
             pend_va_q     <= fill_va_i;
-            pend_owner_q  <= fill_owner_i;
+            pend_kind_q   <= fill_kind_i;
             pend_table_q  <= fill_table_i;
             pend_rights_q <= fill_rights_i;
         end
@@ -82,17 +88,21 @@ module dmt_pwc #(
             wire [F_W-1:0] frame;
             wire [3:0]     rights;
             if (N != 0) begin : g_array
-                dmt_pwc_array #(.N(N), .TAG_W(57 - LOW), .OWNER_W(OWNER_W), .FRAME_W(F_W)) u_array (
+                dmt_pwc_array #(
+                    .N(N), .TAG_W(57 - LOW), .FRAME_W(F_W),
+                    .STAGE_W(STAGE_W), .PCID_W(PCID_W), .KINDS(KINDS), .SETTLES(SETTLES)
+                ) u_array (
                     .clk_i         (clk_i),
                     .rst_i         (rst_i),
-                    .tag_i         (va_i[56:LOW]),
                     .owner_i       (owner_i),
+                    .tag_i         (va_i[56:LOW]),
+                    .kind_i        (kind_i),
                     .hit_o         (hit[l]),
                     .frame_o       (frame),
                     .rights_o      (rights),
                     .fill_i        (pend_q && pend_level_q == l),
                     .fill_tag_i    (pend_va_q[56:LOW]),
-                    .fill_owner_i  (pend_owner_q),
+                    .fill_kind_i   (pend_kind_q),
                     .fill_frame_i  (pend_table_q),
                     .fill_rights_i (pend_rights_q),
                     .flush_i       (flush_i),
@@ -109,7 +119,7 @@ module dmt_pwc #(
 
     generate
         if (PWC4_N == 0 && PWC3_N == 0 && PWC2_N == 0) begin : g_unused
-            wire unused = &{1'b0, va_i, owner_i, pend_level_q, pend_va_q, pend_owner_q, pend_table_q,
+            wire unused = &{1'b0, va_i, owner_i, kind_i, pend_level_q, pend_va_q, pend_kind_q, pend_table_q,
                             pend_rights_q, flush_i, flush_owner_i, flush_mask_i};
         end
     endgenerate
