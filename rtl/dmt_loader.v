@@ -2,9 +2,9 @@
 // dmt_loader: reads what the host keeps in memory for the TEA registers.
 //
 // Resolving: when a register of KIND GTEA has been accepted, or by a host
-// command for those of a set, it looks at one register a cycle, reads the two
-// words of its gTEA's entry, and hands base, size and result to the register
-// file. Set load: it reads three words for each register from an image, writes
+// command for those of a set, it looks at one register a cycle (PIPE = 1: in two,
+// as the register file is read in a cycle of its own), reads the two words of its
+// gTEA's entry, and hands base, size and result to the register file. Set load: it reads three words for each register from an image, writes
 // them like the CSR block, and resolves what is of KIND GTEA. All through the
 // PTE port with ID 0, while no walk is in flight. Only bases and numbers of
 // entries that the host wrote make addresses here; a guest chooses an index
@@ -16,7 +16,9 @@ module dmt_loader #(
     // physical address width, 32..52
     parameter PA_W = 52,
     // TEA registers a set, 2..64
-    parameter TEA_N = 16
+    parameter TEA_N = 16,
+    // 1: what the register file says is looked at a cycle later
+    parameter PIPE = 0
 ) (
     input  wire             clk_i,
     input  wire             rst_i,
@@ -89,9 +91,29 @@ module dmt_loader #(
     assign failed_o  = third && error;
 
     // ----------------------------------------------------------------- resolving
-    wire look    = busy_q && !words_q && sent_q == 2'd0;
-    wire wanted  = valid_i && (image_q || one_q || any_q || reg_id_i == id_q);
-    wire bad_id  = {1'b0, reg_id_i} >= entries_i;
+    wire        look_at = busy_q && !words_q && sent_q == 2'd0;
+    wire        look, valid;
+    wire [11:0] reg_id;
+    generate
+        if (PIPE != 0) begin : g_later
+            reg        ripe_q, valid_q;
+            reg [11:0] reg_id_q;
+            always @(posedge clk_i) begin
+                ripe_q   <= !rst_i && look_at && !ripe_q;
+                valid_q  <= valid_i;
+                reg_id_q <= reg_id_i;
+            end
+            assign look   = look_at && ripe_q;
+            assign valid  = valid_q;
+            assign reg_id = reg_id_q;
+        end else begin : g_at_once
+            assign look   = look_at;
+            assign valid  = valid_i;
+            assign reg_id = reg_id_i;
+        end
+    endgenerate
+    wire wanted  = valid && (image_q || one_q || any_q || reg_id == id_q);
+    wire bad_id  = {1'b0, reg_id} >= entries_i;
     wire fetch   = look && wanted && !bad_id;
     wire answer  = busy_q && !words_q && beat && got_q == 2'd1;
 
@@ -123,7 +145,7 @@ module dmt_loader #(
     assign emit_o = fetch || (busy_q && !words_q && sent_q == 2'd1) || (words && sent_q != 2'd3);
     assign slot_o = sent_q;
     assign addr_o = words_q ? {images_i, 9'd0} + {{(PA_W-23){1'b0}}, id_q, index_q, sent_word}
-                            : {table_i, 9'd0} + {{(PA_W-16){1'b0}}, reg_id_i, sent_q[0]};
+                            : {table_i, 9'd0} + {{(PA_W-16){1'b0}}, reg_id, sent_q[0]};
 
     always @(posedge clk_i) begin
         if (rst_i) begin

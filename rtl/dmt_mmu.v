@@ -663,7 +663,7 @@ module dmt_mmu #(
 
     generate
         if (SETS > 1) begin : g_stages
-            dmt_loader #(.PA_W(PA_W), .TEA_N(TEA_N)) u_loader (
+            dmt_loader #(.PA_W(PA_W), .TEA_N(TEA_N), .PIPE(PIPE)) u_loader (
                 .clk_i         (clk_i),
                 .rst_i         (rst_i),
                 .start_i       (load_start),

@@ -684,15 +684,26 @@ static unsigned loader_beat(const struct dmt_config *cfg, unsigned L, unsigned n
     return cfg->pipe ? L + 3 * n : L + n - 1;
 }
 
+/* Cycles in which the loader has looked at a register before the one that counts (3.10). */
+static unsigned look_ahead(const struct dmt_config *cfg)
+{
+    return cfg->pipe ? 1 : 0;
+}
+
 /* What a register costs in the loader: its image, and its entry of the gTEA table. */
 static unsigned image_clocks(const struct bench *t)
 {
     return loader_beat(&t->cfg, (unsigned)t->latency, 3) + 1;
 }
 
+static unsigned pass_clocks(const struct dmt_config *cfg) /* that is passed over */
+{
+    return look_ahead(cfg) + 1;
+}
+
 static unsigned entry_clocks(const struct bench *t)
 {
-    return loader_beat(&t->cfg, (unsigned)t->latency, 2) + 1;
+    return look_ahead(&t->cfg) + loader_beat(&t->cfg, (unsigned)t->latency, 2) + 1;
 }
 
 /* What a fetch of k sizes adds that the j-th decides. With PIPE = 0 beats are taken while at most one address
@@ -2677,7 +2688,7 @@ BOTH(loader)
             cr_assert_eq(resolve(t, i, c[i].resolution), csr_clocks(&cfg) + entry_clocks(t), "case %u", i);
         }
         cr_assert_eq(t->beats_r, 2 * N);
-        cr_assert_eq(resolve(t, N, DMT_RESOLUTION_BAD_ID), csr_clocks(&cfg) + 1);
+        cr_assert_eq(resolve(t, N, DMT_RESOLUTION_BAD_ID), csr_clocks(&cfg) + pass_clocks(&cfg));
         cr_assert_eq(t->beats_r, 2 * N, "nothing is read");
         t->bad_resp = DMT_RESP_SLVERR;
         for (unsigned w = 0; w < 2; w++) {
@@ -2711,7 +2722,7 @@ static unsigned behind_loader(const struct dmt_config *cfg, unsigned r)
 /* Clock by clock: addresses, the read port, requests, another write behind. */
 BOTH(loader_on_the_pins)
 {
-    const unsigned L = 4, r = 1 + loader_beat(&cfg, L, 2), behind = behind_loader(&cfg, r);
+    const unsigned L = 4, x = 1 + look_ahead(&cfg), r = x + loader_beat(&cfg, L, 2), behind = behind_loader(&cfg, r);
     bool waits[64] = { false };
     struct bench *t = new_bench(&cfg, L);
     uint64_t table = (uint64_t)t->frames++ << 12;
@@ -2727,7 +2738,7 @@ BOTH(loader_on_the_pins)
     t->in.s_awaddr = DMT_LEVEL_BASE(1) + DMT_LEVEL_TEA_WORD0(2);
     t->in.s_wdata = 0x5000 | TEA_FLAGS(0) | 1 << 3;
     ticks(t, csr_clocks(&cfg) - 1);
-    mark_waits(waits, &cfg, L, 1, 2);
+    mark_waits(waits, &cfg, L, x, 2);
     /* The write is executed in clock 0, and the next one is on the port. */
     t->in.s_awaddr = HOST(EVENT_MASK);
     t->in.s_wdata = 5;
@@ -2735,8 +2746,8 @@ BOTH(loader_on_the_pins)
         bool next = c > behind && (c - behind - 1) % csr_clocks(&cfg) == 0; /* one write behind the other */
 
         cr_assert_eq(t->o->s_awready, c == 1 || next, "clock %u", c);
-        cr_assert_eq(t->o->m_arvalid, c == 1 || c == 2);
-        cr_assert_eq(t->o->m_araddr, c == 1 ? table + 48 : c == 2 ? table + 56 : 0);
+        cr_assert_eq(t->o->m_arvalid, c == x || c == x + 1);
+        cr_assert_eq(t->o->m_araddr, c == x ? table + 48 : c == x + 1 ? table + 56 : 0);
         cr_assert(t->o->m_arid == 0 && t->o->m_arlock == 0);
         cr_assert_eq(t->o->m_rready, !waits[c], "clock %u", c);
         cr_assert_eq(t->o->s_bvalid, c == r + 1 || next, "clock %u", c);
@@ -2779,7 +2790,7 @@ BOTH(gtea_commands)
     EXPECT(1, 6, 6, 2, 0, 0, 1)
     t->word[table / 8 + 2] = 0;
     csr_write(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_RESOLVE << 62 | 1 << 12 | 1, 0xff, &clocks);
-    cr_assert_eq(clocks, csr_clocks(&cfg) + 14 + 2 * entry_clocks(t), "two of 16 registers are read for");
+    cr_assert_eq(clocks, csr_clocks(&cfg) + 14 * pass_clocks(&cfg) + 2 * entry_clocks(t), "two of 16 registers are read for");
     tick(t);
     EXPECT(1, 3, 3, 2, 0, 0, 1)
     csr_write(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_REVOKE_ALL << 62 | 1 << 12 | 1, 0xff, &clocks);
@@ -2788,7 +2799,7 @@ BOTH(gtea_commands)
     EXPECT(6, 6, 6, 6, 0, 0, 6)
     t->word[table / 8 + 2] = 0x5001;
     csr_write(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_RESOLVE_ALL << 62 | 1 << 12 | 5, 0xff, &clocks);
-    cr_assert_eq(clocks, csr_clocks(&cfg) + 12 + 4 * entry_clocks(t));
+    cr_assert_eq(clocks, csr_clocks(&cfg) + 12 * pass_clocks(&cfg) + 4 * entry_clocks(t));
     tick(t);
     EXPECT(1, 1, 1, 2, 0, 0, 1)
     /* A refused write of the table or its length revokes nothing; one that is accepted revokes all. */
@@ -2947,7 +2958,7 @@ BOTH(load, .timeout = 60)
         clocks = load(t, k, 1);
         t->pressure = 0;
         if (!pressure)
-            cr_assert_eq(clocks, images + (k ? gteas * entry_clocks(t) + 1 : 0), "set %u", k);
+            cr_assert_eq(clocks, images + (k ? gteas * entry_clocks(t) + pass_clocks(&cfg) : 0), "set %u", k);
         cr_assert_eq(t->beats_r, 16 * 3 + gteas * 2);
         cr_assert_eq(get(t, LEVEL(k, EVENT)), DMT_LEVEL_EVENT_REFUSED_MASK);
         cr_assert_eq(get(t, HOST(EVENT)), 0);
@@ -2978,7 +2989,7 @@ BOTH(load, .timeout = 60)
         }
         /* The next command of the loader is not a LOAD. */
         csr_write(t, HOST(GTEA_CMD), (uint64_t)DMT_GTEA_OP_RESOLVE_ALL << 62 | 1 << 12, 0xff, &clocks);
-        cr_assert_eq(clocks, csr_clocks(&cfg) + 16);
+        cr_assert_eq(clocks, csr_clocks(&cfg) + 16 * pass_clocks(&cfg));
         free_bench(t);
     }
 }
@@ -3013,6 +3024,7 @@ BOTH(load_on_the_pins)
             if (i == 0 || i == 3) {
                 t->word[at / 8] |= 1 << DMT_TEA_WORD0_KIND_LSB;
                 t->word[at / 8 + 1] = GOOD_ID;
+                y += look_ahead(&cfg);
                 emitted[y + 1] = table + 16 * GOOD_ID;
                 emitted[y + 2] = emitted[y + 1] + 8;
                 mark_waits(waits, &cfg, L, y + 1, 2);
@@ -3177,7 +3189,7 @@ BOTH(load_gtea_bus_error)
         mix(t, image[1]);
         t->bad_addr = get(t, HOST(GTEA_TABLE1)) + 16 * GOOD_ID + 8 * w;
         t->bad_resp = DMT_RESP_SLVERR;
-        cr_assert_eq(load(t, 1, 0), csr_clocks(&cfg) + 16 * image_clocks(t) + 3 * entry_clocks(t) + 1);
+        cr_assert_eq(load(t, 1, 0), csr_clocks(&cfg) + 16 * image_clocks(t) + 3 * entry_clocks(t) + pass_clocks(&cfg));
         cr_assert_eq(get(t, LEVEL(1, EVENT)), DMT_LEVEL_EVENT_REFUSED_MASK);
         for (unsigned i = 0; i < 16; i++)
             cr_assert_eq(word3(t, 1, i) >> DMT_TEA_WORD3_RESOLUTION_LSB,

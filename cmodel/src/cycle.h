@@ -137,6 +137,7 @@ struct ahead {
 /* What the loader does in this cycle (microarchitecture 5). */
 enum loader_phase {
     LOADER_IDLE,
+    LOADER_LOOK,  /* PIPE = 1: the cycle before one of the next three */
     LOADER_SKIP,  /* not a register that is to be resolved */
     LOADER_BAD_ID,
     LOADER_ENTRY, /* reads the two words of an entry of a gTEA table */

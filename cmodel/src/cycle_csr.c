@@ -332,8 +332,8 @@ static void begin(struct dmt_cycle *m, enum loader_phase phase, unsigned words, 
     m->loader.addr = addr & ((1ull << m->cfg.pa_w) - 1);
 }
 
-/* What the loader does in the next cycle, with the register that it then looks at. */
-static void look(struct dmt_cycle *m)
+/* What the loader makes of the register that it looks at, in the next cycle. */
+static void decide(struct dmt_cycle *m)
 {
     const struct dmt_tea *t = &m->state.tea[m->loader.set][m->loader.reg];
     const struct dmt_gtea *g = &m->state.gtea[m->loader.set];
@@ -344,6 +344,15 @@ static void look(struct dmt_cycle *m)
         begin(m, LOADER_BAD_ID, 0, 0);
     else
         begin(m, LOADER_ENTRY, 2, g->table + (uint64_t)GTEA_ENTRY_SIZE * t->gtea);
+}
+
+/* The loader looks at a register from the next cycle on. */
+static void look(struct dmt_cycle *m)
+{
+    if (m->cfg.pipe)
+        begin(m, LOADER_LOOK, 0, 0);
+    else
+        decide(m);
 }
 
 /* The order in which the words of a register are read: word 0 makes it valid. */
@@ -452,6 +461,10 @@ void cycle_loader_edge(struct dmt_cycle *m, const struct thing *r)
 {
     bool beat = m->loader.got < m->loader.sent && r;
 
+    if (m->loader.phase == LOADER_LOOK) {
+        decide(m);
+        return;
+    }
     if (!m->loader.words) {
         if (m->loader.phase == LOADER_BAD_ID)
             resolved(m, m->loader.set, m->loader.reg, DMT_RESOLUTION_BAD_ID, 0, 0);

@@ -25,13 +25,14 @@ struct latencies {
     unsigned csr_write; /* a register access, from the cycle in which it is offered to the end of that of its answer */
     unsigned csr_read;
     unsigned loader;    /* from an answer of memory to its use by the loader */
+    unsigned look;      /* before the loader reads a gTEA's entry */
 
     /* The requester takes the answer at the end of the cycle in which it is valid. */
     static constexpr unsigned taken = 1;
 };
 
-constexpr latencies plain{1, 0, 1, 1, 0, 2, 3, 2, 0};
-constexpr latencies piped{3, 1, 5, 5, 1, 3, 5, 2, 3};
+constexpr latencies plain{1, 0, 1, 1, 0, 2, 3, 2, 0, 0};
+constexpr latencies piped{3, 1, 5, 5, 1, 3, 5, 2, 3, 1};
 
 /* The clock of one walk. */
 struct walk_clock {
@@ -159,9 +160,10 @@ struct loader_clock {
     void read(uint64_t addr, const sc_time &latency)
     {
         bool follows = (in_group == 1 && addr == last + 8) || (in_group == 2 && addr == last - 16);
+        bool entry = addr % 16 == 0; /* an image is read from its word 1 on */
 
         in_group = follows ? in_group + 1 : 1;
-        clocks += follows ? std::max(1u, to_clocks.take.loader) : to_clocks.whole(latency) + 1 + to_clocks.take.loader;
+        clocks += follows ? std::max(1u, to_clocks.take.loader) : to_clocks.whole(latency) + 1 + to_clocks.take.loader + entry * to_clocks.take.look;
         last = addr;
     }
 };
