@@ -58,7 +58,7 @@
     wire [63:0] f_table  = {{(64-PA_W){1'b0}}, table_i, 12'd0};
     wire [63:0] f_images = {{(64-PA_W){1'b0}}, images_i, 12'd0};
     wire [63:0] f_addr   = {{(64-PA_W){1'b0}}, addr_o, 3'd0};
-    wire [63:0] f_word   = (slot_o == 2'd2) ? 64'd0 : (slot_o == 2'd1) ? 64'd16 : 64'd8;   // 1, 2, 0
+    wire [63:0] f_word   = (sent_q == 2'd2) ? 64'd0 : (sent_q == 2'd1) ? 64'd16 : 64'd8;   // 1, 2, 0
     wire [53:0] f_end    = {14'd0, first[51:12]} + {2'd0, data_i[51:0]};
     wire        f_ok     = we_o && resolution_o == `DMT_RESOLUTION_OK;
 
@@ -87,9 +87,9 @@
             // tables and areas that run past the physical width wrap: it is the host's to place them below
             if (emit_o && !words_q)
                 ok_entry = {1'b0, reg_id_i} < entries_i && busy_q && valid_i
-                    && f_addr == ((f_table + {48'd0, reg_id_i, 4'd0} + {60'd0, slot_o[0], 3'd0}) & f_mask);
+                    && f_addr == ((f_table + {48'd0, reg_id_i, 4'd0} + {60'd0, sent_q[0], 3'd0}) & f_mask);
             if (emit_o && words_q)
-                ok_of_image = busy_q && l_image && index_q < TEA_N && slot_o != 2'd3
+                ok_of_image = busy_q && l_image && index_q < TEA_N && sent_q != 2'd3
                     && f_addr == ((f_images + {41'd0, l_number, 11'd0} + {53'd0, index_q, 5'd0} + f_word) & f_mask);
             if (we_o)
                 ok_register = busy_q && valid_i && !words_q;
@@ -103,7 +103,7 @@
     end
 
     // ------------------------------------------------------------- not for nothing
-    (* keep *) wire see_second_word = seen && emit_o && !words_q && slot_o == 2'd1 && reg_id_i == 12'hFFF;
+    (* keep *) wire see_second_word = seen && emit_o && !words_q && sent_q == 2'd1 && reg_id_i == 12'hFFF;
     (* keep *) wire see_resolved    = seen && f_ok && f_end == 54'd1 << (maxpa - 6'd12);
     (* keep *) wire see_bad_id      = seen && we_o && resolution_o == `DMT_RESOLUTION_BAD_ID;
     (* keep *) wire see_image_word0 = seen && word_we_o && word_o == 2'd0;

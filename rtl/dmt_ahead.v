@@ -27,7 +27,7 @@ module dmt_ahead #(
 
     input  wire             in_valid_i,
     input  wire             in_match_i,    // to be matched, else an entry's address
-    input  wire [CTX_W-1:0]  in_ctx_i,
+    input  wire [CTX_W-1:0] in_ctx_i,
     input  wire             in_excl_i,
     input  wire [`DMT_WALK_W-1:0] in_walk_i,
     input  wire [1:0]       in_frame_i,    // to be matched: by whom, what, with which sizes
@@ -48,7 +48,7 @@ module dmt_ahead #(
     input  wire             open_i,
     output wire             out_valid_o,
     output wire             out_match_o,
-    output wire [CTX_W-1:0]  out_ctx_o,
+    output wire [CTX_W-1:0] out_ctx_o,
     output wire             out_excl_o,
     output wire [`DMT_WALK_W-1:0] out_walk_o,
     output wire [1:0]       out_frame_o,

@@ -30,7 +30,7 @@ module dmt_contexts #(
     // take a walk in: the lowest free context
     input  wire             alloc_i,
     output wire             free_o,        // some context is free
-    output wire [CTX_W-1:0]  alloc_ctx_o,
+    output wire [CTX_W-1:0] alloc_ctx_o,
     output wire             busy_o,        // some context is not
     input  wire [31:0]      order_i,
     input  wire [31:0]      stamp_i,
@@ -43,12 +43,12 @@ module dmt_contexts #(
 
     // a new launch begins for a context
     input  wire             load_i,
-    input  wire [CTX_W-1:0]  load_ctx_i,
+    input  wire [CTX_W-1:0] load_ctx_i,
     input  wire [`DMT_WALK_W-1:0] load_walk_i,
 
     // launch emits
     input  wire             emit_i,
-    input  wire [CTX_W-1:0]  emit_ctx_i,
+    input  wire [CTX_W-1:0] emit_ctx_i,
     input  wire [1:0]       emit_slot_i,
     input  wire [PA_W-1:3]  emit_addr_i,
     input  wire [2:0]       emit_level_i,
@@ -56,7 +56,7 @@ module dmt_contexts #(
     input  wire [5:0]       emit_index_i,
 
     // the context looked up for a step
-    input  wire [CTX_W-1:0]  find_ctx_i,
+    input  wire [CTX_W-1:0] find_ctx_i,
     input  wire [1:0]       find_stage_i,
     output wire [31:0]      order_o,
     output wire [31:0]      stamp_o,
@@ -76,7 +76,7 @@ module dmt_contexts #(
     output wire [63:0]      data_o,        // value written
 
     // what the step does to its own
-    input  wire [CTX_W-1:0]  ctx_i,
+    input  wire [CTX_W-1:0] ctx_i,
     input  wire [1:0]       stage_i,       // of the entry
     input  wire             wait_i,
     input  wire             surplus_i,     // left_i answers more are surplus
@@ -87,7 +87,7 @@ module dmt_contexts #(
     input  wire             release_i,     // the walk has ended
 
     // PTE port: what queued writes write
-    input  wire [CTX_W-1:0]  aw_ctx_i,
+    input  wire [CTX_W-1:0] aw_ctx_i,
     output wire [PA_W-1:3]  aw_addr_o,
     output wire [63:0]      w_data_o
 );

@@ -27,7 +27,7 @@ module dmt_launch #(
 
     // load
     input  wire             load_i,
-    input  wire [CTX_W-1:0]  ctx_i,
+    input  wire [CTX_W-1:0] ctx_i,
     input  wire             excl_i,
     input  wire             match_i,       // addresses come from TEA registers
     input  wire             chain_i,
@@ -63,7 +63,7 @@ module dmt_launch #(
 
     // emission
     output wire             emit_o,
-    output wire [CTX_W-1:0]  ctx_o,
+    output wire [CTX_W-1:0] ctx_o,
     output wire [1:0]       stage_o,       // whose table the entry is in
     output wire             excl_o,
     output wire [1:0]       slot_o,        // number of this read in its launch
@@ -74,7 +74,7 @@ module dmt_launch #(
 );
 
     reg             valid_q;
-    reg [CTX_W-1:0]  ctx_q;
+    reg [CTX_W-1:0] ctx_q;
     reg             excl_q, match_q, chain_q, refuse_q, gtea_q;
     reg [1:0]       frame_q;
     reg [2:0]       sizes_q;               // still to be emitted

@@ -56,7 +56,6 @@ module dmt_loader #(
 
     // PTE port
     output wire             emit_o,
-    output wire [1:0]       slot_o,
     output wire [PA_W-1:3]  addr_o,
     input  wire             beat_i,
     input  wire [63:0]      data_i,
@@ -143,7 +142,6 @@ module dmt_loader #(
     // 16 bytes an entry of a gTEA table; 2 KiB an image, 32 bytes a register of it
     wire [1:0] sent_word = (sent_q == 2'd0) ? 2'd1 : (sent_q == 2'd1) ? 2'd2 : 2'd0;
     assign emit_o = fetch || (busy_q && !words_q && sent_q == 2'd1) || (words && sent_q != 2'd3);
-    assign slot_o = sent_q;
     assign addr_o = words_q ? {images_i, 9'd0} + {{(PA_W-23){1'b0}}, id_q, index_q, sent_word}
                             : {table_i, 9'd0} + {{(PA_W-16){1'b0}}, reg_id, sent_q[0]};
 

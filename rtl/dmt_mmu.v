@@ -231,7 +231,7 @@ module dmt_mmu #(
     wire [2:0]   g_resolution;
     wire [51:0]  g_base, g_pages;
     wire         g_emit, g_word_we;
-    wire [1:0]   g_slot, g_word;
+    wire [1:0]   g_word;
     wire [PA_W-1:3] g_addr;
 
     // ------------------------------------------------------------------ signals
@@ -509,9 +509,7 @@ module dmt_mmu #(
     // the emission of launch, or of the loader: no walk is in flight then
     wire             ar_emit = emit || g_emit;
     wire [CTX_W+1:0] update_id = {step_stage, step_ctx};
-    wire [CTX_W-1:0] ar_emit_ctx  = emit ? emit_ctx : {CTX_W{1'b0}};
     wire [CTX_W+1:0] ar_emit_id   = emit ? {emit_stage, emit_ctx} : {(CTX_W+2){1'b0}};
-    wire [1:0]       ar_emit_slot = emit ? emit_slot : g_slot;
     wire [PA_W-1:3]  ar_emit_addr = emit ? emit_addr : g_addr;
 
     // --------------------------------------------------------------------- rooms
@@ -692,7 +690,6 @@ module dmt_mmu #(
                 .word_o        (g_word),
                 .refused_i     (tea_refused),
                 .emit_o        (g_emit),
-                .slot_o        (g_slot),
                 .addr_o        (g_addr),
                 .beat_i        (r_beat),
                 .data_i        (r_data),
@@ -749,7 +746,6 @@ module dmt_mmu #(
             assign g_base       = 52'd0;
             assign g_pages      = 52'd0;
             assign g_emit       = 1'b0;
-            assign g_slot       = 2'd0;
             assign g_addr       = {(PA_W-3){1'b0}};
             assign settling     = 1'b0;
             assign roots_set    = 2'd0;
@@ -899,10 +895,10 @@ module dmt_mmu #(
         .load_i           (load),
         .load_ctx_i       (load_ctx),
         .load_walk_i      (matched ? routed_walk : m_walk),
-        .emit_i           (ar_emit),
-        .emit_ctx_i       (ar_emit_ctx),
-        .emit_slot_i      (ar_emit_slot),
-        .emit_addr_i      (ar_emit_addr),
+        .emit_i           (emit),
+        .emit_ctx_i       (emit_ctx),
+        .emit_slot_i      (emit_slot),
+        .emit_addr_i      (emit_addr),
         .emit_level_i     (emit_level),
         .emit_rights_i    (emit_rights),
         .emit_index_i     (emit_index),

@@ -71,8 +71,8 @@
 `define DMT_ENTRY_LEAF          5
 `define DMT_ENTRY_RESERVED      6
 `define DMT_ENTRY_ACCESSED      7
-`define DMT_ENTRY_DIRTY         8 
-`define DMT_ENTRY_GLOBAL        9 
+`define DMT_ENTRY_DIRTY         8
+`define DMT_ENTRY_GLOBAL        9
 `define DMT_ENTRY_RESP          11:10       // AXI response of what is judged
 `define DMT_ENTRY_KEY_USER      13:12       // {WD, AD} of its key, of PKRU
 `define DMT_ENTRY_KEY_SUPER     15:14       // the same of PKRS

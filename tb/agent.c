@@ -112,21 +112,21 @@ static void put(struct agent_ids *s, unsigned id, bool in)
     s->word[id / 64] = in ? s->word[id / 64] | bit : s->word[id / 64] & ~bit;
 }
 
-/* The first member from `id` on, or AGENT_IDS. */
+/* The first member from `id` on, or DMT_PTE_IDS. */
 static unsigned from(const struct agent_ids *s, unsigned id)
 {
-    uint64_t rest = id < AGENT_IDS ? s->word[id / 64] >> id % 64 : 0;
+    uint64_t rest = id < DMT_PTE_IDS ? s->word[id / 64] >> id % 64 : 0;
 
     if (rest)
         return id + (unsigned)__builtin_ctzll(rest);
-    for (unsigned n = id / 64 + 1; n < AGENT_IDS / 64; n++) {
+    for (unsigned n = id / 64 + 1; n < DMT_PTE_IDS / 64; n++) {
         if (s->word[n])
             return 64 * n + (unsigned)__builtin_ctzll(s->word[n]);
     }
-    return AGENT_IDS;
+    return DMT_PTE_IDS;
 }
 
-#define EACH_ID(id, set) (unsigned id = from(set, 0); id < AGENT_IDS; id = from(set, id + 1))
+#define EACH_ID(id, set) (unsigned id = from(set, 0); id < DMT_PTE_IDS; id = from(set, id + 1))
 
 /* A store: of every monitor of this memory. */
 static void kill_reservations(struct agent *a, uint64_t addr)
@@ -237,14 +237,14 @@ static const struct agent_read *oldest(const struct agent *a, unsigned id)
 /* Without reordering: the ID whose oldest read is answered first. Some ID has one. */
 static unsigned earliest(const struct agent *a)
 {
-    unsigned first = AGENT_IDS;
+    unsigned first = DMT_PTE_IDS;
 
     if (in_order(a))
         return a->order[a->order_head];
     for EACH_ID (id, &a->waiting) {
-        const struct agent_read *r = oldest(a, id), *f = first < AGENT_IDS ? oldest(a, first) : r;
+        const struct agent_read *r = oldest(a, id), *f = first < DMT_PTE_IDS ? oldest(a, first) : r;
 
-        if (first == AGENT_IDS || r->due < f->due || (r->due == f->due && r->number < f->number))
+        if (first == DMT_PTE_IDS || r->due < f->due || (r->due == f->due && r->number < f->number))
             first = id;
     }
     return first;
@@ -253,7 +253,7 @@ static unsigned earliest(const struct agent *a)
 /* Which of the answers that are due comes next: an ID with a read, or -1. */
 static int next_read(struct agent *a)
 {
-    uint8_t due[AGENT_IDS];
+    uint8_t due[DMT_PTE_IDS];
     unsigned n = 0;
 
     if (!a->profile.reorder) {
@@ -276,7 +276,7 @@ static void show_read(struct agent *a, unsigned id)
     a->r.valid = true;
     a->r.id = (uint8_t)id;
     if (in_order(a)) {
-        a->order_head = (a->order_head + 1) % (AGENT_IDS * AGENT_DEPTH);
+        a->order_head = (a->order_head + 1) % (DMT_PTE_IDS * AGENT_DEPTH);
         a->order_count--;
     }
     if (chance(a, a->profile.slverr)) {
@@ -342,7 +342,7 @@ void agent_drive(struct agent *a, struct dmt_in *in)
         if (a->write[n].due <= a->now)
             show_write(a, n);
     }
-    if (!a->r.valid && from(&a->waiting, 0) < AGENT_IDS && a->stopped != AGENT_R && chance(a, p->r)) {
+    if (!a->r.valid && from(&a->waiting, 0) < DMT_PTE_IDS && a->stopped != AGENT_R && chance(a, p->r)) {
         int id = next_read(a);
 
         if (id >= 0)
@@ -350,8 +350,8 @@ void agent_drive(struct agent *a, struct dmt_in *in)
     }
 
     in->m_arready = a->stopped != AGENT_AR && chance(a, p->ar);
-    in->m_awready = a->stopped != AGENT_AW && a->aw_count < AGENT_IDS && chance(a, p->aw);
-    in->m_wready = a->stopped != AGENT_W && a->w_count < AGENT_IDS && chance(a, p->w);
+    in->m_awready = a->stopped != AGENT_AW && a->aw_count < DMT_PTE_IDS && chance(a, p->aw);
+    in->m_wready = a->stopped != AGENT_W && a->w_count < DMT_PTE_IDS && chance(a, p->w);
     in->m_rvalid = a->r.valid;
     in->m_rid = a->r.valid ? a->r.id : 0;
     in->m_rdata = a->r.valid ? a->r.data : 0;
@@ -369,9 +369,9 @@ void agent_edge(struct agent *a, const struct dmt_out *out, const struct dmt_in 
     if (in->m_bvalid && out->m_bready)
         a->b.valid = false;
     if (out->m_arvalid && in->m_arready) {
-        unsigned id = out->m_arid & (AGENT_IDS - 1);
+        unsigned id = out->m_arid & (DMT_PTE_IDS - 1);
 
-        if (a->count[id] >= AGENT_PROMISE) {
+        if (a->count[id] >= DMT_PTE_READS) {
             a->broken = "more than five reads outstanding on one ID";
         } else {
             struct agent_read *rd = &a->read[id][(a->head[id] + a->count[id]) % AGENT_DEPTH];
@@ -383,28 +383,28 @@ void agent_edge(struct agent *a, const struct dmt_out *out, const struct dmt_in 
             a->count[id]++;
             put(&a->waiting, id, true);
             if (in_order(a)) {
-                a->order[(a->order_head + a->order_count) % (AGENT_IDS * AGENT_DEPTH)] = (uint8_t)id;
+                a->order[(a->order_head + a->order_count) % (DMT_PTE_IDS * AGENT_DEPTH)] = (uint8_t)id;
                 a->order_count++;
             }
         }
     }
     if (out->m_awvalid && in->m_awready) {
-        unsigned n = (a->aw_head + a->aw_count++) % AGENT_IDS;
+        unsigned n = (a->aw_head + a->aw_count++) % DMT_PTE_IDS;
 
         a->aw[n].addr = out->m_awaddr & ~7ull;
-        a->aw[n].id = (uint8_t)(out->m_awid & (AGENT_IDS - 1));
+        a->aw[n].id = (uint8_t)(out->m_awid & (DMT_PTE_IDS - 1));
     }
     if (out->m_wvalid && in->m_wready)
-        a->wdata[(a->w_head + a->w_count++) % AGENT_IDS] = out->m_wdata;
-    while (a->aw_count && a->w_count && a->write_count < AGENT_IDS) {
+        a->wdata[(a->w_head + a->w_count++) % DMT_PTE_IDS] = out->m_wdata;
+    while (a->aw_count && a->w_count && a->write_count < DMT_PTE_IDS) {
         struct agent_write *w = &a->write[a->write_count++];
 
         w->addr = a->aw[a->aw_head].addr;
         w->id = a->aw[a->aw_head].id;
         w->data = a->wdata[a->w_head];
         w->due = a->now + latency(a, w->addr);
-        a->aw_head = (a->aw_head + 1) % AGENT_IDS;
-        a->w_head = (a->w_head + 1) % AGENT_IDS;
+        a->aw_head = (a->aw_head + 1) % DMT_PTE_IDS;
+        a->w_head = (a->w_head + 1) % DMT_PTE_IDS;
         a->aw_count--;
         a->w_count--;
     }
@@ -413,11 +413,11 @@ void agent_edge(struct agent *a, const struct dmt_out *out, const struct dmt_in 
 
 uint64_t agent_due(const struct agent *a)
 {
-    return from(&a->waiting, 0) < AGENT_IDS ? oldest(a, earliest(a))->due : UINT64_MAX;
+    return from(&a->waiting, 0) < DMT_PTE_IDS ? oldest(a, earliest(a))->due : UINT64_MAX;
 }
 
 bool agent_idle(const struct agent *a)
 {
-    return from(&a->waiting, 0) == AGENT_IDS && !a->r.valid && !a->aw_count && !a->w_count && !a->write_count &&
+    return from(&a->waiting, 0) == DMT_PTE_IDS && !a->r.valid && !a->aw_count && !a->w_count && !a->write_count &&
            !a->b.valid;
 }

@@ -9,19 +9,18 @@
 #ifndef TB_AGENT_H
 #define TB_AGENT_H
 
+#include "dmt/cycle.h"
 #include "dmt/mem.h"
 #include "dmt/pins.h"
 #include "tb/rng.h"
 #include <stdbool.h>
 #include <stdint.h>
 
-#define AGENT_IDS 256   /* {stage, context}: of the widest instance */
-#define AGENT_DEPTH 8   /* places for reads of one ID */
-#define AGENT_PROMISE 5 /* the block promises at most so many (microarchitecture 7) */
+#define AGENT_DEPTH 8 /* places for reads of one ID */
 
 /** A set of IDs. */
 struct agent_ids {
-    uint64_t word[AGENT_IDS / 64];
+    uint64_t word[DMT_PTE_IDS / 64];
 };
 
 enum agent_latency { AGENT_FIXED, AGENT_UNIFORM, AGENT_HEAVY, AGENT_TWO };
@@ -77,10 +76,10 @@ struct agent {
     uint64_t pokes;                  /**< words stored by others than the block */
     const char *broken;              /**< a promise that the block broke, or NULL */
 
-    struct agent_read read[AGENT_IDS][AGENT_DEPTH];
-    uint8_t head[AGENT_IDS], count[AGENT_IDS];
+    struct agent_read read[DMT_PTE_IDS][AGENT_DEPTH];
+    uint8_t head[DMT_PTE_IDS], count[DMT_PTE_IDS];
     struct agent_ids waiting;        /* IDs with reads */
-    uint8_t order[AGENT_IDS * AGENT_DEPTH]; /* IDs in order of arrival, when they are answered in it */
+    uint8_t order[DMT_PTE_IDS * AGENT_DEPTH]; /* IDs in order of arrival, when they are answered in it */
     unsigned order_head, order_count;
     uint64_t reads; /* taken */
     struct {
@@ -89,10 +88,10 @@ struct agent {
         uint64_t data;
     } r;
 
-    struct { uint64_t addr; uint8_t id; } aw[AGENT_IDS];
-    uint64_t wdata[AGENT_IDS];
+    struct { uint64_t addr; uint8_t id; } aw[DMT_PTE_IDS];
+    uint64_t wdata[DMT_PTE_IDS];
     unsigned aw_head, aw_count, w_head, w_count;
-    struct agent_write write[AGENT_IDS];
+    struct agent_write write[DMT_PTE_IDS];
     unsigned write_count;
     struct {
         bool valid;
@@ -100,7 +99,7 @@ struct agent {
     } b;
 
     struct agent_ids reserved; /* IDs that hold a reservation */
-    uint64_t reservation[AGENT_IDS];
+    uint64_t reservation[DMT_PTE_IDS];
     uint64_t recent[16]; /* addresses read last */
     unsigned recent_next;
     uint64_t broken_entry[16]; /* entries that the concurrent writer broke, oldest first */

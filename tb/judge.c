@@ -51,6 +51,7 @@ bool judge_reset(struct judge *j, const struct dmt_config *config, struct cosim_
     *j = keep;
     memset(j->map, 0xff, sizeof(j->map));
     memset(j->owner, 0xff, sizeof(j->owner));
+    j->ctx_w = dmt_config_ctx_width(config);
     for (unsigned i = 0; i < JUDGE_WALKS; i++) {
         j->spare[i] = (int16_t)i;
         j->walk[i].busy = false;
@@ -97,35 +98,26 @@ const struct judge_walk *judge_find(const struct judge *j, uint32_t order)
 }
 
 /* IDs are {stage, context} (microarchitecture 1). */
-static unsigned context_bits(const struct judge *j)
-{
-    unsigned bits = 1;
-
-    while (1u << bits < j->shadow.config.ctx_n)
-        bits++;
-    return bits;
-}
-
 static unsigned ctx_of(const struct judge *j, unsigned id)
 {
-    return id & ((1u << context_bits(j)) - 1);
+    return id & ((1u << j->ctx_w) - 1);
 }
 
 static unsigned stage_of(const struct judge *j, unsigned id)
 {
-    return id >> context_bits(j);
+    return id >> j->ctx_w;
 }
 
 static unsigned id_of(const struct judge *j, unsigned stage, unsigned ctx)
 {
-    return stage << context_bits(j) | ctx;
+    return stage << j->ctx_w | ctx;
 }
 
 const struct judge_walk *judge_owner(const struct judge *j, unsigned id)
 {
     unsigned ctx = ctx_of(j, id);
 
-    return id < JUDGE_IDS && j->owner[ctx] >= 0 ? &j->walk[j->owner[ctx]] : NULL;
+    return id < DMT_PTE_IDS && j->owner[ctx] >= 0 ? &j->walk[j->owner[ctx]] : NULL;
 }
 
 static void insert(struct judge *j, int slot)
@@ -239,9 +231,8 @@ struct replay {
     unsigned starts; /* met so far */
     bool so_far;     /* the walk has not ended: stop after its last event */
     bool also;       /* replayed before with other rights: what is looked for is known */
-    const struct judge_event *tea; /* the last event met, when it is of a TEA fetch in the first place .. */
-    uint64_t va;                   /* .. for this address of its stage .. */
-    bool waits;                    /* .. and does not decide: the next one of the same fetch is looked at */
+    uint64_t surplus[2]; /* addresses of the fetch that the last event met has decided, */
+    unsigned surplus_n;  /* and how many */
     bool wrong, memory; /* something differs; out of memory */
     char text[120];
     uint64_t expected, got;
@@ -263,7 +254,6 @@ static const struct judge_event *pop(struct replay *r, const struct dmt_ref *ref
 {
     const struct judge_event *e;
 
-    r->waits = !write && ref->beside && !ref->exclusive;
     if (r->wrong || (r->so_far && r->at >= r->walk->n))
         return NULL;
     if (r->at >= r->walk->n) {
@@ -290,9 +280,7 @@ static const struct judge_event *pop(struct replay *r, const struct dmt_ref *ref
     else if (!write && e->lock != ref->exclusive)
         differ(r, "wt_ref_lock", ref->exclusive, e->lock, "wrong exclusivity");
     r->at++;
-    r->tea = !write && ref->tea && !ref->exclusive ? e : NULL;
-    r->va = ref->va;
-    r->waits = false;
+    r->surplus_n = 0;
     return r->wrong ? NULL : e;
 }
 
@@ -432,10 +420,17 @@ static void replay_fill(void *user, uint8_t stage, uint64_t va, uint8_t level, u
         r->memory = true;
 }
 
+static void replay_surplus(void *user, const struct dmt_ref *ref)
+{
+    struct replay *r = user;
+
+    r->surplus[r->surplus_n++] = ref->addr;
+}
+
 static void translate(struct replay *r, struct dmt_result *result)
 {
     struct dmt_port port = { .user = r, .read = replay_read, .write = replay_write, .start = replay_start,
-                             .fill = replay_fill };
+                             .fill = replay_fill, .surplus = replay_surplus };
 
     dmt_arch_translate(&r->j->shadow.state, &r->walk->request, &port, result);
 }
@@ -478,46 +473,18 @@ static bool fits(struct replay *r, const struct dmt_result *want, const struct d
 
 /* ------------------------------------------------------------ surplus reads */
 
-/* The register whose entry of this size a fetch reads: the lowest that covers the address. */
-static const struct dmt_tea *covering(const struct judge *j, unsigned set, unsigned sz, uint64_t va)
-{
-    for (unsigned i = 0; i < j->shadow.config.tea_n; i++) {
-        const struct dmt_tea *t = &j->shadow.state.tea[set][i];
-
-        if (t->valid && t->sz == sz && va >> 12 >= t->base_vpn && (va >> 12) - t->base_vpn < t->pages)
-            return t;
-    }
-    return NULL;
-}
-
-/* The last event of the walk may have decided a TEA fetch: then the entries of smaller sizes are read and not looked
- * at, when they are read beside it (T1), which they are unless one of all these registers is of KIND PA above set 0
- * (T1'). */
+/* What the last event of the walk has made surplus is on its way. */
 static bool note_surplus(struct judge *j, const struct judge_walk *w, const struct replay *r)
 {
-    const struct judge_event *e = &w->event[w->n - 1];
-    const struct dmt_tea *set = j->shadow.state.tea[e->stage];
-    unsigned id = id_of(j, e->stage, (unsigned)w->ctx), n = 0, stages = 0;
-    uint64_t addr[2];
+    unsigned id = id_of(j, w->event[w->n - 1].stage, (unsigned)w->ctx), stages = 0;
 
-    if (r->tea != e || r->waits || (e->stage && set[e->index].kind == DMT_KIND_PA))
-        return true;
-    for (unsigned sz = e->level - 1u; sz-- > 0;) {
-        const struct dmt_tea *t = covering(j, e->stage, sz, r->va);
-
-        if (t && e->stage && t->kind == DMT_KIND_PA)
-            return true;
-        if (t)
-            addr[n++] = ((t->base_pfn + (t->kind == DMT_KIND_GTEA ? t->gtea_base : 0)) << 12) +
-                        8 * (((r->va >> 12) - t->base_vpn) >> 9 * sz);
-    }
-    if (!n)
+    if (!r->surplus_n)
         return true;
     if (j->surplus[id].n)
         return fail(j, "m_rid", 0, id, "a read was answered before the surplus ones of its ID");
-    memcpy(j->surplus[id].addr, addr, n * sizeof(addr[0]));
-    j->surplus[id].n = (uint8_t)n;
-    j->surplus_out += n;
+    memcpy(j->surplus[id].addr, r->surplus, sizeof(r->surplus));
+    j->surplus[id].n = (uint8_t)r->surplus_n;
+    j->surplus_out += r->surplus_n;
     for (unsigned k = 0; k < j->shadow.config.sets; k++)
         stages += j->surplus[id_of(j, k, (unsigned)w->ctx)].n != 0;
     j->stats->cover[COVER_SURPLUS]++;
@@ -807,7 +774,7 @@ static bool trace_update(struct judge *j, const struct dmt_out *out)
     if (j->done[j->done_head].resp != out->wt_upd_resp)
         return fail(j, "wt_upd_resp", j->done[j->done_head].resp, out->wt_upd_resp,
                     "not the answer on the bus");
-    j->done_head = (j->done_head + 1) % JUDGE_IDS;
+    j->done_head = (j->done_head + 1) % DMT_PTE_IDS;
     j->done_n--;
     e = &w->event[w->n++];
     *e = (struct judge_event){ .write = 1,
@@ -1096,7 +1063,7 @@ static bool read_taken(struct judge *j, const struct dmt_out *out)
     unsigned before = j->read_n[id] + beats_of(j, id); /* older reads of the ID without a step */
     bool surplus = before < j->surplus[id].n;
 
-    if (j->read_n[id] == JUDGE_PROMISE)
+    if (j->read_n[id] == DMT_PTE_READS)
         return fail(j, "m_arvalid", 0, 1, "more than five reads outstanding on ID %u", id);
     if (j->ctx_reads[ctx] == 2 * j->shadow.config.sets + 3)
         return fail(j, "m_arvalid", 0, 1, "more than %u reads of context %u outstanding", j->ctx_reads[ctx], ctx);
@@ -1121,7 +1088,7 @@ static bool read_taken(struct judge *j, const struct dmt_out *out)
 static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const struct dmt_in *in)
 {
     if (in->m_rvalid && out->m_rready) {
-        unsigned id = in->m_rid & (JUDGE_IDS - 1);
+        unsigned id = in->m_rid & (DMT_PTE_IDS - 1);
 
         if (j->read[id][j->read_head[id]].load) { /* no step of a walk */
             j->load[j->load_done].data = in->m_rdata;
@@ -1139,7 +1106,7 @@ static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const str
         j->reads_out--;
     }
     if (in->m_bvalid && out->m_bready) {
-        unsigned id = in->m_bid & (JUDGE_IDS - 1), n = (j->done_head + j->done_n++) % JUDGE_IDS;
+        unsigned id = in->m_bid & (DMT_PTE_IDS - 1), n = (j->done_head + j->done_n++) % DMT_PTE_IDS;
 
         j->done[n].addr = j->sent[id].addr;
         j->done[n].data = j->sent[id].data;
@@ -1150,15 +1117,15 @@ static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const str
     if (out->m_arvalid && in->m_arready && !read_taken(j, out))
         return false;
     if (out->m_awvalid && in->m_awready) {
-        unsigned n = (j->aw_head + j->aw_n++) % JUDGE_IDS;
+        unsigned n = (j->aw_head + j->aw_n++) % DMT_PTE_IDS;
 
         if (!last_locked(j, out))
             return fail(j, "m_awaddr", 0, out->m_awaddr, "an exclusive write without the exclusive read");
         j->aw[n].addr = out->m_awaddr;
-        j->aw[n].id = (uint8_t)(out->m_awid & (JUDGE_IDS - 1));
+        j->aw[n].id = (uint8_t)(out->m_awid & (DMT_PTE_IDS - 1));
     }
     if (out->m_wvalid && in->m_wready)
-        j->w[(j->w_head + j->w_n++) % JUDGE_IDS] = out->m_wdata;
+        j->w[(j->w_head + j->w_n++) % DMT_PTE_IDS] = out->m_wdata;
     while (j->aw_n && j->w_n) {
         unsigned id = j->aw[j->aw_head].id;
 
@@ -1167,8 +1134,8 @@ static bool axi_handshakes(struct judge *j, const struct dmt_out *out, const str
         j->sent[id].valid = true;
         j->sent[id].addr = j->aw[j->aw_head].addr;
         j->sent[id].data = j->w[j->w_head];
-        j->aw_head = (j->aw_head + 1) % JUDGE_IDS;
-        j->w_head = (j->w_head + 1) % JUDGE_IDS;
+        j->aw_head = (j->aw_head + 1) % DMT_PTE_IDS;
+        j->w_head = (j->w_head + 1) % DMT_PTE_IDS;
         j->aw_n--;
         j->w_n--;
     }
@@ -1298,7 +1265,7 @@ bool judge_finish(struct judge *j)
         return fail(j, "s_bvalid", 1, 0, "a register write was not answered");
     if (j->done_n)
         return fail(j, "wt_upd_valid", 1, 0, "a write answer was not used");
-    for (unsigned id = 0; id < JUDGE_IDS; id++) {
+    for (unsigned id = 0; id < DMT_PTE_IDS; id++) {
         if (j->read_n[id])
             return fail(j, "m_arid", 0, id, "reads are outstanding and no walk is");
         if (j->surplus[id].n)

@@ -19,10 +19,8 @@
 
 #define JUDGE_WALKS 128
 #define JUDGE_EVENTS 16384 /* of one walk */
-#define JUDGE_IDS 256  /* {stage, context}: of the widest instance */
 #define JUDGE_CTXS 64
-#define JUDGE_DEPTH 8  /* places for reads of one ID */
-#define JUDGE_PROMISE 5 /* the block promises at most so many (microarchitecture 7) */
+#define JUDGE_DEPTH 8 /* places for reads of one ID */
 
 /** A read answered or an exclusive write answered, as the trace port said. */
 struct judge_event {
@@ -85,25 +83,26 @@ struct judge {
     struct { uint16_t tag; struct dmt_result result; } answer[4];
     unsigned answer_head, answer_n;
 
-    struct { uint64_t addr; bool lock, load; } read[JUDGE_IDS][JUDGE_DEPTH];
-    uint8_t read_head[JUDGE_IDS], read_n[JUDGE_IDS];
+    struct { uint64_t addr; bool lock, load; } read[DMT_PTE_IDS][JUDGE_DEPTH];
+    uint8_t read_head[DMT_PTE_IDS], read_n[DMT_PTE_IDS];
+    unsigned ctx_w; /* bits of an ID that are the context */
     unsigned reads_out, ctx_reads[JUDGE_CTXS]; /* addresses taken, not answered: of all IDs; of a context's */
     int16_t owner[JUDGE_CTXS];   /* slot of the walk that uses the context */
     /* R beats that were taken and not traced: of the last cycle, with PIPE one more. */
     struct { bool lock; uint8_t id, resp; uint64_t addr, data; } beat[2];
     unsigned beats;
     /* Surplus reads of an ID whose answers have not come, in their order, wherever they are. */
-    struct { uint64_t addr[2]; uint8_t n; } surplus[JUDGE_IDS];
+    struct { uint64_t addr[2]; uint8_t n; } surplus[DMT_PTE_IDS];
     unsigned surplus_out;
     /* With PIPE: a surplus answer may not have been stepped yet; a clear of the counters met one, so that the
      * counter READ may be off by one. */
     bool step_unsure, reads_unknown;
 
-    struct { uint64_t addr; uint8_t id; } aw[JUDGE_IDS];
-    uint64_t w[JUDGE_IDS];
+    struct { uint64_t addr; uint8_t id; } aw[DMT_PTE_IDS];
+    uint64_t w[DMT_PTE_IDS];
     unsigned aw_head, aw_n, w_head, w_n;
-    struct { uint64_t addr, data; bool valid; } sent[JUDGE_IDS];
-    struct { uint64_t addr, data; uint8_t id, resp; } done[JUDGE_IDS];
+    struct { uint64_t addr, data; bool valid; } sent[DMT_PTE_IDS];
+    struct { uint64_t addr, data; uint8_t id, resp; } done[DMT_PTE_IDS];
     unsigned done_head, done_n;
 
     struct { uint16_t addr; } csr_aw[2];

@@ -355,7 +355,7 @@ enum lane_step lane_end(struct lane *l)
     lane_edge(l, false);
     if (!l->agent.broken)
         return LANE_OK;
-    lane_report(l, "m_arvalid", l->agent.broken, AGENT_PROMISE, AGENT_PROMISE + 1, walk_of(l, "m_arvalid", lane_out(l)));
+    lane_report(l, "m_arvalid", l->agent.broken, DMT_PTE_READS, DMT_PTE_READS + 1, walk_of(l, "m_arvalid", lane_out(l)));
     return LANE_DIVERGED;
 }
 

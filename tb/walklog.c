@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDS  256 /* {stage, context}: of the widest instance */
 #define DEEP 256 /* reads or writes of one ID, walks, beats, CSR writes under way; a power of two */
 
 /* ---------------------------------------------------------------- queues */
@@ -51,14 +50,14 @@ struct walklog_state {
     uint64_t ar_since, aw_since, csr_aw_since;
     bool ar_waits, aw_waits, csr_aw_waits; /* offered in the clock before and not taken */
     bool ar_valid, ar_load;                /* in the clock before: an address was offered; of the loader */
-    struct queue ar[IDS];                  /* addresses taken, not answered */
-    struct queue aw[IDS];
+    struct queue ar[DMT_PTE_IDS];                  /* addresses taken, not answered */
+    struct queue aw[DMT_PTE_IDS];
     struct queue r, b; /* answers taken, not yet on the walk trace port */
     struct {
         uint32_t walk;
         uint8_t context, stage, lane;
         bool known;
-    } fetch[IDS]; /* what was last read with an ID: its surplus reads are of the same walk */
+    } fetch[DMT_PTE_IDS]; /* what was last read with an ID: its surplus reads are of the same walk */
     struct queue csr_aw, csr_w;
     uint32_t open[DEEP]; /* walks without an answer */
     unsigned opens;
@@ -356,11 +355,11 @@ static void see_bus(struct walklog *l, const struct dmt_out *o, const struct dmt
     s->ar_valid = o->m_arvalid;
     /* Answers first: an answer in this clock is not that of an address taken in it. */
     if (in->m_rvalid && o->m_rready)
-        answered(l, s->ar, &s->r, in->m_rid % IDS, in->m_rdata, (uint8_t)in->m_rresp);
+        answered(l, s->ar, &s->r, in->m_rid % DMT_PTE_IDS, in->m_rdata, (uint8_t)in->m_rresp);
     if (in->m_bvalid && o->m_bready)
-        answered(l, s->aw, &s->b, in->m_bid % IDS, 0, (uint8_t)in->m_bresp);
+        answered(l, s->aw, &s->b, in->m_bid % DMT_PTE_IDS, 0, (uint8_t)in->m_bresp);
     if (o->m_arvalid && in->m_arready) {
-        struct item *i = push(&s->ar[o->m_arid % IDS]);
+        struct item *i = push(&s->ar[o->m_arid % DMT_PTE_IDS]);
 
         i->from = ar;
         i->addr = o->m_araddr;
@@ -368,7 +367,7 @@ static void see_bus(struct walklog *l, const struct dmt_out *o, const struct dmt
         i->load = s->ar_load;
     }
     if (o->m_awvalid && in->m_awready) {
-        struct item *i = push(&s->aw[o->m_awid % IDS]);
+        struct item *i = push(&s->aw[o->m_awid % DMT_PTE_IDS]);
 
         i->from = aw;
         i->addr = o->m_awaddr;

@@ -9,6 +9,7 @@
 #ifndef TB_WALKLOG_H
 #define TB_WALKLOG_H
 
+#include "dmt/cycle.h"
 #include "dmt/pins.h"
 #include <stdbool.h>
 #include <stddef.h>

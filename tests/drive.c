@@ -696,7 +696,7 @@ static void see_answer(struct drive *d, const struct dmt_out *o)
 /* {stage, context}, each of which there is. */
 static bool is_id(const struct drive *d, uint64_t id)
 {
-    unsigned ctx_w = dmt_config_id_width(&d->config) - (d->config.sets - 1);
+    unsigned ctx_w = dmt_config_ctx_width(&d->config);
 
     return id >> ctx_w < d->config.sets && (id & ((1u << ctx_w) - 1)) < d->config.ctx_n;
 }

@@ -787,13 +787,14 @@ struct small {
 unsigned held_back;
 
 /* Registers of three sizes over one page; of the sizes from `first` on (0: 1G) all have a leaf. A fetch takes the
- * clocks of microarchitecture 4, all three are read, and so behind it: what is answered at once, another walk. */
-bool surplus_of(pair &p, unsigned first, unsigned clocks)
+ * clocks of microarchitecture 4, all three are read, and so behind it: what is answered at once, another walk.
+ * denies: that register does not allow the access, so that a walk follows, whose answers meet the surplus ones. */
+bool surplus_of(pair &p, unsigned first, unsigned clocks, bool denies)
 {
     const struct dmt_config &c = p.loose.mmu.config();
     small s;
     uint64_t frame[2] = {0x800, 0x801}, before[2], after[2];
-    unsigned at_once[2], walk[2];
+    unsigned fetch[2], at_once[2], walk[2];
     struct dmt_request gp = small::request(0);
     world *worlds[2] = {&p.loose, &p.cycle};
 
@@ -806,6 +807,7 @@ bool surplus_of(pair &p, unsigned first, unsigned clocks)
         s.state.tea[0][i] = {0, UINT64_C(1) << 18, frame[i], 0, uint8_t(DMT_SIZE_1G - i), DMT_KIND_PA, 7, true, 0, 0, 0};
     }
     s.state.tea[0][2] = {small::va >> 12, small::pages, s.leaf(0) >> 12, 0, DMT_SIZE_4K, DMT_KIND_PA, 7, true, 0, 0, 0};
+    s.state.tea[0][first].allow = denies ? 0 : 7;
     for (unsigned i = 0; i < 2; i++) {
         world &w = *worlds[i];
         sc_time delay;
@@ -815,15 +817,19 @@ bool surplus_of(pair &p, unsigned first, unsigned clocks)
         s.load(w);
         w.csr_dbg(tlm::TLM_READ_COMMAND, unsigned(DMT_HOST_BASE + DMT_HOST_CNT_READ), &before[i]);
         a = w.cpu.translate(small::request(1), delay);
-        EXPECT(a.result.status == DMT_STATUS_OK && a.result.size == DMT_SIZE_1G - first);
-        EXPECT(a.clocks == (c.pipe ? clocks + 6 + 2 * first : clocks + 2 + first + (clocks == 1)));
+        fetch[i] = a.clocks;
+        EXPECT(a.result.status == DMT_STATUS_OK && a.result.size == (denies ? unsigned{DMT_SIZE_4K} : DMT_SIZE_1G - first));
+        if (!denies)
+            EXPECT(a.clocks == (c.pipe ? clocks + 6 + 2 * first : clocks + 2 + first + (clocks == 1)));
         at_once[i] = w.cpu.translate(gp, delay).clocks;
         walk[i] = w.cpu.translate(small::request(2), delay).clocks;
         sc_core::wait(delay + 20 * period);
         w.csr_dbg(tlm::TLM_READ_COMMAND, unsigned(DMT_HOST_BASE + DMT_HOST_CNT_READ), &after[i]);
-        EXPECT(after[i] - before[i] == 6);
+        EXPECT(denies || after[i] - before[i] == 6);
         w.memory.latency = latency * period;
     }
+    EXPECT(fetch[0] == fetch[1]);
+    EXPECT(after[0] - before[0] == after[1] - before[1]);
     EXPECT(at_once[0] == at_once[1]);
     EXPECT(walk[0] == walk[1]);
     held_back += at_once[0] > 1;
@@ -835,8 +841,9 @@ bool surplus(pair &p)
     held_back = 0;
     for (unsigned first = 0; first < 3; first++)
         for (unsigned clocks = 1; clocks < 7; clocks++)
-            if (!surplus_of(p, first, clocks))
-                return wrong("size %u decides, latency %u", first, clocks);
+            for (bool denies : {false, true})
+                if (!surplus_of(p, first, clocks, denies))
+                    return wrong("size %u decides, latency %u, denies %d", first, clocks, denies);
     /* Otherwise nothing was tried: with PIPE = 1 an answer at once meets a surplus read. */
     EXPECT((held_back > 0) == (p.loose.mmu.config().pipe > 0));
     return true;

@@ -6,6 +6,7 @@
 #include "dmt/table.h"
 #include "eval/engine.h"
 #include "eval/formula.h"
+#include "eval_keys.h"
 #include "xorshift.h"
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
@@ -23,16 +24,6 @@ static struct eval_config defaults(void)
 }
 
 /* ---------------------------------------------------------------- machine files */
-
-static const struct {
-    const char *name;
-    uint32_t least, most, value;
-} keys[] = {
-#define X(field, key, least, most, value, what) {key, least, most, value},
-    EVAL_KEYS(X)
-#undef X
-};
-#define KEYS (sizeof keys / sizeof *keys)
 
 /* The value of a key, by way of the file that is written. */
 static uint32_t value_of(const struct eval_config *c, const char *key)

@@ -6,6 +6,7 @@
 #include "eval/paper.h"
 #include "eval/result.h"
 #include "eval/summary.h"
+#include "eval_keys.h"
 #include "eval_units.h"
 #include "sim/cmd.h"
 #include "tb/rng.h"
@@ -390,19 +391,11 @@ Test(file, is_refused_when_changed, .init = scratch, .fini = tidy)
 /* Values of the machine are held to the ranges that its keys have. */
 Test(file, has_a_machine_within_its_ranges, .init = scratch, .fini = tidy)
 {
-    static const struct {
-        const char *name;
-        uint32_t least, most, value;
-    } keys[] = {
-#define X(field, key, least, most, value, what) {key, least, most, value},
-        EVAL_KEYS(X)
-#undef X
-    };
     struct result *r = unit(EVAL_NATIVE, false);
 
     cr_assert(result_write(in_work("whole"), r));
     char *text = slurp(in_work("whole")), *changed = malloc(strlen(text) + 20);
-    for (unsigned i = 0; i < sizeof keys / sizeof *keys; i++) {
+    for (unsigned i = 0; i < KEYS; i++) {
         char from[80], words[200];
         int64_t to[] = {(int64_t)keys[i].least - 1, keys[i].least, keys[i].most, (int64_t)keys[i].most + 1};
         snprintf(from, sizeof from, "\"%s\": %u,", keys[i].name, keys[i].value);

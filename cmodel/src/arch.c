@@ -472,7 +472,7 @@ static enum next walk(struct walk *w, struct slot *s, bool ask_cache, struct loc
             if (!at_root)
                 fill_located(w, s, level);
         }
-        s->ref = (struct dmt_ref){.addr = addr, .va = s->addr, .stage = stage, .level = level};
+        s->ref = (struct dmt_ref){.addr = addr, .stage = stage, .level = level};
         w->r->refs += !w->second;
         resp = read_entry(w, &s->ref, &e);
         if (resp == DMT_RESP_STOP)
@@ -502,7 +502,7 @@ static enum next translate(struct walk *w, unsigned k, uint64_t a, enum rule_kin
     bool second_stage = k < w->entering, shadow = second_stage && k == 1 && !state->full;
     const struct dmt_s2 *tables = !second_stage ? NULL : shadow ? &state->shadow : &state->s2[k];
     struct slot s = {
-        .ref = {.stage = (uint8_t)k, .va = a, .tea = true},
+        .ref = {.stage = (uint8_t)k, .tea = true},
         .s2 = second_stage ? &state->s2[k] : NULL,
         .addr = a,
         .kind = kind,

@@ -1152,8 +1152,7 @@ static bool stirs(const struct dmt_in *in)
 
 /* ------------------------------------------------------------ public */
 
-/* Bits of the number of a context, the low part of an AXI ID. */
-static unsigned ctx_width(const struct dmt_config *c)
+unsigned dmt_config_ctx_width(const struct dmt_config *c)
 {
     unsigned w = 1;
 
@@ -1164,7 +1163,7 @@ static unsigned ctx_width(const struct dmt_config *c)
 
 unsigned dmt_config_id_width(const struct dmt_config *c)
 {
-    return ctx_width(c) + (c->sets - 1);
+    return dmt_config_ctx_width(c) + (c->sets - 1);
 }
 
 static void reset(struct dmt_cycle *m)
@@ -1173,7 +1172,7 @@ static void reset(struct dmt_cycle *m)
 
     memset(m, 0, sizeof *m);
     m->cfg = cfg;
-    m->ctx_w = ctx_width(&cfg);
+    m->ctx_w = dmt_config_ctx_width(&cfg);
     m->pwc[0].n = cfg.pwc2_n;
     m->pwc[1].n = cfg.pwc3_n;
     m->pwc[2].n = cfg.pwc4_n;

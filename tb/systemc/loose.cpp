@@ -65,14 +65,13 @@ struct walk_clock {
         chains = r.chains;
     }
 
-    /* The first cycle from t on that R has for a read of this stage: its surplus reads go before it, those of
-     * others have theirs. */
+    /* The first cycle from t on that R has for a read of this stage: its own surplus reads go before it, and a
+     * cycle in which any is swallowed is taken. */
     uint64_t turn(unsigned stage, uint64_t t) const
     {
-        for (unsigned i = 0; i < 2; i++)
-            t = std::max(t, surplus[stage][i] + 1);
-        for (const auto &other : surplus)
-            for (uint64_t cycle : other)
+        t = std::max({t, surplus[stage][0], surplus[stage][1]});
+        for (const auto &of : surplus)
+            for (uint64_t cycle : of)
                 t += cycle == t;
         return t;
     }
@@ -163,7 +162,8 @@ struct loader_clock {
         bool entry = addr % 16 == 0; /* an image is read from its word 1 on */
 
         in_group = follows ? in_group + 1 : 1;
-        clocks += follows ? std::max(1u, to_clocks.take.loader) : to_clocks.whole(latency) + 1 + to_clocks.take.loader + entry * to_clocks.take.look;
+        clocks += follows ? std::max(1u, to_clocks.take.loader)
+                          : to_clocks.whole(latency) + 1 + to_clocks.take.loader + entry * to_clocks.take.look;
         last = addr;
     }
 };

@@ -106,7 +106,6 @@ enum dmt_resp {
 /** Where one read or write stands in the walk; for logs and judges. */
 struct dmt_ref {
     uint64_t addr; /**< hPA of the 8-byte entry */
-    uint64_t va;   /**< address that the stage translates */
     uint8_t stage;
     uint8_t level; /**< 1..5; a TEA fetch of 4K, 2M, 1G has 1, 2, 3 */
     bool tea;      /**< TEA fetch */

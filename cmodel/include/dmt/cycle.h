@@ -17,8 +17,16 @@ struct dmt_config {
     unsigned pipe; /**< 1: registers before walk step, match, launch and AR pins (3.10); 0: none */
 };
 
-/** Bits of an AXI ID of the PTE port, {stage, context}: 1 to 8 (microarchitecture 1). The parameters are
- * in their ranges. */
+/* The PTE port of any instance: AXI IDs {stage, context}, and reads of one ID that may be outstanding
+ * (microarchitecture 1, 7). */
+#define DMT_PTE_IDS   256
+#define DMT_PTE_READS 5
+
+/** Bits of the context's number, the low part of an AXI ID of the PTE port: 1 to 6 (microarchitecture 1). The
+ * parameters are in their ranges. */
+unsigned dmt_config_ctx_width(const struct dmt_config *config);
+
+/** Bits of an AXI ID: 1 to 8. */
 unsigned dmt_config_id_width(const struct dmt_config *config);
 
 struct dmt_cycle;
