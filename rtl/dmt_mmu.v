@@ -445,13 +445,12 @@ module dmt_mmu #(
     wire next_step  = step_chain || do_match || do_read || do_again;
 
     // what is compared, and what registers and caches say
-    localparam MATCH_W = 30 + 2 * (3 + (PA_W - 12) + 4);
+    localparam CACHED_W = 3 * (1 + 4 + PA_W - 12);
+    localparam MATCH_W = 30 + 2 * CACHED_W;
     wire [1:0]       a_frame;
     wire [63:12]     a_addr;
     wire [29:0]      a_found;
-    wire [4:2]       a_pwc_hit, a_npwc_hit;
-    wire [PA_W-1:12] a_pwc_table, a_npwc_table;
-    wire [3:0]       a_pwc_rights, a_npwc_rights;
+    wire [CACHED_W-1:0] a_cached, a_ncached, cached, ncached;
     wire [2:0]       a_hit, a_multi, a_plain, a_unusable;
     wire [5:0]       a_hit_1g, a_hit_2m, a_hit_4k;
     assign a_found = {a_hit_1g, a_hit_2m, a_hit_4k, a_unusable, a_plain, a_multi, a_hit};
@@ -477,7 +476,7 @@ module dmt_mmu #(
         .accept_o      (accept),
         .frame_o       (a_frame),
         .addr_o        (a_addr),
-        .found_i       ({a_found, a_pwc_hit, a_pwc_table, a_pwc_rights, a_npwc_hit, a_npwc_table, a_npwc_rights}),
+        .found_i       ({a_found, a_cached, a_ncached}),
         .open_i        (open),
         .out_valid_o   (load),
         .out_match_o   (matched),
@@ -492,8 +491,7 @@ module dmt_mmu #(
         .out_level_o   (load_level),
         .out_rights_o  (load_rights),
         .out_index_o   (load_index_read),
-        .out_found_o   ({hit_1g, hit_2m, hit_4k, unusable, plain, multi, hit, pwc_hit, pwc_table, pwc_rights,
-                         npwc_hit, npwc_table, npwc_rights})
+        .out_found_o   ({hit_1g, hit_2m, hit_4k, unusable, plain, multi, hit, cached, ncached})
     );
 
     // what is matched, with which registers
@@ -719,9 +717,11 @@ module dmt_mmu #(
                 .owner_i       (owner_s),
                 .va_i          (a_addr[56:21]),
                 .kind_i        (a_frame == S1),
-                .hit_o         (a_npwc_hit),
-                .table_o       (a_npwc_table),
-                .rights_o      (a_npwc_rights),
+                .found_o       (a_ncached),
+                .found_i       (ncached),
+                .hit_o         (npwc_hit),
+                .table_o       (npwc_table),
+                .rights_o      (npwc_rights),
                 .fill_i        (fill_s && go),
                 .fill_level_i  (fill_level),
                 .fill_va_i     (fill_prefix),
@@ -752,12 +752,13 @@ module dmt_mmu #(
             assign roots_vpn    = 52'd0;
             assign root1_hits   = 30'd0;
             assign root2_hits   = 30'd0;
-            assign a_npwc_hit     = 3'd0;
-            assign a_npwc_table   = {(PA_W-12){1'b0}};
-            assign a_npwc_rights  = 4'd0;
+            assign a_ncached    = {CACHED_W{1'b0}};
+            assign npwc_hit     = 3'd0;
+            assign npwc_table   = {(PA_W-12){1'b0}};
+            assign npwc_rights  = 4'd0;
             assign npwc_pending = 1'b0;
             wire unused_stages = &{1'b0, r_beat, load_start, load_one, load_any, load_image, images, load_set, load_index, load_id,
-                                   gtea_table, gtea_entries, g_valid, g_id, changed, root1, root2, a_found,
+                                   gtea_table, gtea_entries, g_valid, g_id, changed, root1, root2, a_found, ncached,
                                    owner_s, fill_s, fill_s1, flush_s, flush_s_owner, flush_s_mask};
         end
     endgenerate
@@ -812,9 +813,11 @@ module dmt_mmu #(
         .owner_i       (owner_v),
         .va_i          (a_addr[56:21]),
         .kind_i        (1'b1),
-        .hit_o         (a_pwc_hit),
-        .table_o       (a_pwc_table),
-        .rights_o      (a_pwc_rights),
+        .found_o       (a_cached),
+        .found_i       (cached),
+        .hit_o         (pwc_hit),
+        .table_o       (pwc_table),
+        .rights_o      (pwc_rights),
         .fill_i        (fill_v && go),
         .fill_level_i  (fill_level),
         .fill_va_i     (fill_prefix),

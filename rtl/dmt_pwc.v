@@ -3,7 +3,9 @@
 //
 // One instance serves the entering stage, one the second stages. Three arrays
 // keep entries of level 4, 3 and 2 with the host address of the next table; the
-// deepest hit wins, so a level skipped costs no clock. Latency: look-up is combinational; a fill
+// deepest hit wins, so a level skipped costs no clock. Latency: look-up is combinational and has
+// two halves, what each array says (found_o) and the choice among them (found_i to hit_o,
+// table_o, rights_o); whoever uses it puts wires or a register between. A fill
 // asked for in one cycle is written in the next and seen in the one after.
 // Flushes come only while no walk is in flight and no fill is pending.
 `default_nettype none
@@ -20,7 +22,9 @@ module dmt_pwc #(
     parameter PCID_W = 12,
     parameter KINDS = 1,
     parameter SETTLES = 1,
-    parameter OWNER_W = STAGE_W + PCID_W + 16
+    parameter OWNER_W = STAGE_W + PCID_W + 16,
+    // of what the arrays say: of each whether it hits, rights, frame
+    parameter FOUND_W = 3 * (1 + 4 + PA_W - 12)
 ) (
     input  wire             clk_i,
     input  wire             rst_i,
@@ -29,8 +33,10 @@ module dmt_pwc #(
 
     input  wire [56:21]     va_i,
     input  wire             kind_i,
+    output wire [FOUND_W-1:0] found_o,
+    input  wire [FOUND_W-1:0] found_i,
     output wire [4:2]       hit_o,         // which cache the walk starts from, one-hot or none
-    output wire [PA_W-1:12] table_o,
+    output wire [PA_W-1:12] table_o,       // these two mean something with a hit only
     output wire [3:0]       rights_o,
 
     input  wire             fill_i,
@@ -76,7 +82,8 @@ module dmt_pwc #(
     end
     assign pending_o = pend_q;
 
-    wire [4:2]     hit;
+    // what each array says, and the same when it is looked at
+    wire [4:2]     is_hit, hit;
     wire [F_W-1:0] frame4, frame3, frame2;
     wire [3:0]     rights4, rights3, rights2;
 
@@ -97,7 +104,7 @@ module dmt_pwc #(
                     .owner_i       (owner_i),
                     .tag_i         (va_i[56:LOW]),
                     .kind_i        (kind_i),
-                    .hit_o         (hit[l]),
+                    .hit_o         (is_hit[l]),
                     .frame_o       (frame),
                     .rights_o      (rights),
                     .fill_i        (pend_q && pend_level_q == l),
@@ -110,9 +117,9 @@ module dmt_pwc #(
                     .flush_mask_i  (flush_mask_i)
                 );
             end else begin : g_none
-                assign hit[l] = 1'b0;
-                assign frame  = {F_W{1'b0}};
-                assign rights = 4'd0;
+                assign is_hit[l] = 1'b0;
+                assign frame     = {F_W{1'b0}};
+                assign rights    = 4'd0;
             end
         end
     endgenerate
@@ -124,12 +131,9 @@ module dmt_pwc #(
         end
     endgenerate
 
-    assign frame4  = g_level[4].frame;
-    assign frame3  = g_level[3].frame;
-    assign frame2  = g_level[2].frame;
-    assign rights4 = g_level[4].rights;
-    assign rights3 = g_level[3].rights;
-    assign rights2 = g_level[2].rights;
+    assign found_o = {is_hit, g_level[4].rights, g_level[4].frame, g_level[3].rights, g_level[3].frame,
+                      g_level[2].rights, g_level[2].frame};
+    assign {hit, rights4, frame4, rights3, frame3, rights2, frame2} = found_i;
 
     assign hit_o    = {hit[4] && !hit[3] && !hit[2], hit[3] && !hit[2], hit[2]};
     assign table_o  = hit[2] ? frame2  : hit[3] ? frame3  : frame4;

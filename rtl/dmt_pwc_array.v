@@ -36,8 +36,8 @@ module dmt_pwc_array #(
     input  wire [TAG_W-1:0]   tag_i,
     input  wire               kind_i,
     output wire               hit_o,
-    output wire [FRAME_W-1:0] frame_o,     // zero without a hit
-    output wire [3:0]         rights_o,    // zero without a hit
+    output wire [FRAME_W-1:0] frame_o,     // these two mean something with a hit only
+    output wire [3:0]         rights_o,
 
     input  wire               fill_i,
     input  wire [TAG_W-1:0]   fill_tag_i,
@@ -106,8 +106,8 @@ module dmt_pwc_array #(
     wire [FRAME_W+3:0] found = table_q[at];
 
     assign hit_o    = |hit;
-    assign frame_o  = found[FRAME_W-1:0]    & {FRAME_W{hit_o}};
-    assign rights_o = found[FRAME_W +: 4] & {4{hit_o}};
+    assign frame_o  = found[FRAME_W-1:0];
+    assign rights_o = found[FRAME_W +: 4];
 
     wire             at_ptr  = fill_i && !(|same);
     wire [PTR_W-1:0] fill_at = at_ptr ? ptr_q : place(same);
