@@ -97,6 +97,20 @@ pins_named() { # CONSTRAINTS TOP: the same ports in both
     diff <(grep -oE "$3" "$1" | sed -E "s/$3/\1/" | sed 's/\[.*//' | sort -u) \
         <(sed -n '/^) (/,/^);/p' "$2" | grep -oE '(input|output).*' | sed -E 's/,? *(\/\/.*)?$//; s/.* //' | sort -u)
 }
+rated() { # TOP KHZ-IN MULT DIVIDE LOWEST HIGHEST: its clock is what its PLL makes, oscillator within MHz; 3 Mbaud
+    local khz divisor oscillator
+    khz=$(value "$1" CLK_KHZ) divisor=$(value "$1" DIVISOR) oscillator=$(($2 * $3))
+    echo "$1: CLK_KHZ $khz, PLL $oscillator kHz / $4, DIVISOR $divisor" > stderr
+    [ "$khz" -eq $((oscillator / $4)) ] && [ "$khz" -eq $((3000 * divisor)) ] &&
+        [ "$oscillator" -ge $(($5 * 1000)) ] && [ "$oscillator" -le $(($6 * 1000)) ]
+}
+value() { sed -nE "s/^ *parameter (\[[0-9:]+\] )?$2 = ([0-9]+'d)?([0-9]+).*/\3/p" "$1"; } # TOP PARAMETER
+f=$top/rtl/fpga/ulx3s_top.v
+check "ulx3s_top says its clock and runs the line at 3 Mbaud" rated "$f" 25000 "$(value "$f" MULT)" "$(value "$f" DIVIDE)" 400 800
+f=$top/rtl/fpga/hx8k_top.v
+check "hx8k_top does" rated "$f" 12000 $(($(value "$f" DIVF) + 1)) $((1 << $(value "$f" DIVQ))) 533 1066
+f=$top/rtl/fpga/xilinx/arty_top.v
+check "arty_top does" rated "$f" 100000 "$(value "$f" MULT)" "$(value "$f" DIVIDE)" 800 1600
 check "ulx3s.lpf places every port" pins_named "$top/rtl/fpga/ulx3s.lpf" "$top/rtl/fpga/ulx3s_top.v" 'LOCATE COMP "([^"]*)"'
 check "hx8k.pcf places every port" pins_named "$top/rtl/fpga/hx8k.pcf" "$top/rtl/fpga/hx8k_top.v" 'set_io ([^ ]*)'
 check "arty.xdc places every port" pins_named "$top/rtl/fpga/xilinx/arty.xdc" "$top/rtl/fpga/xilinx/arty_top.v" \

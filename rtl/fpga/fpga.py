@@ -30,7 +30,7 @@ BOARDS = {
         "name": "ULX3S, LFE5U-85F-6", "top": f"{HERE}/ulx3s_top.v", "constraints": f"{HERE}/ulx3s.lpf",
         "synth": "synth_ecp5 -abc9",
         "pnr": ["nextpnr-ecp5", "--85k", "--speed", "6", "--package", "CABGA381", "--lpf", "{constraints}",
-                "--json", "{json}", "--textcfg", "{base}.config"],
+                "--router", "router2", "--json", "{json}", "--textcfg", "{base}.config"],
         "pack": ["ecppack", "--compress", "{base}.config", "{base}.bit"], "result": ".bit",
         "cells": {"LUT4": "LUT4", "carry": "CCU2C", "LUT RAM": "TRELLIS_DPR16X4", "flip-flops": "TRELLIS_FF",
                   "block RAM": "DP16KD"},

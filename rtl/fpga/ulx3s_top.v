@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // ulx3s_top: the board core on a ULX3S with an ECP5 85F: 25 MHz in, FTDI FT231X
-// as UART. The configuration is `pipelined` of rtl/configs.json with 384 KiB of
-// memory in blocks of 512 bytes.
+// as UART. The configuration is `pipelined` of rtl/configs.json with 256 KiB of
+// memory in blocks of 512 bytes: more block RAM leaves the router no way through.
 `default_nettype none
 `include "dmt_board.vh"
 
 module ulx3s_top #(
-    // clock = 25 MHz / CLKI_DIV * CLKFB_DIV, times CLKOP_DIV from 400 to 800 MHz: 60 MHz
-    parameter CLKI_DIV = 5,
-    parameter CLKFB_DIV = 12,
-    parameter CLKOP_DIV = 10,
-    parameter CLK_KHZ = 60000,
+    // clock = 25 MHz * MULT / DIVIDE, MULT from 16 to 32: 24 MHz
+    parameter MULT = 24,
+    parameter DIVIDE = 25,
+    parameter CLK_KHZ = 24000,
     // 3 Mbaud
-    parameter DIVISOR = 20,
+    parameter DIVISOR = 8,
     parameter [31:0] BUILD = 32'd0
 ) (
     input  wire       clk_25mhz,
@@ -23,24 +22,31 @@ module ulx3s_top #(
     output wire       wifi_gpio0       // high keeps the ESP32 from taking the board over
 );
 
-    wire clk, locked;
+    // The oscillator runs at 25 MHz * MULT; CLKOP, again at 25 MHz, is the loop's, CLKOS is the clock.
+    wire clk, loop, locked;
     EHXPLLL #(
-        .CLKI_DIV(CLKI_DIV),
-        .CLKFB_DIV(CLKFB_DIV),
-        .CLKOP_DIV(CLKOP_DIV),
+        .CLKI_DIV(1),
+        .CLKFB_DIV(1),
+        .CLKOP_DIV(MULT),
         .CLKOP_ENABLE("ENABLED"),
-        .CLKOP_CPHASE(CLKOP_DIV / 2 - 1),
+        .CLKOP_CPHASE(MULT / 2 - 1),
         .CLKOP_FPHASE(0),
+        .CLKOS_DIV(DIVIDE),
+        .CLKOS_ENABLE("ENABLED"),
+        .CLKOS_CPHASE(DIVIDE / 2 - 1),
+        .CLKOS_FPHASE(0),
         .FEEDBK_PATH("CLKOP"),
         .STDBY_ENABLE("DISABLED"),
         .DPHASE_SOURCE("DISABLED"),
         .PLLRST_ENA("DISABLED"),
         .INTFB_WAKE("DISABLED"),
-        .OUTDIVIDER_MUXA("DIVA")
+        .OUTDIVIDER_MUXA("DIVA"),
+        .OUTDIVIDER_MUXB("DIVB")
     ) u_pll (
         .CLKI         (clk_25mhz),
-        .CLKFB        (clk),
-        .CLKOP        (clk),
+        .CLKFB        (loop),
+        .CLKOP        (loop),
+        .CLKOS        (clk),
         .LOCK         (locked),
         .RST          (1'b0),
         .STDBY        (1'b0),
@@ -50,7 +56,8 @@ module ulx3s_top #(
         .PHASESTEP    (1'b1),
         .PHASELOADREG (1'b1),
         .PLLWAKESYNC  (1'b0),
-        .ENCLKOP      (1'b0)
+        .ENCLKOP      (1'b0),
+        .ENCLKOS      (1'b0)
     );
 
     // Reset until the PLL has locked and the button is up, and some clocks longer.
@@ -77,7 +84,7 @@ module ulx3s_top #(
         .RX_W(12),
         .TX_W(12),
         .BLOCK_W(9),
-        .SLOTS(768),
+        .SLOTS(512),
         .WAYS(4),
         .SET_W(9),
         .LATENCY(6),
