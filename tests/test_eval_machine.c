@@ -1078,7 +1078,9 @@ Test(run, windows_of_what_is_measured)
         {4 * PIECE, 4 * PIECE, 4, 4, {0, 1, 2, 3}},
         {20000, 20000, 1000, 3, {0, 1, 2}},
         {100000, 500, 2, 1, {0}}, /* it ends before the place of the first one */
+        {100000, PIECE, 2, 1, {0}}, /* exactly at the end of a piece */
         {100000, PIECE + 500, 2, 1, {1}},
+        {100000, 2 * PIECE, 2, 1, {1}},
         {4 * PIECE, 2 * PIECE + 500, 2, 1, {1}}, /* of the second one */
     };
     struct eval_config c = flat();
@@ -1146,6 +1148,9 @@ Test(run, a_trace_ends, .init = cr_redirect_stderr)
     e.measured = 5;
     workload_rewind(&s->w);
     cr_assert_not(engine_run(&e, r), "it ends in the warm-up");
+    e.warmup = 9000;
+    workload_rewind(&s->w);
+    cr_assert_not(engine_run(&e, r), "it is all warm-up");
     workload_rewind(&s->w);
     then(s, page(HEAP, 6001), DMT_ACCESS_READ, 0);
     e.warmup = 8999;

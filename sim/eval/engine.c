@@ -201,26 +201,28 @@ static bool loop(struct run *r, struct eval_counter *before, size_t *counters)
 {
     const struct engine_options *o = r->o;
     uint64_t total = o->warmup + o->measured, shown = 0;
-    static struct eval_access access[CHUNK];
+    static struct eval_access access[CHUNK + 1];
+    size_t have = 0; /* one more than is wanted, so that the end of a trace is known before it is reached */
     bool ok = true;
 
     while (ok && r->n < total) {
         uint64_t left = total - r->n, to_warm = r->n < o->warmup ? o->warmup - r->n : left;
         size_t want = to_warm < CHUNK ? (size_t)to_warm : CHUNK;
-        size_t got;
+        have += workload_next(o->workload, access + have, want + 1 - have, &ok);
+        size_t got = have < want ? have : want;
+        bool last = have <= want;
+        if (got == 0) {
+            break;
+        }
         if (r->n == o->warmup) {
             begin(r);
             *counters = running(r, before);
-        }
-        got = workload_next(o->workload, access, want, &ok);
-        if (got == 0) {
-            break;
         }
         /* Before the accesses in which its place is, so that short runs have one, too; and a trace that ends
          * before the first one's. */
         if (ok && r->measuring && shown < o->windows &&
             (r->n - o->warmup + got > (shown * 2 + 1) * (o->measured / (2 * o->windows)) ||
-             (shown == 0 && got < want))) {
+             (shown == 0 && last))) {
             ok = window(r, access, got);
             shown++;
         }
@@ -240,9 +242,11 @@ static bool loop(struct run *r, struct eval_counter *before, size_t *counters)
         if (o->done != NULL) {
             *o->done = r->n;
         }
-        if (got < want) {
+        if (last) {
             break;
         }
+        access[0] = access[got];
+        have -= got;
     }
     if (ok && !r->measuring) {
         say("%s: the trace ends after %" PRIu64 " accesses, within the warm-up of %" PRIu64,
