@@ -8,13 +8,15 @@ configuration only: its `config`, else the default), then random lockstep runs
 look for it, and when those find nothing, the test suites (with the RTL of the
 default and one more configuration). The first that fails has caught the mutant.
 The same runs on the unchanged tree must find nothing. Bugs of the SystemC module
-and of the evaluator are looked for by their own tests alone.
+and of the evaluator are looked for by their own tests alone. What was found is kept
+in BUILD/mutants.json and used again while the tree stays the same.
 
 Exit status: 0 all caught, 1 some survived, 2 could not run.
 """
 import argparse
 import concurrent.futures
 import fnmatch
+import hashlib
 import json
 import os
 import queue
@@ -277,6 +279,36 @@ def copy(src, dst):
 
 # ------------------------------------------------------------------- campaign
 
+class Store:
+    """What was found in the tree as it is now, so that a campaign can be interrupted and goes on where it was."""
+
+    def __init__(self, path):
+        digest = hashlib.sha256()
+        for top in SOURCES:
+            for f in sorted(p for p in ([ROOT / top] if (ROOT / top).is_file() else (ROOT / top).rglob("*")) if p.is_file()):
+                name = str(f.relative_to(ROOT))
+                if name != LIST and "__pycache__" not in name:
+                    digest.update(f"{name} {f.stat().st_size} ".encode() + f.read_bytes())
+        self.path, self.tree, self.found = path, digest.hexdigest(), {}
+        try:
+            kept = json.loads(path.read_text())
+            if kept["tree"] == self.tree:
+                self.found = kept["found"]
+        except (OSError, ValueError, KeyError):
+            pass  # nothing that is of use
+
+    @staticmethod
+    def key(mutant, with_suites):
+        return hashlib.sha256(json.dumps([mutant[k] for k in ("file", "old", "new")]
+                                         + [config_of(mutant), with_suites]).encode()).hexdigest()
+
+    def put(self, key, found):
+        self.found[key] = found
+        part = self.path.with_name(self.path.name + ".new")
+        part.write_text(json.dumps({"tree": self.tree, "found": self.found}))
+        part.replace(self.path)
+
+
 def configs_but(*needed):
     """Configurations that runs do not need."""
     return [c for c in json.loads((ROOT / CONFIGS).read_text()) if c not in needed]
@@ -304,7 +336,13 @@ def attempt(trees, mutant, suites):
 
 
 def campaign(mutants, build, jobs, with_suites):
-    work = build / "mutants"
+    work, store = build / "mutants", Store(build / "mutants.json")
+    results = {m["name"]: store.found[key] for m in mutants if (key := store.key(m, with_suites)) in store.found}
+    total, mutants = len(mutants), [m for m in mutants if m["name"] not in results]
+    if results:
+        print(f"mutants: {len(results)} of {total} are known from before ({store.path})", flush=True)
+    if not mutants:
+        return results
     print(f"mutants: building the unchanged tree in {work}/base", flush=True)
     base = prepare(build, work)
     walkers = [m for m in mutants if group_of(m) not in OWN_TESTS]
@@ -335,14 +373,14 @@ def campaign(mutants, build, jobs, with_suites):
             trees[of].put(Tree(work / f"{name}{i}"))
 
     # Neighbours in the list touch the same files, which saves rebuilding.
-    results = {}
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         pending = {pool.submit(attempt, trees, m, suites): m for m in mutants}
         try:
             for done in concurrent.futures.as_completed(pending):
                 m, (found, seconds) = pending[done], done.result()
                 results[m["name"]] = found
-                print(f"{len(results):4}/{len(mutants)}  {m['name']:<26} {describe(found)}"
+                store.put(store.key(m, with_suites), found)
+                print(f"{len(results):4}/{total}  {m['name']:<26} {describe(found)}"
                       f"  ({seconds:.0f} s)", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -450,6 +488,7 @@ def main():
         start = time.monotonic()
         results = campaign(mutants, build, max(1, a.jobs), not a.no_suites)
         parts = table(mutants, results)
+        (build / "mutants").mkdir(exist_ok=True)
         (build / "mutants" / "report.md").write_text(together(parts) + "\n")
         if a.docs:
             write_report(ROOT / REPORT, parts)
