@@ -25,6 +25,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tomllib
@@ -56,6 +57,9 @@ GROUPS = [("RTL", ("rtl/",)), ("cycle model", ("cmodel/src/cycle",)),
 TLM, EVAL = GROUPS[-2][0], GROUPS[-1][0]
 OWN_TESTS = (TLM, EVAL)  # no RTL changes, and no random runs
 TLM_TEST = "build/tests/systemc"
+# As the Makefile's, as far as they decide whether something compiles.
+C_FLAGS = ["-std=c11", "-D_DEFAULT_SOURCE", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+C_INCLUDES = [".", "cmodel/include", "cmodel/src", "tb", "sim"]
 # Of the evaluator, the suite that is most about a file first: (beginnings of file names, suite). The quick
 # ones, for all other files, follow.
 EVAL_SUITES = [(("workload",), "test_workloads"), (("rtl",), "test_eval_rtl"), (("system",), "test_eval_system"),
@@ -117,6 +121,34 @@ def load(root):
     if problems:
         raise CannotRun("\n".join(problems))
     return mutants
+
+
+def compile_error(mutant, build):
+    """What a compiler says against a mutant in Verilog or C; nothing when it compiles, or is in another language."""
+    file = Path(mutant["file"])
+    text = (ROOT / file).read_text().replace(mutant["old"], mutant["new"])
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / file.name).write_text(text)
+        if file.parts[0] == "rtl":
+            files = [f for f in (ROOT / "rtl/dmt.f").read_text().split() if f.startswith("rtl/")]
+            params = json.loads((ROOT / CONFIGS).read_text())[config_of(mutant)]
+            args = ["iverilog", "-g2005", "-t", "null", f"-I{scratch}", "-Irtl", "-s", "dmt_mmu",
+                    *[f"-Pdmt_mmu.{k}={v}" for k, v in params.items()],
+                    *[f"{scratch}/{file.name}" if f == mutant["file"] else f for f in files]]
+        elif file.suffix == ".c":
+            args = ["gcc", *C_FLAGS, *[f"-I{i}" for i in (*C_INCLUDES, build, file.parent)], f"{scratch}/{file.name}"]
+        else:
+            return ""
+        done = subprocess.run(args, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        return done.stdout.replace(f"{scratch}/", "") if done.returncode else ""
+
+
+def check_compiled(mutants, build, jobs):
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        said = list(pool.map(lambda m: compile_error(m, build), mutants))
+    problems = [f"{LIST}: mutant {m['name']} does not compile: {s.splitlines()[0]}" for m, s in zip(mutants, said) if s]
+    if problems:
+        raise CannotRun("\n".join(problems))
 
 
 # ------------------------------------------------------------------- commands
@@ -353,6 +385,7 @@ def campaign(mutants, build, jobs, with_suites):
     suites = base.suites() if with_suites and walkers else []
     base.make(["build/setup/base", "build/setup/test", *["dmt"] * bool(walkers), *[f"build/tests/{s}" for s in suites],
                *own])
+    check_compiled(mutants, base.path / "build", jobs)
     checks = [f"{len(SEEDS)} runs of {CYCLES} clocks of {c}" for c in configs] + suites
     print(f"mutants: it must pass {', '.join(checks + own)}", flush=True)
 
@@ -453,6 +486,7 @@ def main():
                                 epilog="Example: tests/mutants.sh build --only 'match-*' --jobs 2")
     p.add_argument("build", nargs="?", default="build", help="build directory (default: build)")
     p.add_argument("--check", action="store_true", help="only check that the list fits the sources")
+    p.add_argument("--compile", action="store_true", help="only check that, and that those in Verilog and C compile")
     p.add_argument("--only", action="append", metavar="PATTERN",
                    help="only mutants whose name or file matches")
     p.add_argument("--group", choices=[g for g, _ in GROUPS], help="only mutants of this group")
@@ -461,14 +495,16 @@ def main():
     p.add_argument("--keep", metavar="NAME", help="look for nothing: leave a tree with this mutant, built, to debug")
     p.add_argument("--docs", action="store_true", help=f"write the table into {REPORT} (whole list or group only)")
     a = p.parse_args()
-    if a.keep and (a.only or a.group or a.no_suites or a.docs or a.check):
+    if a.keep and (a.only or a.group or a.no_suites or a.docs or a.check or a.compile):
         p.error("--keep goes with no other option")
     if a.docs and (a.only or a.no_suites):
         p.error("--docs needs the whole list, or a whole group, and all suites")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         mutants = load(ROOT)
-        if a.check:
+        if a.compile:
+            check_compiled(mutants, (ROOT / a.build).resolve(), max(1, a.jobs))
+        if a.check or a.compile:
             print(f"{len(mutants)} mutants fit the sources")
             return 0
         if a.group:
