@@ -24,11 +24,12 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent.parent
 HERE = "rtl/fpga"
 SEEDS = range(1, 5)
+PATIENCE = 30  # turns of the router without getting nearer to its end
 
 BOARDS = {
     "ulx3s": {
         "name": "ULX3S, LFE5U-85F-6", "top": f"{HERE}/ulx3s_top.v", "constraints": f"{HERE}/ulx3s.lpf",
-        "synth": "synth_ecp5 -abc9",
+        "synth": "synth_ecp5 -abc9 -nowidelut",
         "pnr": ["nextpnr-ecp5", "--85k", "--speed", "6", "--package", "CABGA381", "--lpf", "{constraints}",
                 "--router", "router2", "--json", "{json}", "--textcfg", "{base}.config"],
         "pack": ["ecppack", "--compress", "{base}.config", "{base}.bit"], "result": ".bit",
@@ -94,6 +95,40 @@ def clocks(text):
     return found
 
 
+class NoWay(Exception):
+    """The router does not come to an end."""
+
+
+def route(command, log, cwd):
+    """Run nextpnr, watching its router: output and exit status, or NoWay when it gets no nearer to its end."""
+    shown = sys.stderr.isatty()
+    best, least, text = 0, None, []
+    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tool, \
+            open(log, "w", encoding="utf-8") as kept:
+        try:
+            for line in tool.stdout:
+                text.append(line)
+                kept.write(line)
+                kept.flush()
+                m = re.search(r"iter=(\d+) .*overused=(\d+)", line)
+                if not m:
+                    continue
+                turn, overused = int(m[1]), int(m[2])
+                if shown:
+                    print(f"\r  routing, turn {turn}: {overused} wires are used twice   ", end="", file=sys.stderr, flush=True)
+                if least is None or overused < least:
+                    best, least = turn, overused
+                elif turn - best >= PATIENCE:
+                    raise NoWay(f"{least} wires were used twice in turn {best}, {overused} in turn {turn}")
+        except BaseException:
+            tool.terminate()
+            raise
+        finally:
+            if shown and least is not None:
+                print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
+    return "".join(text), tool.returncode
+
+
 def place(name, board, out, base):
     """Place and route with a few seeds until every clock is met; what was reached."""
     best = None
@@ -104,8 +139,12 @@ def place(name, board, out, base):
         # A tool that sees only its own folder (YoWASP) gets the constraints there.
         shutil.copy(TOP / board["constraints"], out / Path(board["constraints"]).name)
         command = [Path(board["constraints"]).name if c == fill["constraints"] else c for c in command]
-        text, status = run([tool(command[0]), *command[1:], "--seed", str(seed), "--timing-allow-fail"],
-                           base.with_suffix(".pnr.log"), out)
+        try:
+            text, status = route([tool(command[0]), *command[1:], "--seed", str(seed), "--timing-allow-fail"],
+                                 base.with_suffix(".pnr.log"), out)
+        except NoWay as e:
+            print(f"  place and route, seed {seed}: no way found in {time.time() - start:.0f} s, {e}", flush=True)
+            continue
         reached = clocks(text)
         if status or not reached:
             fail(f"{command[0]} failed, see {base}.pnr.log:\n" + "\n".join(text.splitlines()[-5:]))
@@ -116,6 +155,8 @@ def place(name, board, out, base):
             best = (slack, reached, seed)
         if slack >= 1:
             return reached, seed
+    if best is None:
+        fail(f"not routed with seeds {SEEDS[0]} to {SEEDS[-1]}, see {base}.pnr.log")
     fail(f"the clock is missed with seeds {SEEDS[0]} to {SEEDS[-1]}: at best "
          + ", ".join(f"{got:.1f} MHz of {asked:.1f}" for got, asked in best[1].values()))
 

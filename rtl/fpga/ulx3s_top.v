@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ulx3s_top: the board core on a ULX3S with an ECP5 85F: 25 MHz in, FTDI FT231X
-// as UART. The configuration is `pipelined` of rtl/configs.json with 256 KiB of
+// as UART. The configuration is `pipelined` of rtl/configs.json with 128 KiB of
 // memory in blocks of 512 bytes: more block RAM leaves the router no way through.
 `default_nettype none
 `include "dmt_board.vh"
@@ -84,7 +84,7 @@ module ulx3s_top #(
         .RX_W(12),
         .TX_W(12),
         .BLOCK_W(9),
-        .SLOTS(512),
+        .SLOTS(256),
         .WAYS(4),
         .SET_W(9),
         .LATENCY(6),
