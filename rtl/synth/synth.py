@@ -34,11 +34,11 @@ FLOWS = {
     # Memories become flip-flops in the first, LUT RAM where it fits in the others.
     "cells": f"synth -run begin:fine; opt -fast -full; memory_map; opt -undriven -fine; techmap; opt -fast; "
              f"dfflibmap -liberty {LIBERTY}; opt -fast; abc -liberty {LIBERTY}; opt_clean",
-    "ecp5": "synth_ecp5 -abc9 -nowidelut",
+    "ecp5": "synth_ecp5 -abc9",
     "ice40": "synth_ice40",
 }
 CLOCK_FLOW = "synth_ice40 -abc9 -device hx"
-CLOCK_ECP5 = "synth_ecp5 -abc9 -nowidelut"
+CLOCK_ECP5 = "synth_ecp5 -abc9"
 ECP5 = {"clock6": ["--85k", "--speed", "6"], "clock8": ["--um5g-85k", "--speed", "8"]}
 NEXTPNR_ECP5 = ["--package", "CABGA381", "--seed", "1", "--freq", "100", "--timing-allow-fail",
                 "--lpf-allow-unconstrained"]
@@ -280,7 +280,7 @@ def report(table, limit):
 NOTES = """
 * kGE: thousand gate equivalents, area over that of a two-input NAND, mapped by Yosys to the OSU 0.18 um cells of
   Debian's qflow-tech-osu018; memories as flip-flops, no buffers, no scan, no clock tree.
-* ECP5: `synth_ecp5 -abc9 -nowidelut`: LUT4 only, which leave room to route. A carry cell (CCU2C) occupies two LUT4, a LUT RAM (DPR16X4) four. iCE40: `synth_ice40`;
+* ECP5: `synth_ecp5 -abc9`. A carry cell (CCU2C) occupies two LUT4, a LUT RAM (DPR16X4) four. iCE40: `synth_ice40`;
   memories with asynchronous read become flip-flops there.
 * ECP5 clock: nextpnr-ecp5 on the module between registers, seed 1, LFE5U-85F-6 (as on the ULX3S) and LFE5UM5G-85F-8.
 * HX8K clock: nextpnr-ice40 on the module between registers (`synth_ice40 -abc9 -device hx`, seed 1), so the path from
