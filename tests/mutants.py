@@ -123,10 +123,14 @@ def load(root):
     return mutants
 
 
+def mutated(text, mutant):
+    return text.replace(mutant["old"], mutant["new"])
+
+
 def compile_error(mutant, build):
     """What a compiler says against a mutant in Verilog or C; nothing when it compiles, or is in another language."""
     file = Path(mutant["file"])
-    text = (ROOT / file).read_text().replace(mutant["old"], mutant["new"])
+    text = mutated((ROOT / file).read_text(), mutant)
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / file.name).write_text(text)
         if file.parts[0] == "rtl":
@@ -316,11 +320,9 @@ class Store:
 
     def __init__(self, path):
         digest = hashlib.sha256()
-        for top in SOURCES:
-            for f in sorted(p for p in ([ROOT / top] if (ROOT / top).is_file() else (ROOT / top).rglob("*")) if p.is_file()):
-                name = str(f.relative_to(ROOT))
-                if name != LIST and "__pycache__" not in name:
-                    digest.update(f"{name} {f.stat().st_size} ".encode() + f.read_bytes())
+        for f in sorted(f for top in SOURCES for f in (ROOT / top, *(ROOT / top).rglob("*")) if f.is_file()):
+            if f != ROOT / LIST and f.suffix != ".pyc":
+                digest.update(f"{f.relative_to(ROOT)} {f.stat().st_size} ".encode() + f.read_bytes())
         self.path, self.tree, self.found = path, digest.hexdigest(), {}
         try:
             kept = json.loads(path.read_text())
@@ -336,9 +338,14 @@ class Store:
 
     def put(self, key, found):
         self.found[key] = found
-        part = self.path.with_name(self.path.name + ".new")
-        part.write_text(json.dumps({"tree": self.tree, "found": self.found}))
-        part.replace(self.path)
+        write_whole(self.path, json.dumps({"tree": self.tree, "found": self.found}))
+
+
+def write_whole(path, text):
+    """The file as it was, or all of the new text."""
+    part = path.with_name(path.name + ".new")
+    part.write_text(text)
+    part.replace(path)
 
 
 def configs_but(*needed):
@@ -355,7 +362,7 @@ def attempt(trees, mutant, suites):
     config = config_of(mutant)
     start = time.monotonic()
     try:
-        source.write_text(text.replace(mutant["old"], mutant["new"]))
+        source.write_text(mutated(text, mutant))
         if group_of(mutant) in OWN_TESTS:
             return tree.own_tests(mutant), time.monotonic() - start
         tree.make(["dmt"], configs_but(config))
@@ -427,7 +434,7 @@ def keep_one(mutant, build):
     print(f"mutants: putting {mutant['name']} into a copy of the tree and building it", flush=True)
     tree = prepare(build, build / "mutants" / mutant["name"])
     source = tree.path / mutant["file"]
-    source.write_text(source.read_text().replace(mutant["old"], mutant["new"]))
+    source.write_text(mutated(source.read_text(), mutant))
     tree.make(["dmt"], configs_but(config_of(mutant)))
     print(f"{os.path.relpath(tree.path)}")
 
@@ -476,9 +483,7 @@ def write_report(path, parts):
     there = re.findall(r"^(\*\*(.*): \d+ of \d+ caught\*\*\n\n(?:\|.*\n)+)", old[old.index(BEGIN):old.index(END)], re.M)
     text = together({group: part.rstrip() for part, group in there} | parts)
     new = old[:old.index(BEGIN) + len(BEGIN)] + "\n" + text.rstrip() + "\n" + old[old.index(END):]
-    part = path.with_name(path.name + ".new")
-    part.write_text(new)
-    part.replace(path)
+    write_whole(path, new)
 
 
 def main():

@@ -1156,6 +1156,12 @@ Test(run, a_trace_ends, .init = cr_redirect_stderr)
     e.warmup = 8999;
     cr_assert_not(engine_run(&e, r), "an access outside all areas");
     eval_system_free(e.system);
+    e.system = system_of(e.design, false, 0);
+    e.warmup = 8995;
+    workload_rewind(&s->w);
+    cr_assert(engine_run(&e, r));
+    cr_assert_eq(s->at, e.warmup + e.measured, "nothing behind what is measured is read");
+    eval_system_free(e.system);
     free(r);
     free(s);
 }

@@ -24,7 +24,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent.parent
 HERE = "rtl/fpga"
 SEEDS = range(1, 5)
-PATIENCE = 30  # turns of the router without getting nearer to its end
+PATIENCE = 60  # turns of the router without getting nearer to its end
 
 BOARDS = {
     "ulx3s": {

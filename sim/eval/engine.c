@@ -202,13 +202,13 @@ static bool loop(struct run *r, struct eval_counter *before, size_t *counters)
     const struct engine_options *o = r->o;
     uint64_t total = o->warmup + o->measured, shown = 0;
     static struct eval_access access[CHUNK + 1];
-    size_t have = 0; /* one more than is wanted, so that the end of a trace is known before it is reached */
+    size_t have = 0; /* one more than is wanted, where there is to be more: so the last piece of a trace is known for it */
     bool ok = true;
 
     while (ok && r->n < total) {
         uint64_t left = total - r->n, to_warm = r->n < o->warmup ? o->warmup - r->n : left;
         size_t want = to_warm < CHUNK ? (size_t)to_warm : CHUNK;
-        have += workload_next(o->workload, access + have, want + 1 - have, &ok);
+        have += workload_next(o->workload, access + have, want + (want < left) - have, &ok);
         size_t got = have < want ? have : want;
         bool last = have <= want;
         if (got == 0) {
