@@ -187,6 +187,7 @@ $(O)/tests/systemc: $(O)/obj/tests/systemc.o $(O)/obj/tests/perm_rows.o $(filter
 # nothing in its walker, which simulates much faster: for tests of the link.
 BOARD_RTL := $(shell grep '^rtl/' rtl/fpga/board.f)
 BOARD_DIVISOR := 6
+BOARD_KHZ := 18000
 top_params = $(shell sed -nE 's/.*\.(RX_W|TX_W|BLOCK_W|SLOTS|WAYS|SET_W|LATENCY|DEPTH|TRACE)\(([0-9]+)\).*/\1=\2/p' $(1))
 BOARD_pipelined := $(call top_params,rtl/fpga/ulx3s_top.v)
 BOARD_tiny := $(call top_params,rtl/fpga/hx8k_top.v)
@@ -200,7 +201,7 @@ $(V)/board_memory/dmt_mmu.v: rtl/dmt_mmu.v
 define BOARD_RULES
 $(V)/board_$(1)/model.a: $$(call board_rtl,$(1)) rtl/dmt_fifo.v rtl/dmt_regs.vh rtl/fpga/dmt_board.vh $(wildcard rtl/fpga/*_top.v) $(BUILD)/configs.mk $(V)/flags
 	@echo "  rtl     board $(1)"
-	@verilator $(subst dmt_mmu,dmt_board,$(VFLAGS)) -Irtl/fpga $$(addprefix -G,$(PARAMS_$(1)) $(BOARD_$(1)) DIVISOR=$(BOARD_DIVISOR)) \
+	@verilator $(subst dmt_mmu,dmt_board,$(VFLAGS)) -Irtl/fpga $$(addprefix -G,$(PARAMS_$(1)) $(BOARD_$(1)) DIVISOR=$(BOARD_DIVISOR) CLK_KHZ=$(BOARD_KHZ)) \
 	    --prefix Vboard_$(1) --Mdir $(V)/board_$(1) $$(call board_rtl,$(1)) -y rtl
 	@$$(MAKE) -s -C $(V)/board_$(1) -f Vboard_$(1).mk OPT_FAST=-O2 Vboard_$(1)__ALL.a >/dev/null
 	@mv $(V)/board_$(1)/Vboard_$(1)__ALL.a $$@

@@ -6,6 +6,7 @@
 #include "tb/rng.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,8 @@ struct board {
     const char *name;
     int fd;
     struct termios before;
-    unsigned patience;
+    unsigned patience, frame_ms;
+    const volatile sig_atomic_t *stop; /* or NULL */
     struct link *link;
     struct board_id id;
     enum board_status status;
@@ -145,6 +147,7 @@ struct board *board_open(const char *port, unsigned baud, unsigned patience)
     b->fd = fd;
     b->before = t;
     b->patience = patience;
+    b->frame_ms = 1 + LINK_FRAME_MAX * 10 * 1000 / baud;
     b->status = BOARD_RESET;
     cfmakeraw(&t);
     t.c_cflag |= CLOCAL | CREAD;
@@ -191,6 +194,11 @@ void board_close(struct board *b)
     free(b->expect);
     free(b->parse);
     free(b);
+}
+
+void board_stop_on(struct board *b, const volatile sig_atomic_t *stop)
+{
+    b->stop = stop;
 }
 
 const struct board_id *board_id(const struct board *b)
@@ -440,7 +448,12 @@ static void pump(struct board *b, bool wait)
             moved = true;
         } else if (n < 0 && errno == EAGAIN) {
             struct pollfd p = {b->fd, POLLOUT, 0};
-            if (poll(&p, 1, (int)b->patience) == 0) {
+            int ready = poll(&p, 1, (int)b->patience);
+            if (b->stop != NULL && *b->stop != 0) {
+                fail(b, BOARD_STOPPED);
+                return;
+            }
+            if (ready == 0) {
                 say("%s: the port takes no bytes", b->name);
                 fail(b, BOARD_FAILED);
                 return;
@@ -467,24 +480,48 @@ static bool settled(const struct board *b)
 struct wait {
     uint64_t had, at; /* bytes of answers so far; when the last came, or a command was taken */
     size_t left;      /* bytes of commands not taken then */
+    uint64_t damaged; /* frames then */
 };
 
+/* Frames that have been damaged so far, either way. */
+static uint64_t damaged(const struct board *b)
+{
+    return link_stats(b->link)->frames_bad + link_stats(b->link)->naks;
+}
+
+/* Why nothing has come, as far as can be told from here. */
+static void stuck(struct board *b, const struct wait *w)
+{
+    unsigned ms = STUCK * b->patience;
+    uint64_t bad = damaged(b) - w->damaged;
+
+    if (link_state(b->link) == LINK_OPENING) {
+        say("%s: a board is there, but has not answered the greeting for %u ms (a bad line?)", b->name, ms);
+    } else if (bad > 0) {
+        say("%s: the board is there, but nothing has got on for %u ms, in which %" PRIu64
+            " frames were damaged: a bad line, or a walker that hangs", b->name, ms, bad);
+    } else {
+        say("%s: the board is there, but has not answered %s for %u ms: its walker hangs (reset it)", b->name,
+            b->walks > 0 ? "a translation" : "a command", ms);
+    }
+    fail(b, BOARD_FAILED);
+}
+
 /* Wait for answers, or for commands to be taken. A link that lives says nothing of the walker behind it: when
- * neither happens for STUCK times the patience that the link has, which damage alone does not explain, give up. */
+ * neither happens for STUCK times the patience that the link has, give up. */
 static void await(struct board *b, struct wait *w)
 {
-    uint64_t had = link_stats(b->link)->bytes_taken, now = milliseconds();
-    size_t left = link_pending(b->link);
-
-    if (w->at == 0 || had != w->had || left != w->left) {
-        *w = (struct wait){had, now, left};
-    } else if (now - w->at >= (uint64_t)STUCK * b->patience) {
-        say("%s: the board is there, but has not answered %s for %u ms: its walker hangs (reset it)", b->name,
-            b->walks > 0 ? "a translation" : "a command", STUCK * b->patience);
-        fail(b, BOARD_FAILED);
-        return;
+    if (b->stop != NULL && *b->stop != 0) {
+        fail(b, BOARD_STOPPED);
     }
     pump(b, true);
+    uint64_t had = link_stats(b->link)->bytes_taken, now = milliseconds();
+    size_t left = link_pending(b->link);
+    if (w->at == 0 || had != w->had || left != w->left) {
+        *w = (struct wait){had, now, left, damaged(b)};
+    } else if (b->status == BOARD_OK && now - w->at >= (uint64_t)STUCK * b->patience) {
+        stuck(b, w);
+    }
 }
 
 enum board_status board_flush(struct board *b)
@@ -737,7 +774,8 @@ enum board_status board_start(struct board *b, bool reset)
         }
     }
     b->status = BOARD_OK;
-    b->link = link_new(session, milliseconds(), b->patience);
+    tcflush(b->fd, TCOFLUSH); /* of a session that has ended */
+    b->link = link_new(session, milliseconds(), b->patience, b->frame_ms);
     if (b->link == NULL) {
         say("out of memory");
         fail(b, BOARD_FAILED);

@@ -10,6 +10,7 @@
 #include "dmt/cycle.h"
 #include "dmt/mem.h"
 #include "link.h"
+#include <signal.h>
 
 /** What the board says of itself. */
 struct board_id {
@@ -27,6 +28,7 @@ struct board_id {
 enum board_status {
     BOARD_OK = 0,
     BOARD_RESET, /**< it was reset: start again. Said by board_start or whoever gives up */
+    BOARD_STOPPED, /**< by the caller's flag (board_stop_on) */
     BOARD_FAILED /**< said what */
 };
 
@@ -49,6 +51,8 @@ struct board;
 /** Open a port (raw, at this speed) and keep others out. NULL after saying why. */
 struct board *board_open(const char *port, unsigned baud, unsigned patience);
 void board_close(struct board *b);
+/** From now on nothing is waited for once *stop is not 0. */
+void board_stop_on(struct board *b, const volatile sig_atomic_t *stop);
 /** Is the speed one that ports can be set to? */
 bool board_baud(unsigned baud);
 

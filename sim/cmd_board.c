@@ -67,7 +67,6 @@ struct run {
     /* May be NULL: each request with its answer, in order. */
     void (*answer)(void *user, const struct job *j);
     void *user;
-    const volatile sig_atomic_t *stop;
 };
 
 static void on_result(void *user, uint64_t n, const struct board_result *r)
@@ -454,6 +453,10 @@ static bool carry_out(struct run *run)
 static bool finish(struct run *run)
 {
     while (!verify(run)) {
+        if (board_status(run->board) == BOARD_STOPPED) {
+            say("stopped: the board's memory was not read back to its end");
+            return true;
+        }
         if (board_status(run->board) != BOARD_RESET || !restart(run)) {
             return false;
         }
@@ -461,18 +464,18 @@ static bool finish(struct run *run)
     return true;
 }
 
-/* The whole source. An exit code. */
+/* The whole source, or what is done of it when the user stops it. An exit code. */
 static int run_source(struct run *run)
 {
     bool more = true;
 
     board_on_result(run->board, on_result, run);
-    while (more && (run->stop == NULL || *run->stop == 0)) {
+    while (more) {
         while (run->n < CHUNK && (more = fetch_job(run))) {
             run->n++;
         }
         if (!carry_out(run)) {
-            return EXIT_BAD_INPUT;
+            return board_status(run->board) == BOARD_STOPPED ? EXIT_OK : EXIT_BAD_INPUT;
         }
         if (run->differences > 0) {
             break;
@@ -617,7 +620,8 @@ static unsigned store_rate(struct board *b, const uint64_t *from, size_t words, 
     uint32_t start = 0, end = 0;
     size_t stored = 0;
 
-    board_fence(b, &start);
+    board_fence(b, &start); /* alone: a frame with stores in it would have come by then */
+    board_flush(b);
     for (; stored < bytes; stored += words * 8) {
         board_store(b, 0, from, words);
     }
@@ -734,6 +738,7 @@ static int load_file(struct board *b, const struct options *o)
     for (;;) {
         l.words = l.wrong = 0;
         board_fence(b, &from);
+        board_flush(b);
         fits = board_need(b, mem, addr, frames * per, true);
         board_fence(b, &to);
         if (fits == BOARD_FULL || (board_flush(b) == BOARD_OK && board_compare(b, loaded_word, &l) == BOARD_OK) ||
@@ -923,10 +928,10 @@ static int cosim_random(struct board *b, const struct options *o)
 {
     struct random *r = need(calloc(1, sizeof *r));
     struct run sum = {.board = b};
-    const volatile sig_atomic_t *stop = signals_graceful();
     int code = EXIT_OK;
 
-    for (uint64_t i = 0; i < o->seeds && code == EXIT_OK && sum.differences == 0 && *stop == 0; i++) {
+    board_stop_on(b, signals_graceful());
+    for (uint64_t i = 0; i < o->seeds && code == EXIT_OK && sum.differences == 0 && board_status(b) != BOARD_STOPPED; i++) {
         if (!random_scenario(r, &board_id(b)->config, o->seed + i)) {
             code = EXIT_BAD_INPUT;
             break;
@@ -935,7 +940,6 @@ static int cosim_random(struct board *b, const struct options *o)
         board_reset(b);
         run->source = &r->source;
         run->limit = run->total = o->walks;
-        run->stop = stop;
         code = run_source(run);
         if (code == EXIT_OK && !finish(run)) {
             code = EXIT_BAD_INPUT;
@@ -964,7 +968,7 @@ static int cosim_replay(struct board *b, struct cosim_source *source, const stru
     run->source = source;
     run->resolve = true;
     run->total = total;
-    run->stop = signals_graceful();
+    board_stop_on(b, signals_graceful());
     int code = run_source(run);
     if (code == EXIT_OK && !finish(run)) {
         code = EXIT_BAD_INPUT;

@@ -23,7 +23,7 @@ struct link {
     enum link_state state;
     struct link_stats stats;
     uint16_t session;
-    unsigned patience;
+    unsigned patience, frame_ms;
 
     struct buffer out;             /* the stream to the board from position una on */
     uint64_t una, snd, top;        /* positions: unacknowledged, next to send, never sent */
@@ -34,6 +34,7 @@ struct link {
 
     uint8_t epoch;                 /* of frames sent now */
     uint8_t back_epoch, again_epoch; /* when the streams to, from the board last went back */
+    uint8_t probe_epoch;           /* of the last timeout */
     uint8_t echoed;
     bool hello_due, ack_due, nak_due, flush_due;
 
@@ -149,17 +150,18 @@ static unsigned rto(const struct link *l, unsigned ms)
 {
     unsigned most = l->patience / 2 < RTO_MAX ? l->patience / 2 : RTO_MAX;
 
-    ms = ms < RTO_MIN ? RTO_MIN : ms;
+    ms = ms < RTO_MIN + 2 * l->frame_ms ? RTO_MIN + 2 * l->frame_ms : ms;
     return ms < most ? ms : most;
 }
 
-struct link *link_new(uint16_t session, uint64_t now, unsigned patience)
+struct link *link_new(uint16_t session, uint64_t now, unsigned patience, unsigned frame_ms)
 {
     struct link *l = calloc(1, sizeof *l);
 
     if (l != NULL) {
         l->session = session;
         l->patience = patience;
+        l->frame_ms = frame_ms;
         l->window = 512;
         l->rto = rto(l, RTO_FIRST);
         l->heard = l->moved = l->fed = now;
@@ -219,7 +221,6 @@ size_t link_read(struct link *l, void *to, size_t n)
     return n;
 }
 
-
 /* Is epoch a not before b? Both are of the last sixteen. */
 static bool not_before(uint8_t a, uint8_t b)
 {
@@ -275,10 +276,12 @@ static void take(struct link *l, const struct link_frame *f, uint64_t now)
         return;
     }
     if (f->session != l->session) {
-        /* Before the greeting is answered, what was said to others or to nobody may still come. */
+        /* Before the greeting is answered, what was said to others or to nobody may still come: the
+         * greeting is behind it in the ports. */
         if (l->state == LINK_OPEN) {
             l->state = f->session == 0 ? LINK_RESET : LINK_TAKEN;
         }
+        l->heard = l->moved = now;
         return;
     }
     l->heard = now;
@@ -288,7 +291,11 @@ static void take(struct link *l, const struct link_frame *f, uint64_t now)
         l->moved = now;
     }
     l->echoed = f->control >> 4;
+    if (!not_before(l->echoed, l->back_epoch)) {
+        l->moved = now; /* still busy with what was sent before: on a slow line it is long in the ports */
+    }
     acknowledged(l, f->ack, now);
+    l->stats.naks += (f->control & DMT_LINK_NAK) != 0;
     if ((f->control & DMT_LINK_NAK) != 0 && not_before(l->echoed, l->back_epoch) && l->una < l->top) {
         go_back(l);
     }
@@ -401,7 +408,7 @@ static void timers(struct link *l, uint64_t now)
     } else {
         go_back(l);
         ask_again(l);
-        l->back_epoch = l->epoch;
+        l->back_epoch = l->probe_epoch = l->epoch;
     }
 }
 
@@ -442,10 +449,13 @@ size_t link_send(struct link *l, uint8_t *to, size_t room, uint64_t now)
         }
         return n;
     }
+    /* After a timeout one frame goes, until the board has seen it: a window each time would pile up in the
+     * ports of a line that is slow or stands still. */
+    size_t window = not_before(l->echoed, l->probe_epoch) ? l->window : DMT_LINK_LEN_MAX;
     while (room - n >= LINK_FRAME_MAX) {
         size_t flying = (size_t)(l->snd - l->una), left = l->out.n - flying;
         size_t len = left < DMT_LINK_LEN_MAX ? left : DMT_LINK_LEN_MAX;
-        if (flying + len > l->window) {
+        if (flying + len > window) {
             len = 0; /* a short frame would waste the line */
         }
         if (len == 0 && !l->ack_due && !l->nak_due) {

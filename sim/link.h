@@ -21,7 +21,7 @@ enum link_state {
 struct link_stats {
     uint64_t frames_sent, frames_repeated, bytes_sent;
     uint64_t frames_taken, frames_bad, bytes_taken; /**< frames_bad: damaged, or out of turn */
-    uint64_t timeouts;
+    uint64_t naks, timeouts;                         /**< naks: frames that the board missed */
 };
 
 /** One frame, as it lies in a buffer. */
@@ -44,8 +44,9 @@ int link_decode(const uint8_t *at, size_t n, struct link_frame *f);
 
 struct link;
 
-/** A new session (not 0). patience: milliseconds without any answer until LINK_SILENT. NULL: out of memory. */
-struct link *link_new(uint16_t session, uint64_t now, unsigned patience);
+/** A new session (not 0). patience: milliseconds without any answer until LINK_SILENT; frame_ms: what the longest
+ * frame takes on the line, rounded up. NULL: out of memory. */
+struct link *link_new(uint16_t session, uint64_t now, unsigned patience, unsigned frame_ms);
 void link_free(struct link *l);
 
 enum link_state link_state(const struct link *l);

@@ -158,6 +158,8 @@ bad "no such mode" "'walk': expected identify" "$dmt" board walk --port x
 bad "a speed that ports do not have" "--baud: 12345 is not a speed" "$dmt" board identify --port x --baud 12345
 up -c memory --mute
 bad "nobody answers" "no answer from a board within 300 ms" "$dmt" board identify --port "$port" --timeout 300
+up -c memory --mute
+bad "nobody answers at once" "no answer from a board within 1 ms" "$dmt" board identify --port "$port" --timeout 1
 up -c memory --garbage
 bad "garbage answers" "no answer from a board within 400 ms" "$asan" board identify --port "$port" --timeout 400
 up -c memory --version 7
@@ -182,6 +184,18 @@ check "  says its configuration" said "^configuration: tiny"
 check "  says its memory" said "32 blocks of 256 bytes"
 bad "a walker that never answers" "is there, but has not answered a translation for 2400 ms" \
     "$dmt" board cosim --port "$port" --seeds 1 -w 30 --timeout 600
+up -c memory --flip 5000 --seed 4
+bad "a line so bad that nothing gets on" "damaged: a bad line, or a walker that hangs|the greeting for 1200 ms|no answer from" \
+    "$dmt" board load --port "$port" --bytes 8192 --timeout 300
+up -c memory
+"$dmt" board cosim --port "$port" --seeds 1 -w 30 --timeout 60000 > stdout 2> stderr < /dev/null &
+host=$!
+sleep 1
+kill $host
+timeout 5 tail --pid=$host -f /dev/null
+check "a host that waits is stopped at once" [ $? -eq 0 ]
+wait $host 2>/dev/null
+check "  and says what it had" said '^requests: +0$'
 up -c memory
 flock "$port" sleep 3 &
 lock=$!
@@ -197,6 +211,30 @@ check "  and nothing is sent twice" said ' 0 of them again.* 0 bad.* 0 timeouts'
 up -c memory --glitch
 good "every byte with a wrong clock in it" "$dmt" board load --port "$port" --bytes 8192
 check "  is heard by majority" said ' 0 of them again.* 0 bad.* 0 timeouts'
+up -c memory --lose 200 --seed 2
+/usr/bin/python3 - "$port" > slow.port << 'END' &
+# A line of 3840 bytes a second, with all the port that a kernel gives before it.
+import os, pty, sys, time, tty
+host, port = pty.openpty()
+tty.setraw(port)
+board = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
+tty.setraw(board)
+os.set_blocking(board, False)
+os.set_blocking(host, False)
+print(os.ttyname(port), flush=True)
+while True:
+    time.sleep(.01)
+    for a, b in (host, board), (board, host):
+        try:
+            os.write(b, os.read(a, 38))
+        except BlockingIOError:
+            pass
+END
+slow=$!
+while [ ! -s slow.port ]; do sleep 0.05; done
+good "a slow line that loses bytes" "$dmt" board load --port "$(cat slow.port)" --bytes 4096 --baud 38400
+check "  most of what is sent is sent once" awk '/^line:/ {sent = $2; again = $5} END {exit !(sent > 2 * again)}' stdout
+kill $slow
 up -c memory --flip 15 --lose 15 --twice 15 --seed 3
 good "a million bytes written and read back over a bad line" "$dmt" board load --port "$port" --bytes 1000000 --seed 5
 check "  all of them" said '^written: +10[0-9]{5} bytes, read back: 10[0-9]{5}, wrong words: 0'

@@ -160,10 +160,14 @@ static size_t peer_send(struct peer *p, uint8_t *to, size_t room)
     return n;
 }
 
-/* A line: in a thousand bytes, so many get lost, changed, repeated. */
+/* A line: of 100 000 bytes, so many get lost, changed, repeated. With a rate, in bytes a millisecond, a port before
+ * it keeps what does not pass yet. */
 struct line {
     struct rng rng;
     unsigned lose, flip, twice;
+    double rate, credit;
+    uint8_t port[1 << 16];
+    size_t kept, most;
 };
 
 static size_t pass(struct line *l, const uint8_t *from, size_t n, uint8_t *to)
@@ -187,12 +191,36 @@ static size_t pass(struct line *l, const uint8_t *from, size_t n, uint8_t *to)
     return k;
 }
 
-/* n bytes each way over bad lines: all arrive, in order, once. */
-static void exchange(uint64_t seed, unsigned lose, unsigned flip, unsigned twice, size_t n)
+/* The same, through the port. */
+static size_t through(struct line *l, const uint8_t *from, size_t n, uint64_t ms, uint8_t *to)
+{
+    if (l->rate == 0) {
+        return pass(l, from, n, to);
+    }
+    cr_assert_leq(l->kept + n, sizeof l->port, "the port is full");
+    if (n > 0) {
+        memcpy(l->port + l->kept, from, n);
+    }
+    l->kept += n;
+    l->most = l->kept > l->most ? l->kept : l->most;
+    l->credit = l->kept == 0 ? 0 : l->credit + l->rate * (double)ms;
+    size_t k = l->credit < (double)l->kept ? (size_t)l->credit : l->kept;
+    l->credit -= (double)k;
+    n = pass(l, l->port, k, to);
+    l->kept -= k;
+    memmove(l->port, l->port + k, l->kept);
+    return n;
+}
+
+/* n bytes each way over bad lines: all arrive, in order, once. rate: see struct line. Most bytes that the host's port
+ * had to keep. */
+static size_t exchange_at(double rate, uint64_t seed, unsigned lose, unsigned flip, unsigned twice, size_t n)
 {
     struct peer *p = calloc(1, sizeof *p);
-    struct link *l = link_new(0x77aa, 0, 60000);
-    struct line down = {.lose = lose, .flip = flip, .twice = twice}, up = down;
+    struct link *l = link_new(0x77aa, 0, flip == 0 && rate > 0 ? 3000 : 60000,
+                              rate > 0 ? (unsigned)(LINK_FRAME_MAX / rate) : 1);
+    struct line down = {.lose = lose, .flip = flip, .twice = twice, .rate = rate}, up = down;
+    uint64_t before = 0;
     uint8_t *sent = malloc(n), *said = malloc(n), *heard = malloc(n);
     size_t queued = 0, told = 0, got = 0;
     uint64_t now = 0;
@@ -213,13 +241,14 @@ static void exchange(uint64_t seed, unsigned lose, unsigned flip, unsigned twice
         }
         link_expect(l, got < n, now);
         size_t k = link_send(l, buf, sizeof buf, now);
-        peer_feed(p, bad, pass(&down, buf, k, bad));
+        peer_feed(p, bad, through(&down, buf, k, now - before, bad));
         cr_assert_eq(memcmp(p->taken, sent, p->taken_n < n ? p->taken_n : n), 0);
         for (; p->greeted > 0 && told < n && (uint16_t)(p->put - p->una) < RING - 1; told++) {
             p->ring[p->put++] = said[told];
         }
-        k = peer_send(p, buf, rng_below(&r, 2) != 0 ? sizeof buf : 600);
-        k = pass(&up, buf, k, bad);
+        k = up.kept > 600 ? 0 : peer_send(p, buf, rng_below(&r, 2) != 0 ? sizeof buf : 600);
+        k = through(&up, buf, k, now - before, bad);
+        before = now;
         for (size_t at = 0; at < k;) { /* in pieces, as ports give them */
             size_t piece = 1 + rng_below(&r, 300);
             piece = piece < k - at ? piece : k - at;
@@ -240,6 +269,12 @@ static void exchange(uint64_t seed, unsigned lose, unsigned flip, unsigned twice
     free(sent);
     free(said);
     free(heard);
+    return down.most;
+}
+
+static void exchange(uint64_t seed, unsigned lose, unsigned flip, unsigned twice, size_t n)
+{
+    exchange_at(0, seed, lose, flip, twice, n);
 }
 
 Test(link, streams_over_a_good_line)
@@ -258,6 +293,20 @@ Test(link, streams_over_bad_lines, .timeout = 120)
     }
 }
 
+/* A line so slow that the ring takes seconds to pass: what is sent again waits behind it in the port, and must not be
+ * sent again because of that. 0.96 bytes a millisecond are 9600 baud. */
+Test(link, streams_over_slow_lines, .timeout = 120)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        size_t most = exchange_at(0.96, seed, 0, 0, 0, 20000);
+        cr_assert_leq(most, 2 * RING, "a good line: %zu bytes in the port", most);
+        most = exchange_at(0.96, seed, 10, 0, 0, 20000);
+        cr_assert_leq(most, 3 * RING, "one that loses: %zu bytes in the port", most);
+        most = exchange_at(0.96, seed, 30, 30, 30, 20000);
+        cr_assert_leq(most, 3 * RING, "a bad one: %zu bytes in the port", most);
+    }
+}
+
 /* ---------------------------------------------------------------- the ends of a session */
 
 /* A frame from a board to a link. */
@@ -273,7 +322,7 @@ static void say(struct link *l, uint8_t control, uint16_t session, uint16_t seq,
 
 static struct link *opened(void)
 {
-    struct link *l = link_new(5, 0, 1000);
+    struct link *l = link_new(5, 0, 1000, 1);
     uint8_t buf[2048];
 
     link_send(l, buf, sizeof buf, 0);
@@ -303,7 +352,7 @@ Test(link, a_board_that_another_took)
 
 Test(link, an_echo)
 {
-    struct link *l = link_new(5, 0, 1000);
+    struct link *l = link_new(5, 0, 1000, 1);
     uint8_t buf[2048];
 
     link_feed(l, buf, link_send(l, buf, sizeof buf, 0), 1);
@@ -311,9 +360,27 @@ Test(link, an_echo)
     link_free(l);
 }
 
+/* What an earlier session left in the ports is answered first. */
+Test(link, a_greeting_behind_much_else)
+{
+    struct link *l = link_new(5, 0, 1000, 1);
+    uint8_t buf[2048];
+    uint64_t now = 0;
+
+    for (; now < 5000; now += 100) {
+        link_send(l, buf, sizeof buf, now);
+        cr_assert_eq(link_state(l), LINK_OPENING, "state %d at %d ms", (int)link_state(l), (int)now);
+        say(l, DMT_LINK_BOARD | DMT_LINK_NAK, 0, 0, 0, "", now);
+    }
+    cr_assert_eq(link_stats(l)->frames_sent, 1, "the greeting is not sent again while it may be on its way");
+    say(l, DMT_LINK_BOARD, 5, 0, 0, "", now);
+    cr_assert_eq(link_state(l), LINK_OPEN);
+    link_free(l);
+}
+
 Test(link, silence)
 {
-    struct link *l = link_new(5, 0, 1000);
+    struct link *l = link_new(5, 0, 1000, 1);
     uint8_t buf[2048];
     uint64_t now = 0;
     size_t sent = 0;

@@ -10,7 +10,7 @@
 `include "dmt_board.vh"
 
 module dmt_board #(
-    // the walker's, docs/microarchitecture.md section 1
+    // the walker's, docs/microarchitecture.md section 1; CTX_N 16 at most
     parameter PA_W = 52,
     parameter CTX_N = 8,
     parameter TEA_N = 16,
@@ -25,16 +25,16 @@ module dmt_board #(
     parameter CNT_W = 48,
     parameter PIPE = 1,
     // clock in kHz, which the host is told, and clocks a bit of the UART
-    parameter CLK_KHZ = 60000,
-    parameter DIVISOR = 20,
+    parameter CLK_KHZ = 24000,
+    parameter DIVISOR = 8,
     // log2 of the bytes of the rings from and to the host
     parameter RX_W = 12,
     parameter TX_W = 12,
     // answers with clocks and reads, A/D updates: see dmt_mailbox
     parameter TRACE = 1,
     // memory, see dmt_frame_store
-    parameter BLOCK_W = 12,
-    parameter SLOTS = 96,
+    parameter BLOCK_W = 9,
+    parameter SLOTS = 256,
     parameter WAYS = 2,
     parameter SET_W = 8,
     parameter LATENCY = 6,
@@ -386,7 +386,7 @@ module dmt_board #(
         .s_bresp_o   (bresp)
     );
 
-    // Lights last long enough to be seen: about a tenth of a second at 25 to 60 MHz.
+    // Lights last long enough to be seen: 2^23 clocks, a third of a second at 24 MHz.
     reg [22:0] bad_q;
     always @(posedge clk_i) begin
         if (rst_q)
