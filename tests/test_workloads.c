@@ -162,6 +162,29 @@ Test(generators, deterministic_and_rewound)
 
 /* The knob: half the scale is half the memory, where sizes are not powers of two; and the seed moves no area.
  */
+/* Evaluation of a workload with a lead begins where the stream is after so many accesses, others' at the start. */
+Test(generators, lead)
+{
+    static struct eval_access a[100000], b[1000];
+    bool ok;
+
+    for (const struct workload_kind *k = workload_kinds; k->name != NULL; k++) {
+        double scale = 0.002;
+        size_t lead = (size_t)((double)k->lead * scale);
+        struct workload *w = workload_new(k, scale, 3);
+        cr_assert(w != NULL && lead + 1000 <= sizeof a / sizeof *a);
+        cr_assert((strcmp(k->name, "graph500") == 0) == (lead > 0), "%s", k->name);
+        workload_next(w, a, lead + 1000, &ok);
+        workload_rewind(w);
+        workload_skip_lead(w);
+        workload_next(w, b, 1000, &ok);
+        for (size_t i = 0; i < 1000; i++) {
+            cr_assert(a[lead + i].va == b[i].va && a[lead + i].kind == b[i].kind, "%s: access %zu", k->name, i);
+        }
+        workload_free(w);
+    }
+}
+
 Test(generators, scale)
 {
     for (const struct workload_kind *k = workload_kinds; k->name != NULL; k++) {

@@ -31,6 +31,7 @@ struct workload;
 struct workload_kind {
     const char *name, *what;
     uint64_t bytes;       /**< at scale 1 */
+    uint64_t lead;        /**< accesses, at scale 1, until it works as it does for most of its time */
     struct workload *(*make)(const struct workload_kind *kind, double scale, uint64_t seed);
 };
 extern const struct workload_kind workload_kinds[];
@@ -49,6 +50,8 @@ size_t workload_areas(const struct workload *w, const struct eval_area **area);
 /** The next accesses, up to n, all inside areas. Fewer than n at a trace's end or when its data is bad (*ok
  * false, after saying what); a generator has no end. */
 size_t workload_next(struct workload *w, struct eval_access *a, size_t n, bool *ok);
+/** Leave its lead out: from its start to where evaluation begins. A trace has none. */
+void workload_skip_lead(struct workload *w);
 /** At its start again. */
 void workload_rewind(struct workload *w);
 
