@@ -35,7 +35,7 @@ static const struct argp_option option_list[] = {
     {"all", O_ALL, 0, 0, "Every workload, environment and page size", 0},
     {"design", 'd', "NAME,..", 0, "Designs to run (default: all of the environment)", 0},
     {"machine", 'm', "FILE", 0, "The machine, key = value a line (default: the paper's table 3)", 1},
-    {"set", O_SET, "KEY=VALUE", 0, "One value of it; may be given often", 1},
+    {"set", O_SET, "KEY=VALUE", 0, "One value of it, above the file's; may be given often, the last of a key counts", 1},
     {"accesses", 'n', "N", 0, "Accesses to measure of each design (default 20000000)", 2},
     {"warmup", O_WARMUP, "N", 0, "Accesses before them (default 10000000)", 2},
     {"scale", O_SCALE, "X", 0, "Data of generators, as part of the full size (default 1)", 2},
@@ -155,26 +155,28 @@ static bool wanted(const char *list, const char *name)
     return strcmp(list, "all") == 0 || in_list(list, name);
 }
 
-/* Every name of a list must be one of `known`. */
+/* Every name of a list must be one of `known`, an empty one is none. */
 static bool check_list(const char *option, const char *list, const char *const *known)
 {
-    char copy[400], *save = NULL;
+    const char *name = list;
 
     if (list == NULL || strcmp(list, "all") == 0) {
         return true;
     }
-    snprintf(copy, sizeof copy, "%s", list);
-    for (char *name = strtok_r(copy, ",", &save); name != NULL; name = strtok_r(NULL, ",", &save)) {
-        size_t i = 0;
-        while (known[i] != NULL && strcmp(known[i], name) != 0) {
+    for (;;) {
+        size_t i = 0, n = strcspn(name, ",");
+        while (known[i] != NULL && (strlen(known[i]) != n || memcmp(known[i], name, n) != 0)) {
             i++;
         }
         if (known[i] == NULL) {
-            say("--%s: '%.40s' is not one of them (dmt sim --list)", option, name);
+            say("--%s: '%.*s' is not one of them (dmt sim --list)", option, n < 40 ? (int)n : 40, name);
             return false;
         }
+        if (name[n] == '\0') {
+            return true;
+        }
+        name += n + 1;
     }
-    return true;
 }
 
 static bool check_names(const struct options *o)

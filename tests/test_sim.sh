@@ -97,6 +97,8 @@ bad_input() {
     bad "machine: unknown key" "key:3: unknown key 'memory.clock'" "$dmt" $run -m key
     bad "machine: no number" "value:2: memory.clocks: 'fast' is not a number from 1 to 100000" "$dmt" $run -m value
     bad "machine: no key = value" "form:1: 'nothing': expected key = value" "$dmt" $run -m form
+    printf 'ntlb.entries = 16\n# again\npwc.clocks = 2\nntlb.entries = 16\n' >twice
+    bad "machine: a key twice" "twice:4: ntlb.entries is in line 1 already" "$dmt" $run -m twice
     bad "machine: no such file" 'none: cannot open' "$dmt" $run -m none
     bad "--set: out of range" "walker.count: '5' is not a number from 1 to 4" "$dmt" $run --set walker.count=5
     bad "sets no power of two" 'tlb.l2: 1530 entries in 12 ways' "$dmt" $run --set tlb.l2.entries=1530
@@ -104,6 +106,9 @@ bad_input() {
     bad "no workload" 'expected --workload, or --trace' "$dmt" sim -n 10
     bad "trace without maps" 'expected --workload, or --trace' "$dmt" sim --trace x
     bad "unknown workload" "--workload: 'gup' is not one" "$dmt" sim -w gup
+    bad "no name between commas" "--workload: '' is not one" "$dmt" sim -w ,, -o out
+    bad "no name after a comma" "--env: '' is not one" "$dmt" $run -e virt, -o out
+    bad "a long list" "--design: 'no' is not one" "$dmt" $run -d "$(printf 'radix,%.0s' {1..300})no" -o out
     bad "unknown environment" "--env: 'host' is not one" "$dmt" $run -e host
     bad "unknown page size" "--pages: '2m' is not one" "$dmt" $run -p 2m
     bad "unknown design" "--design: 'tlb' is not one" "$dmt" $run -d tlb
