@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -70,6 +71,15 @@ const volatile sig_atomic_t *signals_graceful(void)
 {
     graceful = 1;
     return &stop_flag;
+}
+
+void signals_worker(pid_t parent)
+{
+    graceful = 0;
+    /* The parent may have ended, or been asked to, before this process could be told. */
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent || stop_flag != 0) {
+        raise(SIGTERM);
+    }
 }
 
 void signals_finish(void)

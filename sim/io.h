@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Exit codes of every command. */
 enum { EXIT_OK = 0, EXIT_CHECK = 1, EXIT_BAD_INPUT = 2 };
@@ -27,6 +28,9 @@ void signals_install(void);
 /** From now on the first SIGINT or SIGTERM only raises the returned flag, so
  * that a long run can end by itself; a second one ends the process. */
 const volatile sig_atomic_t *signals_graceful(void);
+/** For a process that was forked from one with signals_graceful: the first signal ends it again, and so does
+ * the end of its parent, however that comes. Unfinished outputs are removed. */
+void signals_worker(pid_t parent);
 /** End by the signal that raised the flag, if one did. */
 void signals_finish(void);
 

@@ -89,6 +89,45 @@ interrupted() {
     check "and ends as one that was not stopped" cmp once twice
 }
 
+# The processes that a run of `jobs` designs has started, once all are there.
+workers_of() { # PID JOBS
+    for _ in {1..1000}; do
+        workers=$(pgrep -P "$1" | paste -sd,)
+        [ "$(pgrep -c -P "$1")" -eq "$2" ] && return
+        sleep 0.02
+    done
+}
+
+running() { # PID,..
+    ps -o stat= -p "$1" | grep -qv '^Z'
+}
+
+# A run whose parent is ended so that it can do nothing about it, and one that loses a process.
+orphans() {
+    local run="sim -w gups -e native --scale 0.02 -n 900000000 --warmup 1000 --windows 0 -j 2 -o k" pid workers
+    "$dmt" $run -d radix,dmt >stdout 2>stderr &
+    pid=$!
+    workers_of $pid 2
+    check "a process a design" running "$workers"
+    kill -KILL $pid
+    wait $pid 2>kill
+    for _ in {1..200}; do
+        running "$workers" || break
+        sleep 0.02
+    done
+    running "$workers"
+    check "kill -9: no process goes on" [ $? -eq 1 ]
+    check "kill -9: nothing half-written" [ -z "$(ls -A k)" ]
+    kill -KILL ${workers//,/ } 2>kill
+    "$dmt" $run -d radix >stdout 2>stderr &
+    pid=$!
+    workers_of $pid 1
+    kill -TERM $workers
+    wait $pid
+    check "a process that is ended from outside" [ $? -eq 2 ]
+    check "is said" grep -q 'the process was ended by signal 15' stderr
+}
+
 bad_input() {
     local run="sim -w gups --scale 0.001 -n 1000 --warmup 1000"
     printf 'pwc.l4.entries = 2\n\nmemory.clock = 100\n' >key
@@ -131,6 +170,7 @@ for which in dmt asan/dmt; do
     if [ $which = dmt ]; then
         results
         interrupted
+        orphans
         "$dmt" sim --keys >once
         sed -n '/^<!-- from `dmt sim --keys` -->$/,/^$/p' "$top/docs/evaluation.md" | grep '^|' >twice
         check "keys are documented" diff once twice

@@ -190,13 +190,14 @@ static int run_design(struct unit *u, unsigned index)
 static bool start_design(struct unit *u, unsigned index)
 {
     fflush(NULL);
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
 
     if (pid < 0) {
         say("cannot start a process: %s", strerror(errno));
         return false;
     }
     if (pid == 0) {
+        signals_worker(parent);
         int code = run_design(u, index);
         fflush(NULL);
         _exit(code);
