@@ -214,35 +214,50 @@ static void list_all(void)
 
 /* ---------------------------------------------------------------- a unit */
 
-/* The command that makes one unit again, whatever this run was asked for besides. */
-static bool command_of(const struct options *o, const struct unit_options *u, char *to, size_t room)
+/* The command that makes one unit again, whatever this run was asked for besides; to be freed. */
+static char *command_of(const struct options *o, const struct unit_options *u)
 {
-    int n = u->kind != NULL ? snprintf(to, room, "dmt sim --workload %s", u->kind->name)
-                            : snprintf(to, room, "dmt sim --trace %s --maps %s", u->trace, u->maps);
+    char *text = NULL;
+    size_t n;
+    FILE *f = need(open_memstream(&text, &n));
 
-    n += snprintf(to + n, room - (size_t)n, " --env %s --pages %s --accesses %" PRIu64 " --warmup %" PRIu64
-                  " --seed %" PRIu64 " --windows %u",
-                  result_envs[u->env], result_pages(u->thp), u->measured, u->warmup, u->seed, u->windows);
+    fputs("dmt sim", f);
+    if (u->kind != NULL) {
+        fprintf(f, " --workload %s", u->kind->name);
+    } else {
+        fputs(" --trace", f);
+        put_shell_word(f, u->trace);
+        fputs(" --maps", f);
+        put_shell_word(f, u->maps);
+    }
+    fprintf(f, " --env %s --pages %s --accesses %" PRIu64 " --warmup %" PRIu64 " --seed %" PRIu64 " --windows %u",
+            result_envs[u->env], result_pages(u->thp), u->measured, u->warmup, u->seed, u->windows);
     if (u->kind != NULL && u->scale != 1) {
-        n += snprintf(to + n, room - (size_t)n, " --scale %.10g", u->scale);
+        fprintf(f, " --scale %.10g", u->scale);
     }
     if (u->fragment != 0) {
-        n += snprintf(to + n, room - (size_t)n, " --fragment %u", u->fragment);
+        fprintf(f, " --fragment %u", u->fragment);
     }
     if (u->designs != NULL) {
-        n += snprintf(to + n, room - (size_t)n, " --design %s", u->designs);
+        fprintf(f, " --design %s", u->designs);
     }
-    if (o->machine != NULL && (size_t)n < room) {
-        n += snprintf(to + n, room - (size_t)n, " --machine %s", o->machine);
+    if (o->machine != NULL) {
+        fputs(" --machine", f);
+        put_shell_word(f, o->machine);
     }
-    for (unsigned i = 0; i < o->sets && (size_t)n < room; i++) {
-        n += snprintf(to + n, room - (size_t)n, " --set %s", o->set[i]);
+    for (unsigned i = 0; i < o->sets; i++) {
+        fputs(" --set", f);
+        put_shell_word(f, o->set[i]);
     }
-    if ((size_t)n >= room) {
-        say("the command line is too long to be kept with the results");
-        return false;
+    bool ok = fclose(f) == 0;
+    need(ok ? text : NULL);
+    if (n >= RESULT_TEXT_MAX) {
+        say("the command of a unit has %zu characters, expected at most %d to be kept with its results", n,
+            RESULT_TEXT_MAX - 1);
+        free(text);
+        return NULL;
     }
-    return true;
+    return text;
 }
 
 static void print_unit(const struct result *r)
@@ -277,13 +292,11 @@ static void print_unit(const struct result *r)
 
 static int run_unit(const struct options *o, struct unit_options *u, uint64_t *walks, uint64_t *wrong)
 {
-    char command[RESULT_TEXT_MAX];
+    char *command = command_of(o, u);
 
-    if (!command_of(o, u, command, sizeof command)) {
-        return EXIT_BAD_INPUT;
-    }
     u->command = command;
-    struct result *r = unit_run(u);
+    struct result *r = command != NULL ? unit_run(u) : NULL;
+    free(command);
     if (r == NULL) {
         return EXIT_BAD_INPUT;
     }

@@ -567,6 +567,26 @@ static bool parse(const char *text, unsigned base, uint64_t max, uint64_t *value
     return true;
 }
 
+void put_shell_word(FILE *to, const char *word)
+{
+    bool plain = *word != '\0' && word[strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                                    "0123456789%+,-./:=@_")] == '\0';
+
+    if (plain) {
+        fprintf(to, " %s", word);
+        return;
+    }
+    fputs(" '", to);
+    for (; *word != '\0'; word++) {
+        if (*word == '\'') {
+            fputs("'\\''", to); /* an apostrophe is outside of the quotes */
+        } else {
+            fputc(*word, to);
+        }
+    }
+    fputc('\'', to);
+}
+
 bool in_list(const char *list, const char *name)
 {
     size_t n = strlen(name);

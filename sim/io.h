@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 /* Exit codes of every command. */
@@ -81,6 +82,8 @@ bool make_folder(const char *path);
 
 /* ------------------------------------------------------------ text */
 
+/** A word of a command as a shell reads it, quoted where it must be, with a blank before it. */
+void put_shell_word(FILE *to, const char *word);
 /** Is the name in a list of names with commas between? */
 bool in_list(const char *list, const char *name);
 /** A number in hex, 0x optional, at most `max`. False: not one. */

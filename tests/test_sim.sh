@@ -89,6 +89,23 @@ interrupted() {
     check "and ends as one that was not stopped" cmp once twice
 }
 
+# A unit's command makes it again, whatever its paths are.
+pasted() {
+    local command
+    mkdir "it's here"
+    cp "$top/sim/captures/gups/trace.zst" "$top/sim/captures/gups/maps" "it's here"
+    echo 'pwc.clocks = 2' >'a machine'
+    "$dmt" sim --trace "it's here/trace.zst" --maps "it's here/maps" -d radix -n 2000 --warmup 1000 --windows 0 \
+        -m 'a machine' --set 'ntlb.entries = 16' -o q >stdout 2>stderr
+    check "a path with blank and apostrophe" [ $? -eq 0 ]
+    command=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["command"])' q/*.json)
+    (eval "dmt() { '$dmt' \"\$@\"; }; $command -o again") >stdout 2>stderr
+    check "the command of the unit runs in a shell" [ $? -eq 0 ]
+    content q >once
+    content again >twice
+    check "and makes the same" cmp once twice
+}
+
 # The processes that a run of `jobs` designs has started, once all are there.
 workers_of() { # PID JOBS
     for _ in {1..1000}; do
@@ -158,6 +175,8 @@ bad_input() {
     mkdir -p out
     bad "trace that ends in the warm-up" 'within the warm-up of 900000000' "$dmt" sim --warmup 900000000 \
         --trace "$top/sim/captures/gups/trace.zst" --maps "$top/sim/captures/gups/maps" -d dmt -o out
+    bad "a command that is too long to be kept" 'the command of a unit has 4[0-9]{3} characters' "$dmt" sim -o . \
+        --trace "$(printf './%.0s' {1..2035})t.zst" --maps m.maps
     bad "report of nothing" 'none' "$dmt" report none
 }
 
@@ -169,6 +188,7 @@ for which in dmt asan/dmt; do
     bad_input
     if [ $which = dmt ]; then
         results
+        pasted
         interrupted
         orphans
         "$dmt" sim --keys >once
