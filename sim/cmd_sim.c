@@ -290,7 +290,24 @@ static void print_unit(const struct result *r)
     fflush(stdout);
 }
 
-static int run_unit(const struct options *o, struct unit_options *u, uint64_t *walks, uint64_t *wrong)
+struct totals {
+    uint64_t walks, wrong; /* that the RTL repeated */
+    unsigned stale;        /* units that are there, but not of this program and these files */
+};
+
+typedef int unit_action(const struct options *o, struct unit_options *u, struct totals *t);
+
+static int count_stale(const struct options *o, struct unit_options *u, struct totals *t)
+{
+    char *command = command_of(o, u);
+
+    u->command = command;
+    t->stale += command != NULL && unit_stale(u);
+    free(command);
+    return command != NULL ? EXIT_OK : EXIT_BAD_INPUT;
+}
+
+static int run_unit(const struct options *o, struct unit_options *u, struct totals *t)
 {
     char *command = command_of(o, u);
 
@@ -302,19 +319,43 @@ static int run_unit(const struct options *o, struct unit_options *u, uint64_t *w
     }
     print_unit(r);
     for (unsigned i = 0; i < r->designs; i++) {
-        *walks += r->design[i].rtl.walks;
-        *wrong += r->design[i].rtl.mismatches;
+        t->walks += r->design[i].rtl.walks;
+        t->wrong += r->design[i].rtl.mismatches;
     }
     result_free(r);
     return EXIT_OK;
+}
+
+/* Do it with every unit that was asked for, until one fails. */
+static int each_unit(const struct options *o, struct unit_options *u, unit_action *action, struct totals *t)
+{
+    int code = EXIT_OK;
+
+    for (const struct workload_kind *k = workload_kinds; code == EXIT_OK && k->name != NULL; k++) {
+        if (o->trace == NULL && !wanted(o->workloads, k->name)) {
+            continue;
+        }
+        u->kind = o->trace == NULL ? k : NULL;
+        for (unsigned e = 0; e < EVAL_ENVS * 2u && code == EXIT_OK; e++) {
+            u->env = (enum eval_env)(e / 2);
+            u->thp = e % 2 != 0;
+            if (wanted(o->envs, result_envs[u->env]) && wanted(o->pages, result_pages(u->thp))) {
+                code = action(o, u, t);
+            }
+        }
+        if (o->trace != NULL) {
+            break;
+        }
+    }
+    return code;
 }
 
 int cmd_sim(int argc, char **argv)
 {
     struct options o = {.envs = "native", .pages = "4k", .scale = 1, .seed = 1, .warmup = 10000000,
                         .measured = 20000000, .windows = 2, .out = "sim-results"};
-    uint64_t walks = 0, wrong = 0;
-    int code = EXIT_OK;
+    struct totals t = {0};
+    char program[FILE_MARK], trace[FILE_MARK], maps[FILE_MARK], inputs[2 * FILE_MARK + 20] = "none";
 
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     eval_config_default(&o.config);
@@ -341,33 +382,31 @@ int cmd_sim(int argc, char **argv)
         say("--accesses: at least 1");
         return EXIT_BAD_INPUT;
     }
-    if (!make_folder(o.out)) {
+    if (!file_mark("/proc/self/exe", program)) {
         return EXIT_BAD_INPUT;
+    }
+    if (o.trace != NULL) {
+        if (!file_mark(o.trace, trace) || !file_mark(o.maps, maps)) {
+            return EXIT_BAD_INPUT;
+        }
+        snprintf(inputs, sizeof inputs, "trace %s, maps %s", trace, maps);
     }
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct unit_options u = {.config = &o.config, .trace = o.trace, .maps = o.maps, .scale = o.scale, .seed = o.seed,
                              .warmup = o.warmup, .measured = o.measured, .fragment = o.fragment, .designs = o.designs,
-                             .windows = o.windows, .out = o.out, .stop = signals_graceful(),
+                             .windows = o.windows, .program = program, .inputs = inputs, .out = o.out, .stop = signals_graceful(),
                              .jobs = o.jobs != 0 ? o.jobs : processors > 0 ? (unsigned)processors : 1};
-    for (const struct workload_kind *k = workload_kinds; code == EXIT_OK && k->name != NULL; k++) {
-        if (o.trace == NULL && !wanted(o.workloads, k->name)) {
-            continue;
-        }
-        u.kind = o.trace == NULL ? k : NULL;
-        for (unsigned e = 0; e < EVAL_ENVS * 2u && code == EXIT_OK; e++) {
-            u.env = (enum eval_env)(e / 2);
-            u.thp = e % 2 != 0;
-            if (wanted(o.envs, result_envs[u.env]) && wanted(o.pages, result_pages(u.thp))) {
-                code = run_unit(&o, &u, &walks, &wrong);
-            }
-        }
-        if (o.trace != NULL) {
-            break;
-        }
+    if (each_unit(&o, &u, count_stale, &t) != EXIT_OK || !make_folder(o.out)) {
+        return EXIT_BAD_INPUT;
     }
+    if (t.stale != 0) {
+        say("%u unit%s of another program or trace %s made anew", t.stale, t.stale == 1 ? "" : "s",
+            t.stale == 1 ? "is" : "are");
+    }
+    int code = each_unit(&o, &u, run_unit, &t);
     if (code == EXIT_OK && o.windows != 0) {
-        printf("RTL: %" PRIu64 " walks repeated, %" PRIu64 " differ\n", walks, wrong);
-        code = wrong != 0 ? EXIT_CHECK : EXIT_OK;
+        printf("RTL: %" PRIu64 " walks repeated, %" PRIu64 " differ\n", t.walks, t.wrong);
+        code = t.wrong != 0 ? EXIT_CHECK : EXIT_OK;
     }
     return fflush(stdout) == 0 ? code : EXIT_BAD_INPUT;
 }

@@ -106,6 +106,69 @@ pasted() {
     check "and makes the same" cmp once twice
 }
 
+# A trace of 4000 loads, each so many bytes after the one before.
+loads() { # STEP
+    awk -v step="$1" 'BEGIN { for (i = 0; i < 4000; i++) printf " L %x,8\n", 268435456 + i * step % 268435456 }'
+}
+
+# Results are kept as long as they are those of the files they were made from, and of this program.
+kept() {
+    local run="sim --trace s/trace --maps s/maps -e native -d radix,dmt -n 3000 --warmup 1000 --windows 0 -j 1 -o c"
+    local gen="sim -w gups,btree -e native -d radix --scale 0.002 -n 3000 --warmup 1000 --windows 0 -o g"
+    local said='units? of another program or trace'
+    mkdir s
+    loads 4096 >s/trace
+    printf '10000000-20000000 rw-p 00000000 00:00 0\n' >s/maps
+    "$dmt" $run >stdout 2>stderr
+    touch -d '1 hour ago' c/*.json
+    loads 4096 >s/trace
+    "$dmt" $run >stdout 2>stderr
+    check "the same trace: kept" [ -z "$(find c -name '*.json' -mmin -30)" ]
+    check "and nothing is said" [ ! -s stderr ]
+    content c >once
+    loads 8256 >s/trace
+    "$dmt" $run >stdout 2>stderr
+    check "another trace of that name: made anew" [ -n "$(find c -name '*.json' -mmin -30)" ]
+    check "with its results" [ "$(content c | grep -v '"inputs"' | cksum)" != "$(grep -v '"inputs"' once | cksum)" ]
+    check "which is said in a line" grep -Exq "dmt: 1 ${said/s?/} is made anew" stderr
+    touch -d '1 hour ago' c/*.json
+    echo '7ffff0000000-7ffff0001000 rw-p 00000000 00:00 0' >>s/maps
+    "$dmt" $run >stdout 2>stderr
+    check "other maps: made anew" [ -n "$(find c -name '*.json' -mmin -30)" ]
+    # The part of a design that an interrupted run left, told by a number that no run makes.
+    "$dmt" $run -d radix >stdout 2>stderr
+    sed "s/--design radix/--design radix,dmt/; s/\"exits\": 0/\"exits\": 77/" c/trace.native.4k.json >part
+    rm c/*
+    cp part c/trace.native.4k.json.radix.part
+    "$dmt" $run >stdout 2>stderr
+    check "a part that is there: kept" grep -q '"exits": 77' c/trace.native.4k.json
+    rm c/*
+    cp part c/trace.native.4k.json.radix.part
+    echo >>s/maps
+    "$dmt" $run >stdout 2>stderr
+    check "a part of other maps: made anew" grep -Eq "$said" stderr
+    check "and not taken" [ -z "$(grep '"exits": 77' c/*.json)" ]
+
+    "$dmt" $gen >stdout 2>stderr
+    touch -d '1 hour ago' g/*.json
+    cp "$dmt" another
+    echo >>another
+    content g >once
+    "$PWD/another" $gen >stdout 2>stderr
+    check "another program: made anew" [ "$(find g -name '*.json' -mmin -30 | wc -l)" -eq 2 ]
+    check "which is said" grep -Exq "another: 2 ${said/\?/} are made anew" stderr
+    content g >twice
+    check "only the line of the program differs" cmp once twice
+    touch -d '1 hour ago' g/*.json
+    sed -i 's/"version": [0-9]*/"version": 1/' g/gups.native.4k.json
+    "$PWD/another" $gen >stdout 2>stderr
+    check "another format: made anew" [ "$(find g -name '*.json' -mmin -30)" = g/gups.native.4k.json ]
+    check "and said" grep -Eq "1 ${said/s?/} is made anew" stderr
+    "$PWD/another" $gen -n 4000 >stdout 2>stderr
+    check "another command is no other program" [ ! -s stderr ]
+    bad "a trace that can be read once only" 'expected a regular file' "$dmt" sim --trace /dev/zero --maps s/maps -o none
+}
+
 # The processes that a run of `jobs` designs has started, once all are there.
 workers_of() { # PID JOBS
     for _ in {1..1000}; do
@@ -189,6 +252,7 @@ for which in dmt asan/dmt; do
     if [ $which = dmt ]; then
         results
         pasted
+        kept
         interrupted
         orphans
         "$dmt" sim --keys >once

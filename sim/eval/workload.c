@@ -450,6 +450,13 @@ static void take_areas(struct workload *w, const struct areas *maps)
     w->areas = n + 1;
 }
 
+void workload_trace_name(const char *trace, char name[WORKLOAD_NAME_MAX])
+{
+    const char *slash = strrchr(trace, '/');
+
+    snprintf(name, WORKLOAD_NAME_MAX, "%s", slash != NULL ? slash + 1 : trace);
+}
+
 struct workload *workload_trace(const char *trace, const char *maps)
 {
     struct areas a;
@@ -470,8 +477,7 @@ struct workload *workload_trace(const char *trace, const char *maps)
         .scale = 1, .next = recorded_next, .rewind = recorded_rewind, .close = recorded_close};
     r->trace = copy_of(trace);
     r->maps = copy_of(maps);
-    const char *slash = strrchr(trace, '/');
-    snprintf(r->w.name, sizeof r->w.name, "%s", slash != NULL ? slash + 1 : trace);
+    workload_trace_name(trace, r->w.name);
     take_areas(&r->w, &a);
     areas_free(&a);
     if (r->w.areas == 0) {
