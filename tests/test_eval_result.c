@@ -1007,6 +1007,7 @@ Test(report, missing_is_shown_as_missing, .init = scratch, .fini = tidy, .timeou
 
     mkdir(in_work("r"), 0700);
     snprintf(r->command, sizeof r->command, "dmt sim --trace 'a<b>&\"c\",d'");
+    cr_assert(file_mark("/proc/self/exe", r->program));
     write_unit(in_work("r"), r);
     r = eval_unit_make("canneal", EVAL_VIRT, true, &c, 1);
     result_histogram_free(r->design[0].histogram);
@@ -1030,7 +1031,7 @@ Test(report, missing_is_shown_as_missing, .init = scratch, .fini = tidy, .timeou
              in_work("csv"), in_work("r"));
     cr_assert_eq(system(command), 0);
     check_page(in_work("page"),
-               "'a<b>&\"c\",d' Canneal 'No unit was run.' 'No variant was run' "
+               "'a<b>&\"c\",d' Canneal 'No unit was run.' 'but 1 unit was made by another program' 'No variant was run' "
                "'Own state is not known, for want of units in which design and baseline had walks: DMT, native, 4K pages; DMT, native, ' "
                "Redis");
     char *page = slurp(in_work("page"));

@@ -838,6 +838,12 @@ SECTIONS = [("summary", "Summary", summary), ("speedups", "Speedups", speedups),
             ("commands", "Commands", commands)]
 
 
+def older(data):
+    """The version is of the program that made the page; units may be older."""
+    n = data["others"]
+    return f", but {n} unit{' was' if n == 1 else 's were'} made by another program (variants' included)" if n else ""
+
+
 def page(data):
     measured = sorted({u["measured"] for u in data["units"]})
     scales = sorted({u["scale"] for u in data["units"]})
@@ -848,7 +854,7 @@ def page(data):
            "<header><h1>Translation designs side by side</h1><p>Trace-driven simulation of page walks, each design with its own tables, "
            "caches and traffic, beside the numbers published for Direct Memory Translation (Zhang et al., ASPLOS 2024). "
            f"{len(data['units'])} units from <code>{text(data['directory'])}</code>; {length} accesses measured a unit, data at scale {scale}; "
-           f"{len(data['variants']) or 'no'} variant{'' if len(data['variants']) == 1 else 's'} of the machine; OpenDMT {text(data['version'])}.</p></header><nav><div>",
+           f"{len(data['variants']) or 'no'} variant{'' if len(data['variants']) == 1 else 's'} of the machine; OpenDMT {text(data['version'])}{older(data)}.</p></header><nav><div>",
            "".join(f'<a href="#{i}">{n}</a>' for i, n, _ in SECTIONS), "</div></nav><main>"]
     out += [make(data) for _, _, make in SECTIONS]
     out.append("</main><footer>What units, formulas and variants are: docs/evaluation.md of OpenDMT.</footer></body></html>\n")
