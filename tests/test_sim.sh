@@ -137,13 +137,13 @@ kept() {
     check "other maps: made anew" [ -n "$(find c -name '*.json' -mmin -30)" ]
     # The part of a design that an interrupted run left, told by a number that no run makes.
     "$dmt" $run -d radix >stdout 2>stderr
-    sed "s/--design radix/--design radix,dmt/; s/\"exits\": 0/\"exits\": 77/" c/trace.native.4k.json >part
+    sed "s/--design radix/--design radix,dmt/; s/\"exits\": 0/\"exits\": 77/" c/s_trace.native.4k.json >part
     rm c/*
-    cp part c/trace.native.4k.json.radix.part
+    cp part c/s_trace.native.4k.json.radix.part
     "$dmt" $run >stdout 2>stderr
-    check "a part that is there: kept" grep -q '"exits": 77' c/trace.native.4k.json
+    check "a part that is there: kept" grep -q '"exits": 77' c/s_trace.native.4k.json
     rm c/*
-    cp part c/trace.native.4k.json.radix.part
+    cp part c/s_trace.native.4k.json.radix.part
     echo >>s/maps
     "$dmt" $run >stdout 2>stderr
     check "a part of other maps: made anew" grep -Eq "$said" stderr
@@ -167,6 +167,28 @@ kept() {
     "$PWD/another" $gen -n 4000 >stdout 2>stderr
     check "another command is no other program" [ ! -s stderr ]
     bad "a trace that can be read once only" 'expected a regular file' "$dmt" sim --trace /dev/zero --maps s/maps -o none
+}
+
+# Traces that share a file name, in one folder of results.
+names() {
+    local run="-n 3000 --warmup 1000 -d radix --windows 0 -o n" c
+    for c in gups redis; do
+        "$dmt" sim --trace "$top/sim/captures/$c/trace.zst" --maps "$top/sim/captures/$c/maps" $run >stdout 2>>stderr
+    done
+    check "two traces of one file name" [ "$(cd n && echo *)" = "gups_trace_zst.native.4k.json redis_trace_zst.native.4k.json" ]
+    check "a report has both" bash -c "'$dmt' report n --out none --csv - | grep -c '/trace.zst,native,4k' | grep -qx 2"
+    mkdir -p x/y z/y
+    loads 64 >x/y/t
+    loads 4096 >z/y/t
+    printf '10000000-20000000 rw-p 00000000 00:00 0\n' >m
+    "$dmt" sim --trace x/y/t --maps m $run >stdout 2>stderr
+    content n >once
+    bad "two traces of one folder's and file name" 'n/y_t.native.4k.json: there are results of another trace .*--trace x/y/t ' \
+        "$dmt" sim --trace z/y/t --maps m $run
+    content n >twice
+    check "the first one's results stay" cmp once twice
+    "$dmt" sim --trace ./x/y/t --maps m $run >stdout 2>stderr
+    check "another path to the same trace" [ $? -eq 0 ]
 }
 
 # The processes that a run of `jobs` designs has started, once all are there.
@@ -238,6 +260,7 @@ bad_input() {
     mkdir -p out
     bad "trace that ends in the warm-up" 'within the warm-up of 900000000' "$dmt" sim --warmup 900000000 \
         --trace "$top/sim/captures/gups/trace.zst" --maps "$top/sim/captures/gups/maps" -d dmt -o out
+    touch t.zst m.maps
     bad "a command that is too long to be kept" 'the command of a unit has 4[0-9]{3} characters' "$dmt" sim -o . \
         --trace "$(printf './%.0s' {1..2035})t.zst" --maps m.maps
     bad "report of nothing" 'none' "$dmt" report none
@@ -253,6 +276,7 @@ for which in dmt asan/dmt; do
         results
         pasted
         kept
+        names
         interrupted
         orphans
         "$dmt" sim --keys >once

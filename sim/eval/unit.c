@@ -318,6 +318,30 @@ static void run_all(struct unit *u)
     }
 }
 
+/* Does a command name this trace? */
+static bool names_trace(const char *command, const char *trace)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *f = need(open_memstream(&text, &n));
+
+    fputs(" --trace", f);
+    put_shell_word(f, trace);
+    fputs(" --maps ", f);
+    bool ok = fclose(f) == 0;
+    need(ok ? text : NULL);
+    bool is = strstr(command, text) != NULL;
+    free(text);
+    return is;
+}
+
+/* Names of files are shorter than paths: is what is there of another workload than `r`? */
+static bool of_another(const struct unit_options *o, const struct result *there, const struct result *r)
+{
+    return strcmp(there->workload, r->workload) != 0 || (strcmp(there->inputs, "none") == 0) != (o->trace == NULL) ||
+           (o->trace != NULL && strcmp(there->inputs, r->inputs) != 0 && !names_trace(there->command, o->trace));
+}
+
 /* Of this command as `r` is, but not to be kept. */
 static bool stale(const char *path, const struct result *r)
 {
@@ -378,6 +402,10 @@ struct result *unit_run(const struct unit_options *o)
         workload_free(u.workload);
         result_free(u.result);
         return before;
+    }
+    if (before != NULL && of_another(o, before, u.result)) {
+        say("%s: there are results of another trace of this name, expected another --out: %s", path, before->command);
+        u.ok = false;
     }
     result_free(before);
     u.done = mmap(NULL, sizeof *u.done * RESULT_DESIGNS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

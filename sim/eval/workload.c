@@ -452,9 +452,31 @@ static void take_areas(struct workload *w, const struct areas *maps)
 
 void workload_trace_name(const char *trace, char name[WORKLOAD_NAME_MAX])
 {
-    const char *slash = strrchr(trace, '/');
+    size_t n = strlen(trace), file = n, folder;
 
-    snprintf(name, WORKLOAD_NAME_MAX, "%s", slash != NULL ? slash + 1 : trace);
+    while (file > 0 && trace[file - 1] != '/') {
+        file--;
+    }
+    for (folder = file; folder > 0 && trace[folder - 1] == '/';) {
+        folder--;
+    }
+    size_t end = folder;
+    while (folder > 0 && trace[folder - 1] != '/') {
+        folder--;
+    }
+    /* "." and ".." say nothing of a trace. */
+    size_t length = end - folder;
+    bool dots = length <= 2 && strspn(trace + folder, ".") >= length;
+    if (!dots && length + 1 + n - file < WORKLOAD_NAME_MAX) {
+        snprintf(name, WORKLOAD_NAME_MAX, "%.*s/%s", (int)length, trace + folder, trace + file);
+        return;
+    }
+    if (n - file >= WORKLOAD_NAME_MAX) { /* its end, which is more often its own, from a whole character on */
+        for (file = n - (WORKLOAD_NAME_MAX - 1); ((unsigned char)trace[file] & 0xc0) == 0x80;) {
+            file++;
+        }
+    }
+    snprintf(name, WORKLOAD_NAME_MAX, "%s", trace + file);
 }
 
 struct workload *workload_trace(const char *trace, const char *maps)

@@ -43,7 +43,7 @@ const struct workload_kind *workload_find(const char *name);
 struct workload *workload_new(const struct workload_kind *kind, double scale, uint64_t seed);
 /** A recorded trace over the areas of a maps file (sim/trace.h, sim/areas.h). NULL after saying why. */
 struct workload *workload_trace(const char *trace, const char *maps);
-/** The name that it has. */
+/** The name that it has: the file's, after that of its folder where the path has one ("gups/trace.zst"). */
 void workload_trace_name(const char *trace, char name[WORKLOAD_NAME_MAX]);
 void workload_free(struct workload *w);
 
