@@ -77,10 +77,14 @@ const volatile sig_atomic_t *signals_graceful(void)
 
 void signals_worker(pid_t parent)
 {
+    struct sigaction term;
+    bool ignored = sigaction(SIGTERM, NULL, &term) == 0 && term.sa_handler == SIG_IGN;
+    int end = ignored ? SIGKILL : SIGTERM;
+
     graceful = 0;
     /* The parent may have ended, or been asked to, before this process could be told. */
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent || stop_flag != 0) {
-        raise(SIGTERM);
+    if (prctl(PR_SET_PDEATHSIG, end) != 0 || getppid() != parent || stop_flag != 0) {
+        raise(end);
     }
 }
 

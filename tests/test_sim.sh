@@ -195,13 +195,24 @@ names() {
 workers_of() { # PID JOBS
     for _ in {1..1000}; do
         workers=$(pgrep -P "$1" | paste -sd,)
-        [ "$(pgrep -c -P "$1")" -eq "$2" ] && return
+        [ "$(tr , '\n' <<<"$workers" | grep -c .)" -eq "$2" ] && return
         sleep 0.02
     done
 }
 
 running() { # PID,..
     ps -o stat= -p "$1" | grep -qv '^Z'
+}
+
+# End a run without its knowing; status 1: its processes ended, too.
+bereave() { # PID
+    kill -KILL "$1"
+    wait "$1" 2>kill
+    for _ in {1..200}; do
+        running "$workers" || break
+        sleep 0.02
+    done
+    running "$workers"
 }
 
 # A run whose parent is ended so that it can do nothing about it, and one that loses a process.
@@ -211,20 +222,20 @@ orphans() {
     pid=$!
     workers_of $pid 2
     check "a process a design" running "$workers"
-    kill -KILL $pid
-    wait $pid 2>kill
-    for _ in {1..200}; do
-        running "$workers" || break
-        sleep 0.02
-    done
-    running "$workers"
+    bereave $pid
     check "kill -9: no process goes on" [ $? -eq 1 ]
     check "kill -9: nothing half-written" [ -z "$(ls -A k)" ]
+    kill -KILL ${workers//,/ } 2>kill
+    (trap '' TERM; exec "$dmt" $run -d radix,dmt) >stdout 2>stderr &
+    pid=$!
+    workers_of $pid 2
+    bereave $pid
+    check "kill -9: no process goes on that ignores SIGTERM" [ $? -eq 1 ]
     kill -KILL ${workers//,/ } 2>kill
     "$dmt" $run -d radix >stdout 2>stderr &
     pid=$!
     workers_of $pid 1
-    kill -TERM $workers
+    kill -TERM "${workers:-$pid}"
     wait $pid
     check "a process that is ended from outside" [ $? -eq 2 ]
     check "is said" grep -q 'the process was ended by signal 15' stderr
