@@ -286,7 +286,7 @@ pictures: dmt $(BUILD)/setup/waves $(BUILD)/setup/pictures ## Draw docs/waves an
 	@$(PYTHON) -B docs/waves/draw.py --page $(BUILD)/dmt docs/integration.md
 	@$(PYTHON) -B rtl/interface.py --docs
 
-# A unit that is there, of the same command, is not simulated again: a run that was stopped goes on.
+# A unit that is there, of the same command and program, is not simulated again: a run that was stopped goes on.
 REPORT := $(BUILD)/eval$(if $(FULL),-full)
 REPORT_SIM := $(if $(FULL),-n 200000000 --warmup 100000000,-n 4000000 --warmup 6000000)
 VARIANT_SIM := --workload redis,gups,xsbench --env native,virt --pages all --design radix,nested,dmt,pvdmt --windows 0 \

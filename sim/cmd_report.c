@@ -171,7 +171,8 @@ int cmd_report(int argc, char **argv)
 {
     struct options o = {0};
     struct summary s;
-    char page[1100], command[2400];
+    char page[1100], *command = NULL;
+    size_t n;
     uint64_t bad;
 
     argp_parse(&argp, argc, argv, 0, NULL, &o);
@@ -193,8 +194,14 @@ int cmd_report(int argc, char **argv)
         ok = write_csv(o.csv, &s);
     }
     if (ok && strcmp(out, "none") != 0) {
-        snprintf(command, sizeof command, "dmt report %s --out %s", o.dir, out);
-        ok = write_page(out, &s, command);
+        FILE *f = need(open_memstream(&command, &n));
+        fputs("dmt report", f);
+        put_shell_word(f, o.dir);
+        fputs(" --out", f);
+        put_shell_word(f, out);
+        ok = fclose(f) == 0;
+        ok = write_page(out, &s, need(ok ? command : NULL));
+        free(command);
         if (ok && tables && strcmp(out, "-") != 0) {
             printf("page: %s\n", out);
         }

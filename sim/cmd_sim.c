@@ -35,7 +35,7 @@ static const struct argp_option option_list[] = {
     {"all", O_ALL, 0, 0, "Every workload, environment and page size", 0},
     {"design", 'd', "NAME,..", 0, "Designs to run (default: all of the environment)", 0},
     {"machine", 'm', "FILE", 0, "The machine, key = value a line (default: the paper's table 3)", 1},
-    {"set", O_SET, "KEY=VALUE", 0, "One value of it; may be given often", 1},
+    {"set", O_SET, "KEY=VALUE", 0, "One value of it, above the file's; may be given often, the last of a key counts", 1},
     {"accesses", 'n', "N", 0, "Accesses to measure of each design (default 20000000)", 2},
     {"warmup", O_WARMUP, "N", 0, "Accesses before them (default 10000000)", 2},
     {"scale", O_SCALE, "X", 0, "Data of generators, as part of the full size (default 1)", 2},
@@ -155,26 +155,28 @@ static bool wanted(const char *list, const char *name)
     return strcmp(list, "all") == 0 || in_list(list, name);
 }
 
-/* Every name of a list must be one of `known`. */
+/* Every name of a list must be one of `known`, an empty one is none. */
 static bool check_list(const char *option, const char *list, const char *const *known)
 {
-    char copy[400], *save = NULL;
+    const char *name = list;
 
     if (list == NULL || strcmp(list, "all") == 0) {
         return true;
     }
-    snprintf(copy, sizeof copy, "%s", list);
-    for (char *name = strtok_r(copy, ",", &save); name != NULL; name = strtok_r(NULL, ",", &save)) {
-        size_t i = 0;
-        while (known[i] != NULL && strcmp(known[i], name) != 0) {
+    for (;;) {
+        size_t i = 0, n = strcspn(name, ",");
+        while (known[i] != NULL && (strlen(known[i]) != n || memcmp(known[i], name, n) != 0)) {
             i++;
         }
         if (known[i] == NULL) {
-            say("--%s: '%.40s' is not one of them (dmt sim --list)", option, name);
+            say("--%s: '%.*s' is not one of them (dmt sim --list)", option, n < 40 ? (int)n : 40, name);
             return false;
         }
+        if (name[n] == '\0') {
+            return true;
+        }
+        name += n + 1;
     }
-    return true;
 }
 
 static bool check_names(const struct options *o)
@@ -212,35 +214,50 @@ static void list_all(void)
 
 /* ---------------------------------------------------------------- a unit */
 
-/* The command that makes one unit again, whatever this run was asked for besides. */
-static bool command_of(const struct options *o, const struct unit_options *u, char *to, size_t room)
+/* The command that makes one unit again, whatever this run was asked for besides; to be freed. */
+static char *command_of(const struct options *o, const struct unit_options *u)
 {
-    int n = u->kind != NULL ? snprintf(to, room, "dmt sim --workload %s", u->kind->name)
-                            : snprintf(to, room, "dmt sim --trace %s --maps %s", u->trace, u->maps);
+    char *text = NULL;
+    size_t n;
+    FILE *f = need(open_memstream(&text, &n));
 
-    n += snprintf(to + n, room - (size_t)n, " --env %s --pages %s --accesses %" PRIu64 " --warmup %" PRIu64
-                  " --seed %" PRIu64 " --windows %u",
-                  result_envs[u->env], result_pages(u->thp), u->measured, u->warmup, u->seed, u->windows);
+    fputs("dmt sim", f);
+    if (u->kind != NULL) {
+        fprintf(f, " --workload %s", u->kind->name);
+    } else {
+        fputs(" --trace", f);
+        put_shell_word(f, u->trace);
+        fputs(" --maps", f);
+        put_shell_word(f, u->maps);
+    }
+    fprintf(f, " --env %s --pages %s --accesses %" PRIu64 " --warmup %" PRIu64 " --seed %" PRIu64 " --windows %u",
+            result_envs[u->env], result_pages(u->thp), u->measured, u->warmup, u->seed, u->windows);
     if (u->kind != NULL && u->scale != 1) {
-        n += snprintf(to + n, room - (size_t)n, " --scale %.10g", u->scale);
+        fprintf(f, " --scale %.10g", u->scale);
     }
     if (u->fragment != 0) {
-        n += snprintf(to + n, room - (size_t)n, " --fragment %u", u->fragment);
+        fprintf(f, " --fragment %u", u->fragment);
     }
     if (u->designs != NULL) {
-        n += snprintf(to + n, room - (size_t)n, " --design %s", u->designs);
+        fprintf(f, " --design %s", u->designs);
     }
-    if (o->machine != NULL && (size_t)n < room) {
-        n += snprintf(to + n, room - (size_t)n, " --machine %s", o->machine);
+    if (o->machine != NULL) {
+        fputs(" --machine", f);
+        put_shell_word(f, o->machine);
     }
-    for (unsigned i = 0; i < o->sets && (size_t)n < room; i++) {
-        n += snprintf(to + n, room - (size_t)n, " --set %s", o->set[i]);
+    for (unsigned i = 0; i < o->sets; i++) {
+        fputs(" --set", f);
+        put_shell_word(f, o->set[i]);
     }
-    if ((size_t)n >= room) {
-        say("the command line is too long to be kept with the results");
-        return false;
+    bool ok = fclose(f) == 0;
+    need(ok ? text : NULL);
+    if (n >= RESULT_TEXT_MAX) {
+        say("the command of a unit has %zu characters, expected at most %d to be kept with its results", n,
+            RESULT_TEXT_MAX - 1);
+        free(text);
+        return NULL;
     }
-    return true;
+    return text;
 }
 
 static void print_unit(const struct result *r)
@@ -273,33 +290,72 @@ static void print_unit(const struct result *r)
     fflush(stdout);
 }
 
-static int run_unit(const struct options *o, struct unit_options *u, uint64_t *walks, uint64_t *wrong)
-{
-    char command[RESULT_TEXT_MAX];
+struct totals {
+    uint64_t walks, wrong; /* that the RTL repeated */
+    unsigned stale;        /* units that are there, but not of this program and these files */
+};
 
-    if (!command_of(o, u, command, sizeof command)) {
-        return EXIT_BAD_INPUT;
-    }
+typedef int unit_action(const struct options *o, struct unit_options *u, struct totals *t);
+
+static int count_stale(const struct options *o, struct unit_options *u, struct totals *t)
+{
+    char *command = command_of(o, u);
+
     u->command = command;
-    struct result *r = unit_run(u);
+    t->stale += command != NULL && unit_stale(u);
+    free(command);
+    return command != NULL ? EXIT_OK : EXIT_BAD_INPUT;
+}
+
+static int run_unit(const struct options *o, struct unit_options *u, struct totals *t)
+{
+    char *command = command_of(o, u);
+
+    u->command = command;
+    struct result *r = command != NULL ? unit_run(u) : NULL;
+    free(command);
     if (r == NULL) {
         return EXIT_BAD_INPUT;
     }
     print_unit(r);
     for (unsigned i = 0; i < r->designs; i++) {
-        *walks += r->design[i].rtl.walks;
-        *wrong += r->design[i].rtl.mismatches;
+        t->walks += r->design[i].rtl.walks;
+        t->wrong += r->design[i].rtl.mismatches;
     }
     result_free(r);
     return EXIT_OK;
+}
+
+/* Do it with every unit that was asked for, until one fails. */
+static int each_unit(const struct options *o, struct unit_options *u, unit_action *action, struct totals *t)
+{
+    int code = EXIT_OK;
+
+    for (const struct workload_kind *k = workload_kinds; code == EXIT_OK && k->name != NULL; k++) {
+        if (o->trace == NULL && !wanted(o->workloads, k->name)) {
+            continue;
+        }
+        u->kind = o->trace == NULL ? k : NULL;
+        for (unsigned e = 0; e < EVAL_ENVS * 2u && code == EXIT_OK; e++) {
+            u->env = (enum eval_env)(e / 2);
+            u->thp = e % 2 != 0;
+            if (wanted(o->envs, result_envs[u->env]) && wanted(o->pages, result_pages(u->thp))) {
+                code = action(o, u, t);
+            }
+        }
+        if (o->trace != NULL) {
+            break;
+        }
+    }
+    return code;
 }
 
 int cmd_sim(int argc, char **argv)
 {
     struct options o = {.envs = "native", .pages = "4k", .scale = 1, .seed = 1, .warmup = 10000000,
                         .measured = 20000000, .windows = 2, .out = "sim-results"};
-    uint64_t walks = 0, wrong = 0;
-    int code = EXIT_OK;
+    struct totals t = {0};
+    char program[FILE_MARK], trace[FILE_MARK], maps[FILE_MARK], inputs[2 * FILE_MARK + 20] = "none";
 
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     eval_config_default(&o.config);
@@ -326,33 +382,31 @@ int cmd_sim(int argc, char **argv)
         say("--accesses: at least 1");
         return EXIT_BAD_INPUT;
     }
-    if (!make_folder(o.out)) {
+    if (!file_mark("/proc/self/exe", program)) {
         return EXIT_BAD_INPUT;
+    }
+    if (o.trace != NULL) {
+        if (!file_mark(o.trace, trace) || !file_mark(o.maps, maps)) {
+            return EXIT_BAD_INPUT;
+        }
+        snprintf(inputs, sizeof inputs, "trace %s, maps %s", trace, maps);
     }
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct unit_options u = {.config = &o.config, .trace = o.trace, .maps = o.maps, .scale = o.scale, .seed = o.seed,
                              .warmup = o.warmup, .measured = o.measured, .fragment = o.fragment, .designs = o.designs,
-                             .windows = o.windows, .out = o.out, .stop = signals_graceful(),
+                             .windows = o.windows, .program = program, .inputs = inputs, .out = o.out, .stop = signals_graceful(),
                              .jobs = o.jobs != 0 ? o.jobs : processors > 0 ? (unsigned)processors : 1};
-    for (const struct workload_kind *k = workload_kinds; code == EXIT_OK && k->name != NULL; k++) {
-        if (o.trace == NULL && !wanted(o.workloads, k->name)) {
-            continue;
-        }
-        u.kind = o.trace == NULL ? k : NULL;
-        for (unsigned e = 0; e < EVAL_ENVS * 2u && code == EXIT_OK; e++) {
-            u.env = (enum eval_env)(e / 2);
-            u.thp = e % 2 != 0;
-            if (wanted(o.envs, result_envs[u.env]) && wanted(o.pages, result_pages(u.thp))) {
-                code = run_unit(&o, &u, &walks, &wrong);
-            }
-        }
-        if (o.trace != NULL) {
-            break;
-        }
+    if (each_unit(&o, &u, count_stale, &t) != EXIT_OK || !make_folder(o.out)) {
+        return EXIT_BAD_INPUT;
     }
+    if (t.stale != 0) {
+        say("%u unit%s of another program or trace %s made anew", t.stale, t.stale == 1 ? "" : "s",
+            t.stale == 1 ? "is" : "are");
+    }
+    int code = each_unit(&o, &u, run_unit, &t);
     if (code == EXIT_OK && o.windows != 0) {
-        printf("RTL: %" PRIu64 " walks repeated, %" PRIu64 " differ\n", walks, wrong);
-        code = wrong != 0 ? EXIT_CHECK : EXIT_OK;
+        printf("RTL: %" PRIu64 " walks repeated, %" PRIu64 " differ\n", t.walks, t.wrong);
+        code = t.wrong != 0 ? EXIT_CHECK : EXIT_OK;
     }
     return fflush(stdout) == 0 ? code : EXIT_BAD_INPUT;
 }

@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 #include <zstd.h>
 
 void say(const char *format, ...)
@@ -70,6 +73,19 @@ const volatile sig_atomic_t *signals_graceful(void)
 {
     graceful = 1;
     return &stop_flag;
+}
+
+void signals_worker(pid_t parent)
+{
+    struct sigaction term;
+    bool ignored = sigaction(SIGTERM, NULL, &term) == 0 && term.sa_handler == SIG_IGN;
+    int end = ignored ? SIGKILL : SIGTERM;
+
+    graceful = 0;
+    /* The parent may have ended, or been asked to, before this process could be told. */
+    if (prctl(PR_SET_PDEATHSIG, end) != 0 || getppid() != parent || stop_flag != 0) {
+        raise(end);
+    }
 }
 
 void signals_finish(void)
@@ -435,7 +451,7 @@ static void put(struct out *out, const void *from, size_t n)
     }
 }
 
-static void compress(struct out *out, const void *from, size_t n, ZSTD_EndDirective end)
+static void put_compressed(struct out *out, const void *from, size_t n, ZSTD_EndDirective end)
 {
     uint8_t block[1 << 14];
     ZSTD_inBuffer src = {from, n, 0};
@@ -451,7 +467,7 @@ static void compress(struct out *out, const void *from, size_t n, ZSTD_EndDirect
 void out_write(struct out *out, const void *from, size_t n)
 {
     if (out->z != NULL) {
-        compress(out, from, n, ZSTD_e_continue);
+        put_compressed(out, from, n, ZSTD_e_continue);
     } else {
         put(out, from, n);
     }
@@ -484,7 +500,7 @@ void out_printf(struct out *out, const char *format, ...)
 bool out_commit(struct out *out)
 {
     if (out->z != NULL) {
-        compress(out, NULL, 0, ZSTD_e_end);
+        put_compressed(out, NULL, 0, ZSTD_e_end);
     }
     bool ok = !out->failed && fflush(out->file) == 0;
     int error = out->failed ? out->error : errno;
@@ -521,6 +537,37 @@ void out_discard(struct out *out)
     out_free(out);
 }
 
+bool file_mark(const char *path, char mark[FILE_MARK])
+{
+    uint64_t bytes = 0;
+    uLong crc = crc32(0, NULL, 0);
+    struct stat st;
+    ssize_t got = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        say("%s: cannot open: %s", path, fd < 0 ? strerror(errno) : "expected a regular file, which can be read again");
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false;
+    }
+    uint8_t *block = need(malloc(IN_RAW));
+    while ((got = read(fd, block, IN_RAW)) > 0 || (got < 0 && errno == EINTR && !stop_flag)) {
+        if (got > 0) {
+            crc = crc32(crc, block, (uInt)got);
+            bytes += (uint64_t)got;
+        }
+    }
+    if (got < 0) {
+        say("%s: cannot read: %s", path, strerror(errno));
+    }
+    free(block);
+    close(fd);
+    snprintf(mark, FILE_MARK, "%08lx.%" PRIu64, crc, bytes);
+    return got == 0;
+}
+
 bool make_folder(const char *path)
 {
     if (mkdir(path, 0777) == 0 || errno == EEXIST) {
@@ -555,6 +602,26 @@ static bool parse(const char *text, unsigned base, uint64_t max, uint64_t *value
     }
     *value = v;
     return true;
+}
+
+void put_shell_word(FILE *to, const char *word)
+{
+    bool plain = *word != '\0' && word[strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                                    "0123456789%+,-./:=@_")] == '\0';
+
+    if (plain) {
+        fprintf(to, " %s", word);
+        return;
+    }
+    fputs(" '", to);
+    for (; *word != '\0'; word++) {
+        if (*word == '\'') {
+            fputs("'\\''", to); /* an apostrophe is outside of the quotes */
+        } else {
+            fputc(*word, to);
+        }
+    }
+    fputc('\'', to);
 }
 
 bool in_list(const char *list, const char *name)

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
 
 /* Exit codes of every command. */
 enum { EXIT_OK = 0, EXIT_CHECK = 1, EXIT_BAD_INPUT = 2 };
@@ -27,6 +29,9 @@ void signals_install(void);
 /** From now on the first SIGINT or SIGTERM only raises the returned flag, so
  * that a long run can end by itself; a second one ends the process. */
 const volatile sig_atomic_t *signals_graceful(void);
+/** For a process that was forked from one with signals_graceful: the first signal ends it again, and so does
+ * the end of its parent, however that comes. Unfinished outputs are removed. */
+void signals_worker(pid_t parent);
 /** End by the signal that raised the flag, if one did. */
 void signals_finish(void);
 
@@ -72,11 +77,16 @@ void out_printf(struct out *out, const char *format, ...) __attribute__((format(
 bool out_commit(struct out *out);
 /** Give up: nothing stays. Frees out; NULL is allowed. */
 void out_discard(struct out *out);
+/** What a regular file holds, as its CRC-32 and its length in bytes: "cbf43926.9". False after saying why. */
+enum { FILE_MARK = 32 };
+bool file_mark(const char *path, char mark[FILE_MARK]);
 /** Make a folder, unless it is there. False after saying why. */
 bool make_folder(const char *path);
 
 /* ------------------------------------------------------------ text */
 
+/** A word of a command as a shell reads it, quoted where it must be, with a blank before it. */
+void put_shell_word(FILE *to, const char *word);
 /** Is the name in a list of names with commas between? */
 bool in_list(const char *list, const char *name);
 /** A number in hex, 0x optional, at most `max`. False: not one. */

@@ -118,6 +118,8 @@ struct result *eval_unit_make(const char *workload, enum eval_env env, bool thp,
     rng_seed(&rng, seed, (uint64_t)(at + 1) * 16 + env * 2 + thp);
     snprintf(r->command, sizeof r->command, "dmt sim --workload %s --env %s --pages %s --seed %" PRIu64,
              workload, result_envs[env], result_pages(thp), seed);
+    snprintf(r->program, sizeof r->program, "a program");
+    snprintf(r->inputs, sizeof r->inputs, "none");
     snprintf(r->workload, sizeof r->workload, "%s", workload);
     r->scale = 0.1;
     r->env = env;

@@ -91,13 +91,31 @@ Test(config, a_file_is_read_as_written)
     }
     fputs("# a machine\n\n  \t# of another kind\n", f);
     eval_config_write(&c, f);
-    fputs("pwc.clocks = 7 # once more: the last one counts", f);
+    fputs("# the last line has no end", f);
     cr_assert_eq(fclose(f), 0);
     cr_assert(eval_config_read(path, &back));
-    cr_assert_eq(back.pwc_clocks, 7);
-    back.pwc_clocks = c.pwc_clocks;
     cr_assert(memcmp(&c, &back, sizeof c) == 0);
     unlink(path);
+}
+
+/* Of two values of one key in a file one is a mistake; on the command line the later one is meant. */
+Test(config, a_key_is_given_once_in_a_file, .init = cr_redirect_stderr)
+{
+    char path[] = "/tmp/dmt-machine-XXXXXX", line[400];
+    struct eval_config c = defaults();
+    FILE *f = fdopen(mkstemp(path), "w");
+
+    fputs("pwc.clocks = 7\nntlb.entries = 16\n # pwc.clocks = 5\n\tpwc.clocks=7", f);
+    cr_assert_eq(fclose(f), 0);
+    cr_assert_not(eval_config_read(path, &c));
+    unlink(path);
+    c = defaults();
+    cr_assert(eval_config_set(&c, "pwc.clocks=7") && eval_config_set(&c, "pwc.clocks=8"));
+    cr_assert_eq(c.pwc_clocks, 8);
+    /* Blanks are no part of a value, however many. */
+    snprintf(line, sizeof line, "pwc.clocks =%300s", "29");
+    cr_assert(eval_config_set(&c, line));
+    cr_assert_eq(c.pwc_clocks, 29);
 }
 
 Test(config, sizes_that_do_not_go_together, .init = cr_redirect_stderr)

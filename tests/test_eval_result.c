@@ -233,6 +233,7 @@ Test(file, comes_back_as_it_was, .init = scratch, .fini = tidy)
         r->machine.pwc_span = 8;
         r->system[1].stats.migrated = 1234567890123;
         snprintf(r->command, sizeof r->command, "dmt sim --trace \"a, b\" # ü");
+        snprintf(r->inputs, sizeof r->inputs, "trace cbf43926.9, maps %08x.%u", k, k);
         char path[200];
         cr_assert(result_path(work, r, path, sizeof path));
         cr_assert(result_write(path, r));
@@ -240,6 +241,8 @@ Test(file, comes_back_as_it_was, .init = scratch, .fini = tidy)
         struct result *back = result_read(path);
         cr_assert_not_null(back);
         cr_assert_str_eq(back->command, r->command);
+        cr_assert_str_eq(back->program, r->program);
+        cr_assert_str_eq(back->inputs, r->inputs);
         cr_assert_str_eq(back->workload, r->workload);
         cr_assert_eq(back->scale, r->scale);
         cr_assert_eq(back->env, r->env);
@@ -277,6 +280,7 @@ Test(file, names_what_depends_on_the_computer, .init = scratch, .fini = tidy)
         text[i] = slurp(in_work("u"));
         r->seconds += 5;
         r->peak *= 2;
+        r->program[0] = 'b';
         for (unsigned k = 0; k < r->designs; k++) {
             r->design[k].seconds += 1;
         }
@@ -294,7 +298,7 @@ Test(file, names_what_depends_on_the_computer, .init = scratch, .fini = tidy)
             break;
         }
     }
-    cr_assert_eq(differ, 2 + r->designs);
+    cr_assert_eq(differ, 3 + r->designs);
     free(text[0]);
     free(text[1]);
     result_free(r);
@@ -340,8 +344,10 @@ Test(file, is_refused_when_changed, .init = scratch, .fini = tidy)
     static const struct {
         const char *from, *to, *words;
     } change[] = {
-        {"\"version\": 1", "\"version\": 2", "version: expected 1, which this dmt reads (the file has 2)"},
-        {"\"version\": 1", "\"version\": \"1\"", "version: expected 1"},
+        {"\"version\": 2", "\"version\": 1", "version: expected 2, which this dmt reads (the file has 1)"},
+        {"\"version\": 2", "\"version\": \"2\"", "version: expected 2"},
+        {"\"host_program\": \"", "\"host_program\": 1, \"old\": \"", "host_program: expected a text of 1 to 63"},
+        {"\"inputs\": \"none\"", "\"inputs\": \"\"", "inputs: expected a text of 1 to 127 characters"},
         {"\"dmt unit\"", "\"dmt run\"", "format: expected one of dmt unit"},
         {"\"environment\": \"virt\"", "\"environment\": \"vm\"",
          "environment: expected one of native virt nested"},
@@ -918,7 +924,7 @@ Test(report, refuses_what_is_no_results_directory, .init = scratch, .fini = tidy
     spit(in_work("r/x.json"), "{\"format\": ", 11);
     bad_directory(in_work("r"), "r/x.json:1: ");
     spit(in_work("r/x.json"), "{\"format\": \"dmt unit\", \"version\": 99}", 37);
-    bad_directory(in_work("r"), "r/x.json: version: expected 1, which this dmt reads (the file has 99)");
+    bad_directory(in_work("r"), "r/x.json: version: expected 2, which this dmt reads (the file has 99)");
     unlink(in_work("r/x.json"));
 
     write_unit(in_work("r"), eval_unit_make("gups", EVAL_NATIVE, false, &c, 1));
@@ -1001,6 +1007,7 @@ Test(report, missing_is_shown_as_missing, .init = scratch, .fini = tidy, .timeou
 
     mkdir(in_work("r"), 0700);
     snprintf(r->command, sizeof r->command, "dmt sim --trace 'a<b>&\"c\",d'");
+    cr_assert(file_mark("/proc/self/exe", r->program));
     write_unit(in_work("r"), r);
     r = eval_unit_make("canneal", EVAL_VIRT, true, &c, 1);
     result_histogram_free(r->design[0].histogram);
@@ -1024,7 +1031,12 @@ Test(report, missing_is_shown_as_missing, .init = scratch, .fini = tidy, .timeou
              in_work("csv"), in_work("r"));
     cr_assert_eq(system(command), 0);
     check_page(in_work("page"),
-               "'a<b>&\"c\",d' Canneal 'No unit was run.' 'No variant was run' 'no unit was run' Redis");
+               "'a<b>&\"c\",d' Canneal 'No unit was run.' 'but 1 unit was made by another program' 'No variant was run' "
+               "'Own state is not known, for want of units in which design and baseline had walks: DMT, native, 4K pages; DMT, native, ' "
+               "Redis");
+    char *page = slurp(in_work("page"));
+    cr_assert_null(strstr(page, "no unit was run"), "said of every mean, whatever was run");
+    free(page);
     char *first = slurp(in_work("page"));
     cr_assert_eq(report(in_work("r"), in_work("page"), ""), EXIT_OK);
     char *second = slurp(in_work("page"));

@@ -664,7 +664,7 @@ Test(recorded, captures)
         bool ok;
         uint64_t first, again;
         cr_assert(w != NULL);
-        cr_assert_str_eq(workload_name(w), "trace.zst");
+        cr_assert_str_eq(workload_name(w), c == 0 ? "gups/trace.zst" : "redis/trace.zst");
         size_t n = workload_areas(w, &area);
         for (size_t i = 1; i < n; i++) {
             cr_assert(area[i].vpn > area[i - 1].vpn + area[i - 1].pages);
@@ -711,6 +711,36 @@ Test(recorded, areas, .init = temporary_paths, .fini = remove_temporary)
     cr_assert(a[1].va == 0x402ff8 && a[1].kind == DMT_ACCESS_READ);
     cr_assert(a[2].kind == DMT_ACCESS_READ && a[3].kind == DMT_ACCESS_WRITE && a[3].va == 0x7f0000000010);
     workload_free(w);
+}
+
+/* Told apart where the last folder does it; what is too long keeps whole characters. */
+Test(recorded, names)
+{
+    static const struct {
+        const char *path, *name;
+    } of[] = {
+        {"t", "t"},
+        {"./t", "t"},
+        {"../t", "t"},
+        {"/t", "t"},
+        {"a/t", "a/t"},
+        {"/b/a//t", "a/t"},
+        {"a/./t", "t"},
+        {".a/t", ".a/t"},
+        {"...../t", "...../t"},
+        {"a/123456789012345678901234567890123456789012345678901234567890t",
+         "a/123456789012345678901234567890123456789012345678901234567890t"},
+        {"ab/123456789012345678901234567890123456789012345678901234567890t",
+         "123456789012345678901234567890123456789012345678901234567890t"},
+        {"a/x\u00fc23456789012345678901234567890123456789012345678901234567890123",
+         "23456789012345678901234567890123456789012345678901234567890123"},
+    };
+    char name[WORKLOAD_NAME_MAX];
+
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        workload_trace_name(of[i].path, name);
+        cr_assert_str_eq(name, of[i].name, "%s: %s", of[i].path, name);
+    }
 }
 
 /* An area ends with its last page, also when the access before was in it. */

@@ -3,7 +3,9 @@
 
 #include "io.h"
 #include <ctype.h>
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct key {
@@ -34,8 +36,8 @@ void eval_config_default(struct eval_config *c)
     }
 }
 
-/* "key = value" with blanks anywhere around. NULL, or what is wrong. */
-static const char *assign(struct eval_config *c, char *text)
+/* "key = value" with blanks anywhere around; *key becomes which of them. NULL, or what is wrong. */
+static const char *assign(struct eval_config *c, char *text, size_t *key)
 {
     static char why[200];
     char *at = strchr(text, '='), *end;
@@ -68,6 +70,7 @@ static const char *assign(struct eval_config *c, char *text)
             return why;
         }
         *field(c, &keys[i]) = (uint32_t)v;
+        *key = i;
         return NULL;
     }
     snprintf(why, sizeof why, "unknown key '%.60s' (dmt sim --keys lists them)", text);
@@ -79,6 +82,8 @@ bool eval_config_read(const char *path, struct eval_config *c)
     struct in *in = in_open(path);
     bool ok = in != NULL;
     char *line = NULL;
+    uint64_t at[KEYS] = {0}; /* line of each key, 0: not given */
+    size_t key;
 
     while (ok && (ok = in_line(in, &line)) && line != NULL) {
         char *hash = strchr(line, '#');
@@ -89,9 +94,14 @@ bool eval_config_read(const char *path, struct eval_config *c)
         if (line[strspn(line, " \t\r")] == '\0') {
             continue;
         }
-        if ((why = assign(c, line)) != NULL) {
+        if ((why = assign(c, line, &key)) != NULL) {
             in_say(in, "%s", why);
             ok = false;
+        } else if (at[key] != 0) {
+            in_say(in, "%s is in line %" PRIu64 " already, expected each key once", keys[key].name, at[key]);
+            ok = false;
+        } else {
+            at[key] = in_line_number(in);
         }
     }
     if (in != NULL) {
@@ -102,11 +112,11 @@ bool eval_config_read(const char *path, struct eval_config *c)
 
 bool eval_config_set(struct eval_config *c, const char *assignment)
 {
-    char text[200];
-    const char *why;
+    char *text = need(strdup(assignment));
+    size_t key;
+    const char *why = assign(c, text, &key);
 
-    snprintf(text, sizeof text, "%s", assignment);
-    why = assign(c, text);
+    free(text);
     if (why != NULL) {
         say("--set: %s", why);
     }

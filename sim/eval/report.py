@@ -328,11 +328,13 @@ def effect_of(data, name):
     return ", ".join(keys) or "nothing else"
 
 
+def place(h):
+    return f"{TITLE[h['design']]}, {ENV[h['environment']].lower()}, {PAGES[h['pages']]}"
+
+
 def cause(data, h):
     off = percent(h["own"], h["paper"])
-    who = f"<b>{TITLE[h['design']]}, {ENV[h['environment']].lower()}, {PAGES[h['pages']]}</b>"
-    if off is None:
-        return f"<li>{who}: no unit was run.</li>"
+    who = f"<b>{place(h)}</b>"
     out = [f"<li>{who}: {h['own']:.3f} is {abs(off):.1f}&#8239;% {'above' if off > 0 else 'below'} the paper's "
            f"{h['paper']:.2f}. Factors, which multiply to that:<ul>"]
     parts = [(n, v) for n, v in h["parts"] if v is not None and abs(v - 1) >= 0.0005]
@@ -362,10 +364,12 @@ def summary(data):
     for h in data["headlines"]:
         a, b = percent(h["own"], h["paper"]), percent(h["published"], h["paper"])
         mark = lambda v: f'<span class="{"ok" if v is not None and abs(v) <= 5 else "off"}">{signed(v)}</span>' if v is not None else number(None)
-        rows.append([f"{TITLE[h['design']]}, {ENV[h['environment']].lower()}, {PAGES[h['pages']]}", f"{h['paper']:.2f}",
+        rows.append([place(h), f"{h['paper']:.2f}",
                      number(h["own"]), mark(a), number(h["published"]), mark(b), number(h["formula"]),
                      f"{h['workloads']} of 7"])
-    off = [h for h in data["headlines"] if h["own"] is None or abs(percent(h["own"], h["paper"])) > 5]
+    known = [h for h in data["headlines"] if h["own"] is not None]
+    off = [h for h in known if abs(percent(h["own"], h["paper"])) > 5]
+    unknown = [place(h) for h in data["headlines"] if h["own"] is None]
     out = ['<section id="summary"><h2>Summary</h2><p>Geometric means over the paper\'s workloads of page-walk speedup: mean '
            "clocks of a radix walk over mean clocks of the design's. <em>Own state</em>: the design has its own tables, "
            "registers, caches and traffic. <em>Formula</em>: the published evaluation's arithmetic on our radix walks, "
@@ -374,8 +378,12 @@ def summary(data):
     out.append(table(["paper", "own state", "difference", "formula", "difference", "formula, real huge pages", "workloads"],
                      rows, "speedup"))
     out.append("<h3>Where differences above 5&#8239;% come from</h3>")
-    out.append("<ul class=\"causes\">" + "".join(cause(data, h) for h in off) + "</ul>" if off
-               else "<p>No mean of own state differs by more than 5&#8239;% from the paper's.</p>")
+    if off:
+        out.append('<ul class="causes">' + "".join(cause(data, h) for h in off) + "</ul>")
+    elif known:
+        out.append("<p>No mean of own state differs by more than 5&#8239;% from the paper's.</p>")
+    if unknown:
+        out.append(f"<p>Own state is not known, for want of units in which design and baseline had walks: {'; '.join(unknown)}.</p>")
     out.append("<details><summary>Factors by workload</summary>" + factors(data) + "</details>")
     out.append(made_by(data, FROM_UNITS) + "</section>")
     return "".join(out)
@@ -830,6 +838,12 @@ SECTIONS = [("summary", "Summary", summary), ("speedups", "Speedups", speedups),
             ("commands", "Commands", commands)]
 
 
+def older(data):
+    """The version is of the program that made the page; units may be older."""
+    n = data["others"]
+    return f", but {n} unit{' was' if n == 1 else 's were'} made by another program (variants' included)" if n else ""
+
+
 def page(data):
     measured = sorted({u["measured"] for u in data["units"]})
     scales = sorted({u["scale"] for u in data["units"]})
@@ -840,7 +854,7 @@ def page(data):
            "<header><h1>Translation designs side by side</h1><p>Trace-driven simulation of page walks, each design with its own tables, "
            "caches and traffic, beside the numbers published for Direct Memory Translation (Zhang et al., ASPLOS 2024). "
            f"{len(data['units'])} units from <code>{text(data['directory'])}</code>; {length} accesses measured a unit, data at scale {scale}; "
-           f"{len(data['variants']) or 'no'} variant{'' if len(data['variants']) == 1 else 's'} of the machine; OpenDMT {text(data['version'])}.</p></header><nav><div>",
+           f"{len(data['variants']) or 'no'} variant{'' if len(data['variants']) == 1 else 's'} of the machine; OpenDMT {text(data['version'])}{older(data)}.</p></header><nav><div>",
            "".join(f'<a href="#{i}">{n}</a>' for i, n, _ in SECTIONS), "</div></nav><main>"]
     out += [make(data) for _, _, make in SECTIONS]
     out.append("</main><footer>What units, formulas and variants are: docs/evaluation.md of OpenDMT.</footer></body></html>\n")

@@ -440,7 +440,8 @@ static bool fields_ok(const char *path, const char *whose, const void *from, con
 /* What would make a file that cannot be read again. */
 static bool writable(const char *path, const struct result *r)
 {
-    bool ok = text_ok(path, "the command", r->command) && text_ok(path, "the workload", r->workload);
+    bool ok = text_ok(path, "the command", r->command) && text_ok(path, "the workload", r->workload) &&
+              text_ok(path, "the program", r->program) && text_ok(path, "the inputs", r->inputs);
 
     for (unsigned i = 0; ok && i < r->systems; i++) {
         ok = fields_ok(path, "a system", &r->system[i].stats, stats_fields, COUNT(stats_fields));
@@ -479,7 +480,9 @@ bool result_write(const char *path, const struct result *r)
     put(j, "version", json_integer(RESULT_VERSION));
     put(j, "host_seconds", json_real(r->seconds));
     put(j, "host_peak_bytes", json_integer((json_int_t)r->peak));
+    put(j, "host_program", json_string(r->program));
     put(j, "command", json_string(r->command));
+    put(j, "inputs", json_string(r->inputs));
     put(j, "workload", json_string(r->workload));
     put(j, "scale", json_real(r->scale));
     put(j, "environment", json_string(result_envs[r->env]));
@@ -766,7 +769,9 @@ static void read_unit(struct reader *f, const json_t *j, struct result *r)
     }
     r->seconds = get_real(f, j, "host_seconds");
     r->peak = get_count(f, j, "host_peak_bytes", INT64_MAX);
+    get_text(f, j, "host_program", r->program, sizeof r->program);
     get_text(f, j, "command", r->command, sizeof r->command);
+    get_text(f, j, "inputs", r->inputs, sizeof r->inputs);
     get_text(f, j, "workload", r->workload, sizeof r->workload);
     r->scale = get_real(f, j, "scale");
     r->env = get_name(f, j, "environment", result_envs, EVAL_ENVS);

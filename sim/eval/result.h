@@ -9,7 +9,7 @@
 #include "io.h"
 
 /** Of the file format: a program reads its own version only. */
-#define RESULT_VERSION 1
+#define RESULT_VERSION 2
 
 enum {
     RESULT_DESIGNS_MAX = 32,
@@ -92,6 +92,8 @@ struct result_design {
 
 struct result {
     char command[RESULT_TEXT_MAX]; /**< the shell command that makes this file again */
+    char program[RESULT_NAME_MAX]; /**< file_mark of the one that made it */
+    char inputs[RESULT_NAME_MAX * 2]; /**< what the files it names held; "none" without any */
     char workload[RESULT_NAME_MAX];
     double scale;
     enum eval_env env;
@@ -142,7 +144,7 @@ extern const char *const result_envs[EVAL_ENVS];
 bool result_path(const char *dir, const struct result *r, char *to, size_t room);
 
 /** Write a unit's file. False after saying why; then the file is as it was. Lines that hold what depends on
- * the computer (seconds, bytes) begin with "host_"; all others are a function of command and program. */
+ * the computer (seconds, bytes, the executable) begin with "host_"; all others are a function of command, inputs and program. */
 bool result_write(const char *path, const struct result *r);
 /** Read one and check it. NULL after saying file and what was expected. */
 struct result *result_read(const char *path);

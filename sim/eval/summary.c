@@ -447,6 +447,21 @@ uint64_t summary_replayed(const struct summary *s, uint64_t *mismatches)
     return walks;
 }
 
+size_t summary_others(const struct summary *s)
+{
+    char own[FILE_MARK] = "";
+    size_t n = 0;
+
+    file_mark("/proc/self/exe", own); /* unreadable, it is none of those that made units */
+    for (size_t i = 0; i <= s->variants; i++) {
+        const struct summary_set *set = i == 0 ? &s->set : &s->variant[i - 1];
+        for (size_t u = 0; u < set->n; u++) {
+            n += strcmp(set->unit[u]->program, own) != 0;
+        }
+    }
+    return n;
+}
+
 /* ---------------------------------------------------------------- causes */
 
 /* A difference from the paper in factors, the product of which is own / paper; NAN: not known. */
@@ -854,6 +869,7 @@ bool summary_json(const struct summary *s, const char *command, FILE *to)
         add(names, json_string(workload[i]));
     }
     put(j, "version", json_string(dmt_version_text()));
+    put(j, "others", whole(summary_others(s)));
     put(j, "directory", json_string(s->set.path));
     put(j, "command", json_string(command));
     put(j, "workloads", names);
@@ -973,4 +989,9 @@ void summary_print(const struct summary *s)
     }
     printf("\n%zu units, %zu variants; %" PRIu64 " walks replayed into the RTL, %" PRIu64 " differ\n",
            s->set.n, s->variants, walks, bad);
+    size_t others = summary_others(s);
+    if (others > 0) {
+        printf("%zu unit%s, variants' included, made by another program than this one (dmt sim makes them anew)\n",
+               others, others == 1 ? " was" : "s were");
+    }
 }

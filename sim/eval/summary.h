@@ -72,5 +72,7 @@ bool summary_json(const struct summary *s, const char *command, FILE *to);
 void summary_print(const struct summary *s);
 /** Walks that were replayed into the RTL, and how many of them differ. */
 uint64_t summary_replayed(const struct summary *s, uint64_t *mismatches);
+/** Units, of variants too, that another program made than the one that runs. */
+size_t summary_others(const struct summary *s);
 
 #endif

@@ -63,9 +63,6 @@ static bool choose(struct unit *u)
             u->job[u->jobs++].design = *d;
         }
     }
-    if (u->jobs == 0) {
-        say("no design named %s for %s (dmt sim --list names them)", u->o->designs, result_envs[u->o->env]);
-    }
     return u->jobs != 0;
 }
 
@@ -76,19 +73,31 @@ static bool same_system(const struct eval_design *a, const struct eval_design *b
 
 /* ---------------------------------------------------------------- part files */
 
-static bool same_run(const struct unit *u, const struct result *r)
+/* What was asked for, which the files that it names and the program may have changed since. */
+static bool same_command(const struct result *a, const struct result *b)
 {
-    return strcmp(r->command, u->result->command) == 0 &&
-           memcmp(&r->machine, &u->result->machine, sizeof r->machine) == 0;
+    return strcmp(a->command, b->command) == 0 && memcmp(&a->machine, &b->machine, sizeof a->machine) == 0;
+}
+
+static bool same_run(const struct result *a, const struct result *b)
+{
+    return same_command(a, b) && strcmp(a->inputs, b->inputs) == 0 && strcmp(a->program, b->program) == 0;
 }
 
 static bool part_ready(const struct unit *u, const struct job *j)
 {
     struct result *r = result_done(j->part) ? result_read(j->part) : NULL;
-    bool ready = r != NULL && same_run(u, r) && r->designs == 1;
+    bool ready = r != NULL && same_run(u->result, r) && r->designs == 1;
 
     result_free(r);
     return ready;
+}
+
+static bool part_path(char part[PATH_MAX_HERE], const char *path, const struct eval_design *d)
+{
+    int n = snprintf(part, PATH_MAX_HERE, "%s.%s.part", path, d->name);
+
+    return n >= 0 && n < PATH_MAX_HERE;
 }
 
 /* A part's design and its system become the unit's. */
@@ -130,6 +139,8 @@ static struct result *describe(const struct unit_options *o)
     struct result *r = result_new();
 
     snprintf(r->command, sizeof r->command, "%s", o->command);
+    snprintf(r->program, sizeof r->program, "%s", o->program);
+    snprintf(r->inputs, sizeof r->inputs, "%s", o->inputs);
     r->scale = o->scale;
     r->env = o->env;
     r->thp = o->thp;
@@ -190,13 +201,14 @@ static int run_design(struct unit *u, unsigned index)
 static bool start_design(struct unit *u, unsigned index)
 {
     fflush(NULL);
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
 
     if (pid < 0) {
         say("cannot start a process: %s", strerror(errno));
         return false;
     }
     if (pid == 0) {
+        signals_worker(parent);
         int code = run_design(u, index);
         fflush(NULL);
         _exit(code);
@@ -306,6 +318,62 @@ static void run_all(struct unit *u)
     }
 }
 
+/* Does a command name this trace? */
+static bool names_trace(const char *command, const char *trace)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *f = need(open_memstream(&text, &n));
+
+    fputs(" --trace", f);
+    put_shell_word(f, trace);
+    fputs(" --maps ", f);
+    bool ok = fclose(f) == 0;
+    need(ok ? text : NULL);
+    bool is = strstr(command, text) != NULL;
+    free(text);
+    return is;
+}
+
+/* Names of files are shorter than paths: is what is there of another workload than `r`? */
+static bool of_another(const struct unit_options *o, const struct result *there, const struct result *r)
+{
+    return strcmp(there->workload, r->workload) != 0 || (strcmp(there->inputs, "none") == 0) != (o->trace == NULL) ||
+           (o->trace != NULL && strcmp(there->inputs, r->inputs) != 0 && !names_trace(there->command, o->trace));
+}
+
+/* Of this command as `r` is, but not to be kept. */
+static bool stale(const char *path, const struct result *r)
+{
+    struct result *there = result_done(path) ? result_read(path) : NULL;
+    bool is = there != NULL ? same_command(there, r) && !same_run(there, r) : access(path, F_OK) == 0;
+
+    result_free(there);
+    return is;
+}
+
+bool unit_stale(const struct unit_options *o)
+{
+    struct unit u = {.o = o};
+    char path[PATH_MAX_HERE], part[PATH_MAX_HERE];
+    bool is = false;
+
+    u.result = describe(o);
+    if (o->kind != NULL) {
+        snprintf(u.result->workload, sizeof u.result->workload, "%s", o->kind->name);
+    } else {
+        workload_trace_name(o->trace, u.result->workload);
+    }
+    if (choose(&u) && result_path(o->out, u.result, path, sizeof path)) {
+        is = stale(path, u.result);
+        for (unsigned i = 0; i < u.jobs && !is; i++) {
+            is = part_path(part, path, u.job[i].design) && stale(part, u.result);
+        }
+    }
+    result_free(u.result);
+    return is;
+}
+
 struct result *unit_run(const struct unit_options *o)
 {
     struct unit u = {.o = o, .ok = true};
@@ -314,7 +382,10 @@ struct result *unit_run(const struct unit_options *o)
     double start = seconds_of(CLOCK_MONOTONIC);
 
     u.result = describe(o);
-    if (!choose(&u) || (u.workload = open_workload(o)) == NULL) {
+    if (!choose(&u)) {
+        say("no design named %s for %s (dmt sim --list names them)", o->designs, result_envs[o->env]);
+    }
+    if (u.jobs == 0 || (u.workload = open_workload(o)) == NULL) {
         result_free(u.result);
         return NULL;
     }
@@ -322,13 +393,20 @@ struct result *unit_run(const struct unit_options *o)
     snprintf(u.result->workload, sizeof u.result->workload, "%s", workload_name(u.workload));
     snprintf(u.label, sizeof u.label, "%.20s %s %s", workload_name(u.workload), result_envs[o->env], result_pages(o->thp));
     u.ok = result_path(o->out, u.result, path, sizeof path);
+    for (unsigned i = 0; u.ok && i < u.jobs; i++) {
+        u.ok = part_path(u.job[i].part, path, u.job[i].design);
+    }
     if (!u.ok) {
         say("%s: name too long", o->out);
     }
-    if (u.ok && result_done(path) && (before = result_read(path)) != NULL && same_run(&u, before)) {
+    if (u.ok && result_done(path) && (before = result_read(path)) != NULL && same_run(u.result, before)) {
         workload_free(u.workload);
         result_free(u.result);
         return before;
+    }
+    if (before != NULL && of_another(o, before, u.result)) {
+        say("%s: there are results of another trace of this name, expected another --out: %s", path, before->command);
+        u.ok = false;
     }
     result_free(before);
     u.done = mmap(NULL, sizeof *u.done * RESULT_DESIGNS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -337,7 +415,6 @@ struct result *unit_run(const struct unit_options *o)
         u.ok = false;
     }
     for (unsigned i = 0; u.ok && i < u.jobs; i++) {
-        snprintf(u.job[i].part, sizeof u.job[i].part, "%.1000s.%s.part", path, u.job[i].design->name);
         u.job[i].done = part_ready(&u, &u.job[i]);
     }
     if (u.ok) {

@@ -22,12 +22,16 @@ struct unit_options {
     unsigned jobs;                     /**< processes at once */
     const char *out;                   /**< folder of result files; it exists */
     const char *command;               /**< that makes the unit again */
+    const char *program, *inputs;      /**< of struct result */
     const volatile sig_atomic_t *stop; /**< ends the run; what is done stays */
 };
 
 /** Run it, or what of it has not been run, and write its result file. A unit
- * that is there, of the same command, is only read. NULL after saying why, or when
- * stopped. */
+ * that is there, of the same command, inputs and program, is only read. NULL after
+ * saying why, or when stopped. */
 struct result *unit_run(const struct unit_options *o);
+/** Is a unit of this command there, or a part of one, that cannot be kept: of other inputs or another program, or
+ * in a format that this one does not read? */
+bool unit_stale(const struct unit_options *o);
 
 #endif

@@ -467,6 +467,35 @@ static void take_areas(struct workload *w, const struct areas *maps)
     w->areas = n + 1;
 }
 
+void workload_trace_name(const char *trace, char name[WORKLOAD_NAME_MAX])
+{
+    size_t n = strlen(trace), file = n, folder;
+
+    while (file > 0 && trace[file - 1] != '/') {
+        file--;
+    }
+    for (folder = file; folder > 0 && trace[folder - 1] == '/';) {
+        folder--;
+    }
+    size_t end = folder;
+    while (folder > 0 && trace[folder - 1] != '/') {
+        folder--;
+    }
+    /* "." and ".." say nothing of a trace. */
+    size_t length = end - folder;
+    bool dots = length <= 2 && strspn(trace + folder, ".") >= length;
+    if (!dots && length + 1 + n - file < WORKLOAD_NAME_MAX) {
+        snprintf(name, WORKLOAD_NAME_MAX, "%.*s/%s", (int)length, trace + folder, trace + file);
+        return;
+    }
+    if (n - file >= WORKLOAD_NAME_MAX) { /* its end, which is more often its own, from a whole character on */
+        for (file = n - (WORKLOAD_NAME_MAX - 1); ((unsigned char)trace[file] & 0xc0) == 0x80;) {
+            file++;
+        }
+    }
+    snprintf(name, WORKLOAD_NAME_MAX, "%s", trace + file);
+}
+
 struct workload *workload_trace(const char *trace, const char *maps)
 {
     struct areas a;
@@ -487,8 +516,7 @@ struct workload *workload_trace(const char *trace, const char *maps)
         .scale = 1, .next = recorded_next, .rewind = recorded_rewind, .close = recorded_close};
     r->trace = copy_of(trace);
     r->maps = copy_of(maps);
-    const char *slash = strrchr(trace, '/');
-    snprintf(r->w.name, sizeof r->w.name, "%s", slash != NULL ? slash + 1 : trace);
+    workload_trace_name(trace, r->w.name);
     take_areas(&r->w, &a);
     areas_free(&a);
     if (r->w.areas == 0) {

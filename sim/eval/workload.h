@@ -28,6 +28,8 @@ struct eval_area {
 struct workload;
 
 /** Full-size generators: name, what the paper ran, its bytes of virtual memory. NULL-terminated. */
+enum { WORKLOAD_NAME_MAX = 64 }; /**< with its NUL */
+
 struct workload_kind {
     const char *name, *what;
     uint64_t bytes;       /**< at scale 1 */
@@ -42,6 +44,8 @@ const struct workload_kind *workload_find(const char *name);
 struct workload *workload_new(const struct workload_kind *kind, double scale, uint64_t seed);
 /** A recorded trace over the areas of a maps file (sim/trace.h, sim/areas.h). NULL after saying why. */
 struct workload *workload_trace(const char *trace, const char *maps);
+/** The name that it has: the file's, after that of its folder where the path has one ("gups/trace.zst"). */
+void workload_trace_name(const char *trace, char name[WORKLOAD_NAME_MAX]);
 void workload_free(struct workload *w);
 
 const char *workload_name(const struct workload *w);
@@ -60,7 +64,7 @@ void workload_rewind(struct workload *w);
 /** What every generator has; its own state follows in the same allocation. */
 struct workload {
     const struct workload_kind *kind;
-    char name[64];
+    char name[WORKLOAD_NAME_MAX];
     double scale;
     uint64_t seed;
     struct eval_area *area;
