@@ -769,15 +769,15 @@ Test(summary, numbers_are_those_of_the_units, .init = scratch, .fini = tidy)
     struct result_design *base = &r->design[0], *d = &r->design[r->designs - 1];
     cr_assert_str_eq(d->name, "pvdmt");
     memset(d->bin, 0, sizeof d->bin);
-    d->walks = 100;
-    d->bin[result_bin(100)] = 90;
-    d->bin[result_bin(64)] = 10;
-    d->walk_clocks = 9640;
-    d->fallbacks = 90;
-    d->fallback_clocks = 9000;
-    d->clocks = 20000;
-    base->clocks = 50000;
-    base->exposed = 25000;
+    d->walks = 10000;
+    d->bin[result_bin(100)] = 9000;
+    d->bin[result_bin(64)] = 1000;
+    d->walk_clocks = 964000;
+    d->fallbacks = 9000;
+    d->fallback_clocks = 900000;
+    d->clocks = 2000000;
+    base->clocks = 5000000;
+    base->exposed = 2500000;
     double mean = (double)base->walk_clocks / (double)base->walks;
     write_unit(in_work("r"), r);
     write_unit(in_work("r"),
@@ -805,6 +805,37 @@ Test(summary, numbers_are_those_of_the_units, .init = scratch, .fini = tidy)
     cr_assert_eq(n, 7);
     summary_geomean(&s.set, SUMMARY_PAPER_LABEL, SUMMARY_SPEEDUP, EVAL_VIRT, false, "pvdmt", &n);
     cr_assert_eq(n, 1);
+    summary_free(&s);
+}
+
+/* A unit of few walks keeps its numbers and has no part in means, nor has the paper's bar that would stand beside it. */
+Test(summary, few_walks_are_in_no_mean, .init = scratch, .fini = tidy)
+{
+    struct eval_config c = machine();
+    struct result *r[2] = {eval_unit_make("gups", EVAL_VIRT, false, &c, 1),
+                           eval_unit_make("graph500", EVAL_VIRT, false, &c, 1)};
+    struct summary s;
+    unsigned n;
+
+    mkdir(in_work("r"), 0700);
+    struct result_design *d = &r[1]->design[r[1]->designs - 1];
+    memset(d->bin, 0, sizeof d->bin);
+    d->walks = d->bin[result_bin(100)] = SUMMARY_WALKS_LEAST - 1;
+    d->walk_clocks = 100 * d->walks;
+    d->fallbacks = d->fallback_clocks = 0;
+    write_unit(in_work("r"), r[0]);
+    write_unit(in_work("r"), r[1]);
+    cr_assert(summary_read(in_work("r"), &s));
+    cr_assert(!summary_scarce(&s.set, "gups", EVAL_VIRT, false) && !summary_scarce(&s.set, "redis", EVAL_VIRT, false));
+    cr_assert(summary_scarce(&s.set, "graph500", EVAL_VIRT, false));
+    cr_assert(!isnan(summary_value(&s.set, SUMMARY_SPEEDUP, "graph500", EVAL_VIRT, false, "pvdmt")));
+    cr_assert_float_eq(summary_geomean(&s.set, SUMMARY_SPEEDUP, SUMMARY_WHATS, EVAL_VIRT, false, "pvdmt", &n),
+                       summary_value(&s.set, SUMMARY_SPEEDUP, "gups", EVAL_VIRT, false, "pvdmt"), 1e-9);
+    cr_assert_eq(n, 1);
+    summary_geomean(&s.set, SUMMARY_PAPER_LABEL, SUMMARY_SPEEDUP, EVAL_VIRT, false, "pvdmt", &n);
+    cr_assert_eq(n, 1);
+    summary_geomean(&s.set, SUMMARY_PAPER_LABEL, SUMMARY_WHATS, EVAL_VIRT, false, "pvdmt", &n);
+    cr_assert_eq(n, 7);
     summary_free(&s);
 }
 

@@ -384,6 +384,10 @@ def summary(data):
         out.append("<p>No mean of own state differs by more than 5&#8239;% from the paper's.</p>")
     if unknown:
         out.append(f"<p>Own state is not known, for want of units in which design and baseline had walks: {'; '.join(unknown)}.</p>")
+    scarce = [f"{u['workload']}, {ENV[u['environment']].lower()}, {'4K' if u['pages'] == '4k' else 'THP'} "
+              f"({min(d['walks'] for d in u['designs'])})" for u in data["units"] if u["scarce"]]
+    if scarce:
+        out.append(f"<p>Of too few walks to have a part in means: {text('; '.join(scarce))}.</p>")
     out.append("<details><summary>Factors by workload</summary>" + factors(data) + "</details>")
     out.append(made_by(data, FROM_UNITS) + "</section>")
     return "".join(out)
@@ -503,7 +507,7 @@ def latencies(data):
                 levels = d["walk_levels"][2:]
                 total = max(sum(levels), 1)
                 rows.append([f'<a href="#{anchor(u["workload"], u["environment"], u["pages"])}">{text(workload_name(u["workload"]))}</a>',
-                             text(d["title"]), whole(d["accesses"]), f"{100 * d['walks'] / max(d['accesses'], 1):.1f}&#8239;%",
+                             text(d["title"]), whole(d["accesses"]), f"{whole(d['walks'])} ({100 * d['walks'] / max(d['accesses'], 1):.2g}&#8239;%)",
                              number(d["mean"], 1), whole(d["p50"]), whole(d["p99"]), number(d["refs"] / n if d["walks"] else None, 2),
                              number(d["reads"] / n if d["walks"] else None, 2),
                              f"{100 * d['fallbacks'] / n:.2f}&#8239;%"] +

@@ -372,6 +372,23 @@ double summary_value(const struct summary_set *s, enum summary_what what, const 
     }
 }
 
+bool summary_scarce(const struct summary_set *s, const char *workload, enum eval_env env, bool thp)
+{
+    const struct result *r = summary_unit(s, workload, env, thp);
+
+    for (unsigned k = 0; r != NULL && k < r->designs; k++) {
+        if (r->design[k].walks < SUMMARY_WALKS_LEAST) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool of_units(enum summary_what what)
+{
+    return what < SUMMARY_PAPER_LABEL;
+}
+
 double summary_geomean(const struct summary_set *s, enum summary_what what, enum summary_what also,
                        enum eval_env env, bool thp, const char *design, unsigned *n)
 {
@@ -383,6 +400,9 @@ double summary_geomean(const struct summary_set *s, enum summary_what what, enum
     for (size_t i = 0; i < names; i++) {
         double v = summary_value(s, what, name[i], env, thp, design);
         bool both = also == SUMMARY_WHATS || !isnan(summary_value(s, also, name[i], env, thp, design));
+        if ((of_units(what) || of_units(also)) && summary_scarce(s, name[i], env, thp)) {
+            continue;
+        }
         /* What is not of the paper has no place in a mean that stands beside the paper's. */
         if (paper_workload(name[i]) >= 0 && both && !isnan(v)) {
             sum += log(v);
@@ -414,7 +434,8 @@ double summary_effect(const struct summary *s, const struct summary_set *variant
     for (size_t i = 0; i < names; i++) {
         const struct result *a = summary_unit(variant, name[i], env, thp),
                             *b = summary_unit(to, name[i], env, thp);
-        if (a == NULL || b == NULL || !same_lengths(a, b)) {
+        if (a == NULL || b == NULL || !same_lengths(a, b) || summary_scarce(variant, name[i], env, thp) ||
+            summary_scarce(to, name[i], env, thp)) {
             continue;
         }
         double v = summary_value(variant, what, name[i], env, thp, design);
@@ -752,6 +773,7 @@ static json_t *units(const struct summary_set *s)
         put(j, "workload", json_string(r->workload));
         put(j, "environment", json_string(result_envs[r->env]));
         put(j, "pages", json_string(result_pages(r->thp)));
+        put(j, "scarce", json_boolean(summary_scarce(s, r->workload, r->env, r->thp)));
         put(j, "scale", num(r->scale));
         put(j, "fragment", whole(r->fragment));
         put(j, "warmup", whole(r->warmup));
@@ -945,6 +967,11 @@ static void print_group(const struct summary_set *s, enum eval_env env, bool thp
         }
         if (b != NULL && a != b) {
             print_row(s, "  paper, of this formula", SUMMARY_PAPER_FORMULA, env, thp, name[i], workload, n);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (summary_scarce(s, workload[i], env, thp)) {
+            printf("not in means: %s, of fewer than %d walks\n", workload[i], SUMMARY_WALKS_LEAST);
         }
     }
 }

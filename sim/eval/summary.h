@@ -58,6 +58,10 @@ enum summary_what {
 /** NAN: not known. */
 double summary_value(const struct summary_set *s, enum summary_what what, const char *workload, enum eval_env env,
                      bool thp, const char *design);
+/** Walks that a design needs for its mean to say something. */
+#define SUMMARY_WALKS_LEAST 1000
+/** Has a design of the unit fewer? Such a unit has its numbers but no part in means. False when there is no unit. */
+bool summary_scarce(const struct summary_set *s, const char *workload, enum eval_env env, bool thp);
 /** Geometric mean over the workloads of which both `what` and (unless SUMMARY_WHATS) `also` are known; *n of them. */
 double summary_geomean(const struct summary_set *s, enum summary_what what, enum summary_what also, enum eval_env env,
                        bool thp, const char *design, unsigned *n);
