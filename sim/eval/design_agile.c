@@ -9,8 +9,7 @@
 #include <string.h>
 
 #define LEVELS 4
-#define ROOT   5 /* in place of a number of nested levels: not even the guest's root is known by host address \
-                  */
+#define ROOT   5 /* in place of a number of nested levels: not even the guest's root is known by host address */
 
 /* A table page of the guest, as the hypervisor sees it. */
 struct region {
@@ -29,11 +28,12 @@ struct agile {
     const struct eval_config *config;
     struct eval_system *system;
     struct flat table;
+    struct flat_frames frames;
     struct tables_stage stage, host;
     struct gig **gig; /* by address >> 30, when stored to */
     struct region top, l3[512];
     bool final; /* the walk under way ended in a guest's entry */
-    uint64_t now, tables, exits, stores, to_nested, to_shadow, walks[ROOT + 1];
+    uint64_t now, exits, stores, to_nested, to_shadow, walks[ROOT + 1];
 };
 
 /* ---------------------------------------------------------------- policy */
@@ -211,21 +211,6 @@ static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access
 
 /* ---------------------------------------------------------------- set-up */
 
-static bool place(void *user, unsigned level, uint64_t addr, uint64_t *at)
-{
-    struct agile *d = user;
-    uint64_t pfn;
-
-    (void)level;
-    (void)addr;
-    if (!eval_system_frames(d->system, 1, false, &pfn)) {
-        return false;
-    }
-    d->tables++;
-    *at = pfn << 12;
-    return true;
-}
-
 static void agile_free(void *user)
 {
     struct agile *d = user;
@@ -253,6 +238,7 @@ static void *make(const struct eval_config *c, struct eval_system *s)
     }
     d->config = c;
     d->system = s;
+    d->frames.system = s;
     d->gig = gig;
     d->stage.path = path;
     d->host.path = host_path;
@@ -261,7 +247,7 @@ static void *make(const struct eval_config *c, struct eval_system *s)
     tables_stage_open(&d->stage, c, false);
     tables_stage_open(&d->host, c, true);
     /* The process has run for long: all its tables are shadowed. */
-    if (eval_system_stage(s, 0) == NULL || !flat_open(&d->table, place, d) || !flat_compose(&d->table, s)) {
+    if (eval_system_stage(s, 0) == NULL || !flat_open(&d->table, flat_place, &d->frames) || !flat_compose(&d->table, s)) {
         agile_free(d);
         return NULL;
     }
@@ -289,7 +275,7 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
         {"walks with 2 levels nested", (double)d->walks[2], true},
         {"walks with 3 levels nested", (double)d->walks[3], true},
         {"walks with 4 levels nested", (double)(d->walks[4] + d->walks[ROOT]), true},
-        {"frames of the shadow table", (double)d->tables, false},
+        {"frames of the shadow table", (double)d->frames.taken, false},
     };
 
     return eval_counters_give(all, sizeof all / sizeof *all, counter, room);

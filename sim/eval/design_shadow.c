@@ -11,24 +11,10 @@ struct shadow {
     const struct eval_config *config;
     struct eval_system *system;
     struct flat table;
+    struct flat_frames frames;
     struct tables_stage stage;
-    uint64_t tables, fills;
+    uint64_t fills;
 };
-
-static bool place(void *user, unsigned level, uint64_t addr, uint64_t *at)
-{
-    struct shadow *d = user;
-    uint64_t pfn;
-
-    (void)level;
-    (void)addr;
-    if (!eval_system_frames(d->system, 1, false, &pfn)) {
-        return false;
-    }
-    d->tables++;
-    *at = pfn << 12;
-    return true;
-}
 
 static bool path(void *user, uint64_t addr, struct tables_path *p)
 {
@@ -64,10 +50,11 @@ static void *make(const struct eval_config *c, struct eval_system *s)
     }
     d->config = c;
     d->system = s;
+    d->frames.system = s;
     d->stage.path = path;
     d->stage.user = d;
     tables_stage_open(&d->stage, c, false);
-    if (!flat_open(&d->table, place, d) || !flat_compose(&d->table, s)) {
+    if (!flat_open(&d->table, flat_place, &d->frames) || !flat_compose(&d->table, s)) {
         shadow_free(d);
         return NULL;
     }
@@ -105,7 +92,7 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
         {"exits", (double)(t.guest_stores + d->fills), true},
         {"exits for stores to guest tables", (double)t.guest_stores, true},
         {"exits for pages not shadowed yet", (double)d->fills, true},
-        {"frames of the shadow table", (double)d->tables, false},
+        {"frames of the shadow table", (double)d->frames.taken, false},
     };
     return eval_counters_give(all, sizeof all / sizeof *all, counter, room);
 }

@@ -98,6 +98,21 @@ void flat_close(struct flat *f)
     f->gig = NULL;
 }
 
+bool flat_place(void *user, unsigned level, uint64_t addr, uint64_t *at)
+{
+    struct flat_frames *f = user;
+    uint64_t pfn;
+
+    (void)level;
+    (void)addr;
+    if (!eval_system_frames(f->system, 1, false, &pfn)) {
+        return false;
+    }
+    f->taken++;
+    *at = pfn << 12;
+    return true;
+}
+
 static bool place(struct flat *f, unsigned level, uint64_t addr, uint64_t *at)
 {
     if (*at != 0 || f->place(f->user, level, addr, at)) {

@@ -57,6 +57,14 @@ void flat_close(struct flat *f);
  * False after saying why. */
 bool flat_map(struct flat *f, uint64_t addr, unsigned size, uint64_t pfn);
 
+/** For `place`: each table is a host frame of its own, wherever one is free. */
+struct flat_frames {
+    struct eval_system *system;
+    uint64_t taken;
+};
+/** user: a struct flat_frames. */
+bool flat_place(void *user, unsigned level, uint64_t addr, uint64_t *at);
+
 /** Map what the two stages of a VIRT system come to together, pages of the smaller size of both. False after
  * saying why. */
 bool flat_compose(struct flat *f, const struct eval_system *s);
