@@ -317,6 +317,33 @@ Test(caches, memory_in_banks)
     eval_caches_free(copy);
 }
 
+/* Walks that are under way together ask in the order of their accesses: who asks for a later clock first is in
+ * nobody's way before it. */
+Test(caches, memory_asked_out_of_order)
+{
+    struct eval_config c = defaults();
+
+    c.next_line = 0;
+    c.dram_banks = 4;
+    struct eval_caches *k = eval_caches_new(&c);
+    cr_assert_eq(eval_caches_data(k, 0, 5000), 5200, "the bank until 5090, the bus until 5008");
+    cr_assert_eq(eval_caches_data(k, 4 * 8192, 1000), 1200, "another row of it");
+    cr_assert_eq(eval_caches_data(k, 8192, 1000), 1208, "the bus is taken until 1008");
+    cr_assert_eq(eval_caches_data(k, 2 * 8192, 995), 1216, "5 clocks, and then the bus is taken until 1016");
+    cr_assert_eq(eval_caches_data(k, 8 * 8192, 4920), 5290, "until 5000 are no 90 clocks: after 5090");
+    cr_assert_eq(eval_caches_data(k, 4 * 8192 + 64, 4920), 5070, "but 8, in the row that is open then");
+    cr_assert_eq(eval_caches_data(k, 64, 5095), 5380, "another row until 5180, which closed this one");
+    struct eval_caches *copy = eval_caches_clone(k);
+    eval_caches_from(k, 5300);
+    for (unsigned i = 0; i < 2; i++) {
+        struct eval_caches *of = i == 0 ? k : copy;
+        cr_assert_eq(eval_caches_data(of, 128, 5300), 5450, "what is forgotten has left its row");
+        cr_assert_eq(eval_caches_data(of, 3 * 8192, 5305), 5508);
+    }
+    eval_caches_free(k);
+    eval_caches_free(copy);
+}
+
 /* ---------------------------------------------------------------- TLBs */
 
 static bool tlb(struct eval_tlbs *t, uint64_t va, unsigned kind, uint64_t pa, unsigned clocks)
@@ -927,6 +954,39 @@ Test(run, clocks_side_by_side)
         cr_assert_eq(r->exposed, of[i].clocks - of[i].ideal, "%u: %lu", i, r->exposed);
         cr_assert_eq(r->walk_clocks, 1600, "waiting for a walker is no walk");
         forget(r);
+        free(s);
+    }
+}
+
+/* Memory that is never busy, nor faster where a row is open, is flat memory, however many walks are under way. */
+Test(run, banks_that_cost_nothing)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        static const char *const name[] = {"nested", "pvdmt"};
+        struct result_design *r[2];
+        struct script *s = script();
+        for (unsigned n = 0; n < 20000; n++) {
+            then(s, random_address(), DMT_ACCESS_READ, n % 3 == 0);
+        }
+        for (unsigned banks = 0; banks < 2; banks++) {
+            struct eval_config c = defaults();
+            c.d1_bytes = c.d2_bytes = c.d3_bytes = 11 * 4096;
+            c.d1_ways = c.d2_ways = c.d3_ways = 11;
+            c.l1d_entries = c.l1d_ways = c.l2_entries = c.l2_ways = 4;
+            c.walkers = 4;
+            c.window = i / 2 == 0 ? 16 : 256;
+            c.dram_banks = 1024 * banks;
+            c.dram_hit = c.mem_clocks;
+            c.dram_busy = c.dram_burst = 1;
+            r[banks] = run(&c, EVAL_VIRT, name[i % 2], false, s, 1000, 19000);
+        }
+        cr_assert(r[0]->walks == r[1]->walks && r[0]->walks > 10000);
+        cr_assert_float_eq(result_mean(r[1]), result_mean(r[0]), 1 + result_mean(r[0]) / 100, "%s: %f, flat %f",
+                           name[i % 2], result_mean(r[1]), result_mean(r[0]));
+        cr_assert_float_eq((double)r[1]->clocks, (double)r[0]->clocks, (double)r[0]->clocks / 100, "%s: %lu, flat %lu",
+                           name[i % 2], r[1]->clocks, r[0]->clocks);
+        forget(r[0]);
+        forget(r[1]);
         free(s);
     }
 }

@@ -124,6 +124,7 @@ static bool step(struct run *r, const struct eval_access *a)
     uint64_t ready = issue(r, &r->real, a->after), start = ready, done, pa;
     unsigned clocks;
 
+    eval_caches_from(r->caches, ready); /* accesses are issued in order */
     if (eval_tlbs_find(r->tlbs, a->va, a->kind, &pa, &clocks)) {
         start += clocks;
     } else if (!translate(r, a, ready, &pa, &start)) {
