@@ -937,8 +937,8 @@ Test(run, clocks_side_by_side)
 {
     static const struct {
         unsigned walkers, after;
-        uint64_t clocks, ideal;
-    } of[] = {{1, 0, 1700, 200}, {2, 0, 1000, 200}, {2, 1, 2000, 400}, {1, 1, 2000, 400}};
+        uint64_t clocks, ideal, wait;
+    } of[] = {{1, 0, 1700, 200, 400 + 300 + 300}, {2, 0, 1000, 200, 0}, {2, 1, 2000, 400, 0}, {1, 1, 2000, 400, 0}};
 
     for (unsigned i = 0; i < sizeof of / sizeof *of; i++) {
         struct eval_config c = flat();
@@ -953,6 +953,7 @@ Test(run, clocks_side_by_side)
         cr_assert_eq(r->clocks, of[i].clocks, "%u: %lu", i, r->clocks);
         cr_assert_eq(r->exposed, of[i].clocks - of[i].ideal, "%u: %lu", i, r->exposed);
         cr_assert_eq(r->walk_clocks, 1600, "waiting for a walker is no walk");
+        cr_assert_eq(r->wait_clocks, of[i].wait, "%u: %lu", i, r->wait_clocks);
         forget(r);
         free(s);
     }

@@ -340,8 +340,8 @@ Test(file, is_refused_when_changed, .init = scratch, .fini = tidy)
     static const struct {
         const char *from, *to, *words;
     } change[] = {
-        {"\"version\": 1", "\"version\": 2", "version: expected 1, which this dmt reads (the file has 2)"},
-        {"\"version\": 1", "\"version\": \"1\"", "version: expected 1"},
+        {"\"version\": 2", "\"version\": 1", "version: expected 2, which this dmt reads (the file has 1)"},
+        {"\"version\": 2", "\"version\": \"2\"", "version: expected 2"},
         {"\"dmt unit\"", "\"dmt run\"", "format: expected one of dmt unit"},
         {"\"environment\": \"virt\"", "\"environment\": \"vm\"",
          "environment: expected one of native virt nested"},
@@ -918,7 +918,7 @@ Test(report, refuses_what_is_no_results_directory, .init = scratch, .fini = tidy
     spit(in_work("r/x.json"), "{\"format\": ", 11);
     bad_directory(in_work("r"), "r/x.json:1: ");
     spit(in_work("r/x.json"), "{\"format\": \"dmt unit\", \"version\": 99}", 37);
-    bad_directory(in_work("r"), "r/x.json: version: expected 1, which this dmt reads (the file has 99)");
+    bad_directory(in_work("r"), "r/x.json: version: expected 2, which this dmt reads (the file has 99)");
     unlink(in_work("r/x.json"));
 
     write_unit(in_work("r"), eval_unit_make("gups", EVAL_NATIVE, false, &c, 1));

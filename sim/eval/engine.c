@@ -63,12 +63,13 @@ static void finish(const struct run *r, struct line *l, uint64_t done)
 
 /* ---------------------------------------------------------------- one access */
 
-static void count_walk(struct run *r, const struct eval_walk *w, uint64_t clocks)
+static void count_walk(struct run *r, const struct eval_walk *w, uint64_t wait, uint64_t clocks)
 {
     struct result_design *t = r->to;
 
     t->walks++;
     t->walk_clocks += clocks;
+    t->wait_clocks += wait;
     t->refs += w->refs;
     t->reads += w->reads;
     t->fallbacks += w->fallback;
@@ -111,7 +112,7 @@ static bool translate(struct run *r, const struct eval_access *a, uint64_t ready
     }
     r->walker_free[walker] = w.done;
     if (r->measuring) {
-        count_walk(r, &w, w.done - start);
+        count_walk(r, &w, start - ready, w.done - start);
     }
     eval_tlbs_fill(r->tlbs, a->va, a->kind, w.pa, w.size);
     *pa = w.pa;

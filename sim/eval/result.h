@@ -9,7 +9,7 @@
 #include "io.h"
 
 /** Of the file format: a program reads its own version only. */
-#define RESULT_VERSION 1
+#define RESULT_VERSION 2
 
 enum {
     RESULT_DESIGNS_MAX = 32,
@@ -72,6 +72,7 @@ struct result_design {
     unsigned system;            /**< index into struct result */
     uint64_t accesses, hits_l1, hits_l2, walks;
     uint64_t walk_clocks;       /**< sum over walks */
+    uint64_t wait_clocks;       /**< the same, from the miss until a walker was free; not in walk_clocks */
     uint64_t clocks;            /**< of the whole run */
     uint64_t exposed;           /**< of them, those in which the program waited for walks (and exits) */
     uint64_t refs, reads;       /**< sums over walks of struct eval_walk's */
