@@ -200,7 +200,7 @@ static void same_answers_in(struct eval_system *s, enum eval_env env, bool thp, 
             sizes[size]++;
             b.now = eval_caches_data(b.caches, w.pa, w.done);
             if (n == 3000) {
-                b.design->flush(b.d);
+                b.design->flush(b.d, true);
             }
         }
         cr_assert_not(walk_at(&b, UINT64_C(0x7fff00000000), &(struct eval_walk){0}),
@@ -492,7 +492,7 @@ Test(designs, flattened_upper_entries_are_cached)
     cr_assert_eq(walk(&b, areas[0].vpn << 12).refs, 2);
     cr_assert_eq(walk(&b, (areas[0].vpn + 900) << 12).refs, 1, "the same 1 GB");
     cr_assert_eq(walk(&b, (areas[2].vpn + 2) << 12).refs, 2);
-    b.design->flush(b.d);
+    b.design->flush(b.d, true);
     cr_assert_eq(walk(&b, areas[0].vpn << 12).refs, 2, "flushed");
     close_bed(&b);
     open_bed(&b, v, &c, EVAL_VIRT, "fpt");
@@ -728,7 +728,7 @@ Test(designs, shortcuts_of_walk_tables)
     for (unsigned n = 0; n < 50; n++) {
         uint64_t va = random_address();
         static struct eval_ref first[EVAL_REFS_MAX];
-        b.design->flush(b.d);
+        b.design->flush(b.d, true);
         struct eval_walk w = walk(&b, va), again;
         cr_assert_eq(w.reads, w.logged);
         memcpy(first, b.log, sizeof first);
@@ -1170,7 +1170,7 @@ Test(designs, a_flush_forgets_translations)
             open_bed(&b, s, &c, env, (*d)->name);
             unsigned first = walk(&b, areas[0].vpn << 12).reads, again = walk(&b, areas[0].vpn << 12).reads;
             cr_assert(again < first, "%s: %u and %u reads", (*d)->title, first, again);
-            b.design->flush(b.d);
+            b.design->flush(b.d, true);
             cr_expect_eq(walk(&b, areas[0].vpn << 12).reads, first, "%s", (*d)->title);
             close_bed(&b);
         }

@@ -6,6 +6,7 @@
 #include "dmt/table.h"
 #include "eval/engine.h"
 #include "eval/formula.h"
+#include "eval/system_parts.h"
 #include "eval_keys.h"
 #include "xorshift.h"
 #include <criterion/criterion.h>
@@ -184,9 +185,38 @@ Test(assoc, which_one_goes)
     }
     struct eval_assoc *none = eval_assoc_new(0, 4, EVAL_LRU);
     eval_assoc_put(none, 0, 1, 1);
+    eval_assoc_drop(none, 0, 1);
     cr_assert_null(eval_assoc_find(none, 0, 1));
     eval_assoc_clear(none);
     eval_assoc_free(none);
+}
+
+/* One is taken out: it alone, and the next one that comes takes its place where the policy looks for free ones. */
+Test(assoc, one_is_dropped)
+{
+    for (unsigned policy = EVAL_LRU; policy <= EVAL_FIFO; policy++) {
+        for (uint64_t gone = 1; gone <= 4; gone++) {
+            struct eval_assoc *a = eval_assoc_new(8, 4, policy);
+            for (uint64_t k = 1; k <= 4; k++) {
+                eval_assoc_put(a, 0, k, 10 * k);
+                eval_assoc_put(a, 1, k, 10 * k + 1);
+            }
+            eval_assoc_drop(a, 0, gone);
+            eval_assoc_drop(a, 0, 77);
+            for (uint64_t k = 1; k <= 4; k++) {
+                cr_assert_eq(has(a, 0, k), k != gone);
+                cr_assert(has(a, 1, k), "another set");
+            }
+            if (policy != EVAL_FIFO) {
+                eval_assoc_put(a, 0, 5, 50);
+                for (uint64_t k = 1; k <= 5; k++) {
+                    cr_assert_eq(has(a, 0, k), k != gone, "policy %u, without %lu: %lu", policy, gone, k);
+                    cr_assert(k == gone || *eval_assoc_find(a, 0, k) == 10 * k);
+                }
+            }
+            eval_assoc_free(a);
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- data caches and memory */
@@ -636,7 +666,7 @@ Test(walk, begins_below_the_deepest_entry_that_is_cached)
     cr_assert(walk(&b, page(HEAP, 0)) == 3 && b.clocks == 3 * FLAT + 1, "its PML4E");
     cr_assert_eq(walk(&b, page(AWAY, 0)), 4, "nothing");
     cr_assert_eq(walk(&b, page(DATA, 3)), 1);
-    b.design->flush(b.d);
+    b.design->flush(b.d, true);
     cr_assert_eq(walk(&b, page(DATA, 3)), 4);
     close_bed(&b);
     c.pwc2_entries = 0;
@@ -720,7 +750,7 @@ Test(walk, nested_by_keys)
         unsigned first = walk(&b, page(DATA, 0)), refs = walk(&b, page(DATA, 1));
         cr_assert_eq(refs, of[i].refs, "%s: %u references", of[i].set, refs);
         cr_assert_eq(b.clocks, refs * FLAT + of[i].clocks, "%s: %lu clocks", of[i].set, b.clocks);
-        b.design->flush(b.d);
+        b.design->flush(b.d, true);
         cr_assert_eq(walk(&b, page(DATA, 2)), first, "%s: nothing is left after a flush", of[i].set);
         close_bed(&b);
     }
@@ -1084,6 +1114,104 @@ Test(run, exits_are_counted_and_cost)
         cr_assert_eq(r->exposed, r->walk_clocks + r->exit_clocks);
         forget(r);
         free(s);
+    }
+}
+
+/* What TLBs have of the heap's first pages is where they are. */
+struct last {
+    enum eval_env env;
+    unsigned pages, windows;
+};
+
+static bool see_pages(void *user, const struct engine_view *view, const struct eval_access *a, size_t n)
+{
+    struct last *l = user;
+    struct eval_tlbs *copy = eval_tlbs_clone(view->tlbs);
+
+    (void)a, (void)n;
+    for (unsigned i = 0; i < l->pages; i++) {
+        uint64_t at = page(HEAP, i), pa;
+        unsigned clocks;
+        struct mirror_path p;
+        if (!eval_tlbs_find(copy, at, DMT_ACCESS_READ, &pa, &clocks)) {
+            continue;
+        }
+        for (int k = (int)l->env; k >= 0; k--) {
+            cr_assert(mirror_walk(eval_system_stage(view->system, (unsigned)k), at, &p));
+            at = p.to;
+        }
+        cr_assert_eq(pa, at, "page %u is at 0x%lx, TLBs have 0x%lx", i, at, pa);
+    }
+    eval_tlbs_free(copy);
+    l->windows++;
+    return true;
+}
+
+/* A workload under which software acts: between pieces of 8192 accesses, before which the engine asks for them. */
+struct acting {
+    struct script s;
+    struct eval_system *system;
+    enum eval_env env;
+    unsigned calls, acts;
+};
+
+static size_t acting_next(struct workload *w, struct eval_access *a, size_t n, bool *ok)
+{
+    struct acting *s = (struct acting *)w;
+    struct mirror_path p;
+
+    if (s->calls++ == 2) { /* two pieces have been run */
+        for (unsigned i = 0; i < s->acts; i++) {
+            uint64_t gfn;
+            cr_assert(mirror_walk(eval_system_stage(s->system, s->env), page(HEAP, i), &p));
+            gfn = p.to >> 12;
+            cr_assert(s->env != EVAL_NESTED || dmt_vm_backing(s->system->inner, gfn, &gfn));
+            cr_assert(dmt_vm_move(s->system->outer, gfn));
+        }
+    }
+    return script_next(w, a, n, ok);
+}
+
+/* Frames move in host memory while it is measured: what TLBs and designs have cached is asked for anew, and
+ * every access goes where its page is now. */
+Test(run, migration_costs_misses)
+{
+    for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+        uint64_t misses[2];
+        if ((*d)->env == EVAL_NATIVE) {
+            continue;
+        }
+        for (unsigned acts = 0; acts < 2; acts++) {
+            struct acting *s = calloc(1, sizeof *s);
+            struct result_design *to = calloc(1, sizeof *to);
+            struct eval_config c = defaults();
+            struct last last = {.pages = 8};
+            c.ntlb_entries = 16;
+            struct engine_options e = {.config = &c,
+                                       .design = *d,
+                                       .workload = &s->s.w,
+                                       .measured = 4 * 8192,
+                                       .windows = 4,
+                                       .window = see_pages,
+                                       .user = &last};
+            cr_assert(s != NULL && to != NULL);
+            e.system = s->system = system_of(*d, false, 0);
+            last.env = s->env = (*d)->env;
+            s->acts = 2 * acts;
+            s->s.w.next = acting_next;
+            s->s.w.rewind = script_rewind;
+            for (unsigned n = 0; n < 4 * 8192; n++) {
+                then(&s->s, page(HEAP, n % 8), DMT_ACCESS_READ, 0);
+            }
+            cr_assert(engine_run(&e, to), "%s", (*d)->title);
+            cr_assert_eq(last.windows, 4);
+            misses[acts] = to->walks;
+            eval_system_free(e.system);
+            free(s);
+            forget(to);
+        }
+        cr_assert_eq(misses[0], 8, "%s: %lu", (*d)->title, misses[0]);
+        cr_assert_eq(misses[1], 16, "%s: %lu, all eight pages once more", (*d)->title, misses[1]);
     }
 }
 

@@ -472,6 +472,26 @@ void eval_assoc_clear(struct eval_assoc *a)
     }
 }
 
+void eval_assoc_drop(struct eval_assoc *a, uint64_t index, uint64_t key)
+{
+    if (a->entries == 0) {
+        return;
+    }
+    size_t set = (size_t)(index & a->mask) * a->ways;
+
+    for (unsigned i = 0; i < a->ways; i++) {
+        if (a->key[set + i] != key) {
+            continue;
+        }
+        for (; a->policy == EVAL_LRU && i + 1 < a->ways; i++) { /* the last one goes first */
+            a->key[set + i] = a->key[set + i + 1];
+            a->value[set + i] = a->value[set + i + 1];
+        }
+        a->key[set + i] = FREE;
+        return;
+    }
+}
+
 /* Way `way` of a set goes to the front, those before it back by one. */
 static void to_front(struct eval_assoc *a, size_t set, unsigned way)
 {

@@ -53,6 +53,8 @@ void eval_assoc_free(struct eval_assoc *a);
 uint64_t *eval_assoc_find(struct eval_assoc *a, uint64_t index, uint64_t key);
 /** Put a key with its value, in place of one that is there or of the one that the policy gives up. */
 void eval_assoc_put(struct eval_assoc *a, uint64_t index, uint64_t key, uint64_t value);
+/** Take a key out, where it is there. */
+void eval_assoc_drop(struct eval_assoc *a, uint64_t index, uint64_t key);
 void eval_assoc_clear(struct eval_assoc *a);
 
 #endif

@@ -96,6 +96,16 @@ static unsigned nested_levels(struct agile *d, uint64_t addr)
     return is_nested(d, &g->table) ? 2 : is_nested(d, &g->block[addr >> 21 & 511]) ? 1 : 0;
 }
 
+static struct gig *gig_of(struct agile *d, uint64_t addr)
+{
+    struct gig **g = &d->gig[addr >> 30];
+
+    if (*g == NULL) {
+        *g = need(calloc(1, sizeof **g));
+    }
+    return *g;
+}
+
 /* A page that the guest has mapped since: stores to its leaf table, and to those above that got a new one. */
 static bool take(struct agile *d, uint64_t addr)
 {
@@ -108,14 +118,7 @@ static bool take(struct agile *d, uint64_t addr)
     if (!flat_compose_at(&d->table, d->system, addr)) {
         return false;
     }
-    if (d->gig[addr >> 30] == NULL) {
-        d->gig[addr >> 30] = calloc(1, sizeof(struct gig));
-        if (d->gig[addr >> 30] == NULL) {
-            say("out of memory");
-            return false;
-        }
-    }
-    struct gig *g = d->gig[addr >> 30];
+    struct gig *g = gig_of(d, addr);
     size = tables_leaf(eval_system_stage(d->system, 1), addr, &pfn);
     if (!l3) {
         stored(d, &d->top, 4, false);
@@ -254,12 +257,40 @@ static void *make(const struct eval_config *c, struct eval_system *s)
     return d;
 }
 
-static void flush(void *user)
+static void flush(void *user, bool host)
 {
     struct agile *d = user;
 
     tables_stage_clear(&d->stage);
-    tables_stage_clear(&d->host);
+    if (host) {
+        tables_stage_clear(&d->host);
+    }
+}
+
+/* The guest has stored to each page's entry. What is there now is taken in by the walk that asks for it. */
+static void changed(void *user, uint64_t vpn, uint64_t pages)
+{
+    struct agile *d = user;
+    uint64_t end = (vpn + pages) << 12, addr;
+    unsigned size;
+
+    for (addr = flat_next(&d->table, vpn << 12, end, &size); addr < end;
+         addr = flat_next(&d->table, addr + (UINT64_C(4096) << 9 * size), end, &size)) {
+        if (size == DMT_SIZE_4K) {
+            stored(d, &gig_of(d, addr)->block[addr >> 21 & 511], 1, nested_levels(d, addr) > 1);
+        } else {
+            stored(d, &gig_of(d, addr)->table, 2, is_nested(d, &d->top) || is_nested(d, &d->l3[addr >> 39]));
+        }
+        flat_forget(&d->table, addr >> 12, 1);
+    }
+}
+
+static bool moved(void *user)
+{
+    struct agile *d = user;
+
+    flat_forget(&d->table, 0, FLAT_PAGES);
+    return flat_compose(&d->table, d->system);
 }
 
 static size_t counters(void *user, struct eval_counter *counter, size_t room)
@@ -289,6 +320,8 @@ const struct eval_design eval_agile = {
     .make = make,
     .walk = walk,
     .flush = flush,
+    .changed = changed,
+    .moved = moved,
     .counters = counters,
     .free = agile_free,
 };

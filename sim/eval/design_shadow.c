@@ -77,9 +77,23 @@ static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access
     return true;
 }
 
-static void flush(void *user)
+static void flush(void *user, bool host)
 {
+    (void)host; /* one table of both stages */
     tables_stage_clear(&((struct shadow *)user)->stage);
+}
+
+static void changed(void *user, uint64_t vpn, uint64_t pages)
+{
+    flat_forget(&((struct shadow *)user)->table, vpn, pages);
+}
+
+static bool moved(void *user)
+{
+    struct shadow *d = user;
+
+    flat_forget(&d->table, 0, FLAT_PAGES);
+    return flat_compose(&d->table, d->system);
 }
 
 static size_t counters(void *user, struct eval_counter *counter, size_t room)
@@ -105,6 +119,8 @@ const struct eval_design eval_shadow = {
     .make = make,
     .walk = walk,
     .flush = flush,
+    .changed = changed,
+    .moved = moved,
     .counters = counters,
     .free = shadow_free,
 };

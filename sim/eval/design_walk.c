@@ -127,11 +127,14 @@ static void *make_dmt(const struct eval_config *c, struct eval_system *s)
     return make(c, s, true);
 }
 
-static void flush(void *user)
+static void flush(void *user, bool host)
 {
     struct walker *d = user;
 
     for (unsigned k = 0; k <= STAGES; k++) {
+        if (k != d->entry && !host) {
+            continue;
+        }
         for (unsigned l = 2; l <= 4; l++) {
             if (d->pwc[k].of[l] != NULL) {
                 eval_assoc_clear(d->pwc[k].of[l]);

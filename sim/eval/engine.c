@@ -86,6 +86,30 @@ static void count_walk(struct run *r, const struct eval_walk *w, uint64_t wait, 
     }
 }
 
+/* What kernel and hypervisors have flushed since it was asked last. */
+static bool obey(struct run *r)
+{
+    const struct eval_design *d = r->o->design;
+    const struct eval_flush *f = eval_system_flushed(r->o->system);
+
+    if (f == NULL) {
+        return true;
+    }
+    if (f->process) {
+        eval_tlbs_flush(r->tlbs);
+    }
+    for (size_t i = 0; i < f->pages; i++) {
+        eval_tlbs_drop(r->tlbs, f->page[i] << 12);
+    }
+    if (f->process || f->host || f->pages != 0) {
+        d->flush(r->design, f->host);
+    }
+    for (size_t i = 0; i < f->ranges && d->changed != NULL; i++) {
+        d->changed(r->design, f->range[i].vpn, f->range[i].pages);
+    }
+    return !f->moved || d->moved == NULL || d->moved(r->design);
+}
+
 static bool translate(struct run *r, const struct eval_access *a, uint64_t ready, uint64_t *pa, uint64_t *done)
 {
     const struct eval_design *d = r->o->design;
@@ -106,7 +130,7 @@ static bool translate(struct run *r, const struct eval_access *a, uint64_t ready
             say("access to 0x%" PRIx64 ": still not mapped after %u faults", a->va, tries);
             return false;
         }
-        if (!eval_system_fault(r->o->system, a->va, a->kind)) {
+        if (!eval_system_fault(r->o->system, a->va, a->kind) || !obey(r)) {
             return false;
         }
     }
@@ -216,6 +240,7 @@ static bool loop(struct run *r, struct eval_counter *before, size_t *counters)
         if (got == 0) {
             break;
         }
+        ok = ok && obey(r); /* of the background work after the accesses before */
         if (r->n == o->warmup) {
             begin(r);
             *counters = running(r, before);
@@ -282,7 +307,9 @@ bool engine_run(const struct engine_options *o, struct result_design *to)
     if (!ok) {
         say("out of memory");
     }
-    ok = ok && (r.design = o->design->make(o->config, o->system)) != NULL && loop(&r, before, &counters);
+    ok = ok && (r.design = o->design->make(o->config, o->system)) != NULL;
+    eval_system_flushed(o->system); /* nothing is cached yet */
+    ok = ok && loop(&r, before, &counters);
     if (ok) {
         counters = running(&r, now);
         collect(&r, before, now, counters);

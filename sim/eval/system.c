@@ -76,6 +76,7 @@ static void refresh(struct eval_system *s)
     refresh_shadow(s);
     if (moved != s->moved) {
         s->moved = moved;
+        s->flush.any = s->flush.told.moved = true;
         for (unsigned k = 0; k < STAGES; k++) {
             if (s->stage[k] != NULL) {
                 mirror_moved(s->stage[k]);
@@ -158,6 +159,7 @@ void eval_system_free(struct eval_system *s)
     }
     free(s->old);
     levels_free(s);
+    free(s->flush.range);
     free((struct eval_area *)s->o.area);
     free(s);
 }
@@ -265,6 +267,22 @@ bool eval_system_fault(struct eval_system *s, uint64_t va, unsigned access)
 
     refresh(s);
     return ok;
+}
+
+const struct eval_flush *eval_system_flushed(struct eval_system *s)
+{
+    static struct eval_flush told; /* the system's own begins anew */
+
+    refresh(s); /* who changes hypervisors' tables directly has not told the mirrors */
+    if (!s->flush.any) {
+        return NULL;
+    }
+    told = s->flush.told;
+    told.page = s->flush.page;
+    told.range = s->flush.range;
+    s->flush.told = (struct eval_flush){0};
+    s->flush.any = false;
+    return &told;
 }
 
 /* ------------------------------------------------------------ at the start */
@@ -401,7 +419,11 @@ bool eval_system_populate(struct eval_system *s, bool (*progress)(void *user, ui
     }
     while (eval_system_work(s)) {
     }
-    return fill_shadow(s, &p) && tell(&p);
+    if (!fill_shadow(s, &p)) {
+        return false;
+    }
+    eval_system_flushed(s); /* nobody has anything cached */
+    return tell(&p);
 }
 
 /* ------------------------------------------------------------ what there is */

@@ -45,6 +45,21 @@ bool eval_system_fault(struct eval_system *s, uint64_t va, unsigned access);
 /** A slice of the TEA managers' background work at every level. True: more to do. */
 bool eval_system_work(struct eval_system *s);
 
+struct eval_range {
+    uint64_t vpn, pages;
+};
+/** What has been flushed: what hardware forgets of it, and what of the process is mapped otherwise since. */
+struct eval_flush {
+    bool process;          /**< all translations of the process, else those of page[] */
+    bool host;             /**< what is known of second stages */
+    bool moved;            /**< frames of a machine have moved in host memory */
+    size_t pages, ranges;
+    const uint64_t *page;  /**< page numbers */
+    const struct eval_range *range;
+};
+/** Flushes by kernel and hypervisors since the last call. NULL: none. Valid until the system is used again. */
+const struct eval_flush *eval_system_flushed(struct eval_system *s);
+
 /** The areas that it was made with, in address order. */
 size_t eval_system_areas(const struct eval_system *s, const struct eval_area **area);
 /** Registers as the hardware has them now, gTEAs resolved: mode, roots, TEA registers. Changes with the

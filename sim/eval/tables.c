@@ -197,6 +197,39 @@ bool flat_map(struct flat *f, uint64_t addr, unsigned size, uint64_t pfn)
     return true;
 }
 
+uint64_t flat_next(const struct flat *f, uint64_t addr, uint64_t end, unsigned *size)
+{
+    end = end < UINT64_C(1) << 48 ? end : UINT64_C(1) << 48;
+    while (addr < end) {
+        uint64_t to;
+        const struct flat_gig *g = f->gig[addr >> 30];
+        const struct flat_block *b = g != NULL ? &g->block[addr >> 21 & 511] : NULL;
+        if ((*size = flat_find(f, addr, &to)) != TABLES_ABSENT) {
+            return addr & ~((UINT64_C(4096) << 9 * *size) - 1);
+        }
+        uint64_t step = g == NULL ? UINT64_C(1) << 30 : b->small == NULL ? UINT64_C(1) << 21 : 4096;
+        addr = (addr & ~(step - 1)) + step;
+    }
+    return end;
+}
+
+void flat_forget(struct flat *f, uint64_t vpn, uint64_t pages)
+{
+    uint64_t end = (vpn + pages) << 12, addr;
+    unsigned size;
+
+    for (addr = flat_next(f, vpn << 12, end, &size); addr < end;
+         addr = flat_next(f, addr + (UINT64_C(4096) << 9 * size), end, &size)) {
+        struct flat_block *b = &f->gig[addr >> 30]->block[addr >> 21 & 511];
+        f->pages[size == DMT_SIZE_4K ? 0 : 1]--;
+        if (size == DMT_SIZE_4K) {
+            b->small[addr >> 12 & 511] = TABLES_NONE;
+        } else {
+            b->big = TABLES_NONE;
+        }
+    }
+}
+
 bool flat_path(const struct flat *f, uint64_t addr, struct tables_path *p)
 {
     unsigned size = flat_find(f, addr, &p->to);

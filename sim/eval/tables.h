@@ -11,6 +11,7 @@
 
 #define TABLES_ABSENT 3u /* in place of a DMT_SIZE_*: not present */
 #define TABLES_NONE   UINT32_MAX
+#define FLAT_PAGES    (UINT64_C(1) << 36) /* of a struct flat */
 
 /* ------------------------------------------------------------ the system's mapping */
 
@@ -56,6 +57,13 @@ void flat_close(struct flat *f);
 /** Map a page (DMT_SIZE_4K, _2M) in place of whatever is there; of a 2M page, the rest stays as 4K pages.
  * False after saying why. */
 bool flat_map(struct flat *f, uint64_t addr, unsigned size, uint64_t pfn);
+
+/** The first page that is present and ends after addr: its first address, and its DMT_SIZE_*; `end` when there is none
+ * before that. */
+uint64_t flat_next(const struct flat *f, uint64_t addr, uint64_t end, unsigned *size);
+/** Pages [vpn, vpn + pages) are not present any more, nor the rest of a 2M page of which one of them is a part.
+ * Tables stay. */
+void flat_forget(struct flat *f, uint64_t vpn, uint64_t pages);
 
 /** For `place`: each table is a host frame of its own, wherever one is free. */
 struct flat_frames {
