@@ -1153,6 +1153,7 @@ struct acting {
     struct eval_system *system;
     enum eval_env env;
     unsigned calls, acts;
+    bool inside; /* the hypervisor inside acts */
 };
 
 static size_t acting_next(struct workload *w, struct eval_access *a, size_t n, bool *ok)
@@ -1165,6 +1166,10 @@ static size_t acting_next(struct workload *w, struct eval_access *a, size_t n, b
             uint64_t gfn;
             cr_assert(mirror_walk(eval_system_stage(s->system, s->env), page(HEAP, i), &p));
             gfn = p.to >> 12;
+            if (s->inside) {
+                cr_assert(dmt_vm_move(s->system->inner, gfn));
+                continue;
+            }
             cr_assert(s->env != EVAL_NESTED || dmt_vm_backing(s->system->inner, gfn, &gfn));
             cr_assert(dmt_vm_move(s->system->outer, gfn));
         }
@@ -1212,6 +1217,87 @@ Test(run, migration_costs_misses)
         }
         cr_assert_eq(misses[0], 8, "%s: %lu", (*d)->title, misses[0]);
         cr_assert_eq(misses[1], 16, "%s: %lu, all eight pages once more", (*d)->title, misses[1]);
+    }
+}
+
+/* The hypervisor inside moves a frame and flushes, so that the one below gives its shadow table up: an exit, and one
+ * for each page that is asked for afterwards, tables of the process among them. Who walks that hypervisor's own
+ * table, or registers, sees none. */
+Test(run, exits_under_a_hypervisor_inside)
+{
+    for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+        struct acting *s = calloc(1, sizeof *s);
+        struct result_design *to = calloc(1, sizeof *to);
+        struct eval_config c = defaults();
+        struct last last = {.env = EVAL_NESTED, .pages = 8};
+        struct engine_options e = {.config = &c,
+                                   .design = *d,
+                                   .workload = &s->s.w,
+                                   .measured = 4 * 8192,
+                                   .windows = 4,
+                                   .window = see_pages,
+                                   .user = &last};
+        if ((*d)->env != EVAL_NESTED) {
+            free(s);
+            free(to);
+            continue;
+        }
+        c.exit_clocks = 1000;
+        e.system = s->system = system_of(*d, false, 0);
+        *s = (struct acting){.s = s->s, .system = e.system, .env = EVAL_NESTED, .acts = 1, .inside = true};
+        s->s.w.next = acting_next;
+        s->s.w.rewind = script_rewind;
+        for (unsigned n = 0; n < 4 * 8192; n++) {
+            then(&s->s, page(HEAP, n % 8), DMT_ACCESS_READ, 0);
+        }
+        cr_assert(engine_run(&e, to), "%s", (*d)->title);
+        cr_assert_eq(to->walks, 16, "%s: %lu", (*d)->title, to->walks);
+        /* 8 pages of data, 4 tables */
+        cr_assert_eq(to->exits, strcmp((*d)->name, "shadow") == 0 ? 1 + 12 : 0, "%s: %lu", (*d)->title, to->exits);
+        cr_assert_eq(to->exit_clocks, 1000 * to->exits);
+        eval_system_free(e.system);
+        free(s);
+        forget(to);
+    }
+}
+
+/* The page of every 100th access is mapped anew: a fault, a walk, and exits where a shadow table follows the
+ * guest's; no more, for the seven other pages stay where they are. */
+Test(run, pages_that_are_mapped_anew)
+{
+    enum { N = 4 * 8192, OFTEN = 100, TIMES = N / OFTEN };
+
+    for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+        struct script *s = script();
+        struct result_design *to = calloc(1, sizeof *to);
+        struct eval_config c = flat();
+        struct last last = {.env = (*d)->env, .pages = 7};
+        struct engine_options e = {.config = &c,
+                                   .design = *d,
+                                   .workload = &s->w,
+                                   .measured = N,
+                                   .windows = 4,
+                                   .window = see_pages,
+                                   .user = &last};
+        c.os_remap = OFTEN;
+        c.exit_clocks = 1000;
+        e.system = system_of(*d, false, 0);
+        for (unsigned n = 0; n < N; n++) {
+            then(s, page(HEAP, n % 7), DMT_ACCESS_WRITE, 0);
+        }
+        cr_assert(engine_run(&e, to), "%s", (*d)->title);
+        cr_assert(to->faults == TIMES && to->walks == 7 + TIMES, "%s: %lu faults, %lu walks", (*d)->title, to->faults,
+                  to->walks);
+        cr_assert(to->fallbacks == 0 || !(*d)->pv, "%s: registers serve them as before", (*d)->title);
+        uint64_t exits = (*d)->env != EVAL_VIRT                ? 0
+                         : strcmp((*d)->name, "shadow") == 0   ? 3 * TIMES
+                         : strcmp((*d)->name, "agile") == 0    ? 2
+                                                               : 0;
+        cr_assert_eq(to->exits, exits, "%s: %lu exits", (*d)->title, to->exits);
+        cr_assert_eq(to->exposed, to->walk_clocks + 1000 * exits);
+        eval_system_free(e.system);
+        forget(to);
+        free(s);
     }
 }
 

@@ -144,6 +144,14 @@ static bool translate(struct run *r, const struct eval_access *a, uint64_t ready
     return true;
 }
 
+/* Memory that comes and goes: the page that is wanted next is not there any more. */
+static bool churn(struct run *r, const struct eval_access *a)
+{
+    uint32_t often = r->o->config->os_remap;
+
+    return often == 0 || (r->n + 1) % often != 0 || (eval_system_remap(r->o->system, a->va) && obey(r));
+}
+
 static bool step(struct run *r, const struct eval_access *a)
 {
     uint64_t ready = issue(r, &r->real, a->after), start = ready, done, pa;
@@ -261,7 +269,7 @@ static bool loop(struct run *r, struct eval_counter *before, size_t *counters)
                 o->design->hint(r->design, access[i + FAR].va, false);
                 o->design->hint(r->design, access[i + NEAR].va, true);
             }
-            ok = step(r, &access[i]);
+            ok = churn(r, &access[i]) && step(r, &access[i]);
         }
         r->missed = eval_tlbs_stats(r->tlbs)->misses - misses;
         while (ok && eval_system_work(o->system)) {

@@ -269,6 +269,42 @@ bool eval_system_fault(struct eval_system *s, uint64_t va, unsigned access)
     return ok;
 }
 
+/* Areas are what they were with: in the kernel, neighbours may be one. */
+static size_t area_of(const struct eval_system *s, uint64_t vpn)
+{
+    size_t i = 0;
+
+    while (i < s->o.areas && vpn - s->o.area[i].vpn >= s->o.area[i].pages) {
+        i++;
+    }
+    return i;
+}
+
+bool eval_system_remap(struct eval_system *s, uint64_t va)
+{
+    uint64_t vpn = va >> 12, pages;
+    unsigned size, flags;
+    struct dmt_vma area;
+
+    if (dmt_space_leaf(dmt_os_space(s->os, s->pid), vpn, &size) == 0 ||
+        !dmt_os_area(s->os, s->pid, vpn, &area, &flags)) {
+        return true;
+    }
+    pages = UINT64_C(1) << 9 * size;
+    vpn &= ~(pages - 1);
+    size_t i = area_of(s, va >> 12);
+    enum dmt_os_status status = dmt_os_unmap(s->os, s->pid, vpn, pages);
+    if (status == DMT_OS_OK) {
+        uint64_t offset = (flags & DMT_OS_FILE) != 0 ? vpn - s->o.area[i].vpn : 0;
+        status = dmt_os_map(s->os, s->pid, pages, flags, (unsigned)i + 1, offset, &vpn);
+    }
+    refresh(s);
+    if (status != DMT_OS_OK) {
+        say("the page at 0x%" PRIx64 " cannot be mapped anew: %s", va, dmt_os_status_name(status));
+    }
+    return status == DMT_OS_OK;
+}
+
 const struct eval_flush *eval_system_flushed(struct eval_system *s)
 {
     static struct eval_flush told; /* the system's own begins anew */
@@ -485,6 +521,14 @@ bool eval_system_guest_frames(struct eval_system *s, uint64_t n, uint64_t *gfn)
 }
 
 /* ------------------------------------------------------------ figures */
+
+void eval_system_shadow_exits(const struct eval_system *s, uint64_t *lacked, uint64_t *flushes)
+{
+    const struct dmt_host_stats *t = s->l0 != NULL ? dmt_host_stats(s->l0) : NULL;
+
+    *lacked = t != NULL ? t->shadow_exits : 0;
+    *flushes = t != NULL ? t->shadow_drops : 0;
+}
 
 /* Pages of [from, to) in registers of one size. Two of a size never overlap (I1). */
 static uint64_t in_registers(const struct eval_system *s, unsigned k, unsigned size, uint64_t from,

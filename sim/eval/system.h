@@ -42,6 +42,9 @@ bool eval_system_populate(struct eval_system *s, bool (*progress)(void *user, ui
 /** Serve the fault of an access by the program that found something not present, in whatever stage; A and D
  * bits need no fault. False after saying why: outside all areas, or out of memory. */
 bool eval_system_fault(struct eval_system *s, uint64_t va, unsigned access);
+/** The kernel gives up the page at va, whatever its size, and maps its place anew, empty: the next access is a fault.
+ * Nothing happens where none is present. False after saying why. */
+bool eval_system_remap(struct eval_system *s, uint64_t va);
 /** A slice of the TEA managers' background work at every level. True: more to do. */
 bool eval_system_work(struct eval_system *s);
 
@@ -70,6 +73,9 @@ struct dmt_mem *eval_system_mem(const struct eval_system *s);
 /** The table of stage k (0 is the host's, or the process's in NATIVE), or of the shadow table; NULL where there is none. */
 #define EVAL_SHADOW 3
 struct mirror *eval_system_stage(const struct eval_system *s, unsigned k);
+/** Exits that the shadow table under a hypervisor inside has cost so far: for pages that it lacked, and for flushes
+ * by that hypervisor, with which it is given up. */
+void eval_system_shadow_exits(const struct eval_system *s, uint64_t *lacked, uint64_t *flushes);
 /** Counts up whenever TEA registers, roots or host backing may have changed. */
 uint64_t eval_system_generation(const struct eval_system *s);
 /** n free contiguous host frames for tables of a design's own (hash tables, flattened nodes), zeroed and
