@@ -1261,6 +1261,43 @@ Test(run, exits_under_a_hypervisor_inside)
     }
 }
 
+/* By the machine's key: one frame in so many accesses moves, and all translations with it. */
+Test(run, frames_that_move)
+{
+    enum { N = 4 * 8192, OFTEN = 1000, TIMES = N / OFTEN };
+
+    for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+        for (unsigned thp = 0; thp < 2; thp++) {
+            struct script *s = script();
+            struct result_design *to = calloc(1, sizeof *to);
+            struct eval_config c = defaults();
+            struct last last = {.env = (*d)->env, .pages = 7};
+            struct engine_options e = {.config = &c,
+                                       .design = *d,
+                                       .workload = &s->w,
+                                       .measured = N,
+                                       .windows = 4,
+                                       .window = see_pages,
+                                       .user = &last};
+            c.host_move = OFTEN;
+            c.ntlb_entries = 16;
+            e.system = system_of(*d, thp, 0);
+            for (unsigned n = 0; n < N; n++) {
+                then(s, page(HEAP, n % 7), DMT_ACCESS_WRITE, 0);
+            }
+            cr_assert(engine_run(&e, to), "%s", (*d)->title);
+            struct dmt_vm *vm = e.system->inner != NULL ? e.system->inner : e.system->outer;
+            cr_assert(thp || to->walks == ((*d)->env == EVAL_NATIVE ? 7 : 7 * (TIMES + 1)), "%s: %lu", (*d)->title, to->walks);
+            cr_assert(vm == NULL || dmt_host_stats(e.system->inner != NULL ? e.system->l1 : e.system->l0)->moved == TIMES);
+            bool shadow = (*d)->env == EVAL_NESTED && strcmp((*d)->name, "shadow") == 0;
+            cr_assert(shadow ? to->exits > 2 * TIMES : to->exits == 0, "%s: %lu exits", (*d)->title, to->exits);
+            eval_system_free(e.system);
+            forget(to);
+            free(s);
+        }
+    }
+}
+
 /* The page of every 100th access is mapped anew: a fault, a walk, and exits where a shadow table follows the
  * guest's; no more, for the seven other pages stay where they are. */
 Test(run, pages_that_are_mapped_anew)

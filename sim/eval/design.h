@@ -9,6 +9,7 @@
 
 #define EVAL_SLOTS    24
 #define EVAL_REFS_MAX 160
+#define EVAL_FRAMES   UINT64_MAX /* in place of a frame's number: all */
 
 /** One read of a walk, for replay and for people. */
 struct eval_ref {
@@ -60,8 +61,9 @@ struct eval_design {
     /** The process's pages [vpn, vpn + pages) are mapped otherwise now, or not any more. NULL: the design has no
      * tables of its own. flush is called besides. */
     void (*changed)(void *d, uint64_t vpn, uint64_t pages);
-    /** Frames of the machine have moved in host memory: which ones is not said. NULL as before. False after saying why. */
-    bool (*moved)(void *d);
+    /** Frame gfn of the machine, page vpn of the process, has moved in host memory; gfn EVAL_FRAMES: any may have.
+     * NULL as before. False after saying why. */
+    bool (*moved)(void *d, uint64_t vpn, uint64_t gfn);
     /** Its figures into counter[0..room-1]; how many. May be NULL. */
     size_t (*counters)(void *d, struct eval_counter *counter, size_t room);
     void (*free)(void *d);

@@ -581,10 +581,8 @@ static void flush(void *user, bool host)
 }
 
 /* Lines stay, as they do when they are empty: tables never shrink. */
-static void changed(void *user, uint64_t vpn, uint64_t pages)
+static void forget(const struct side *t, uint64_t vpn, uint64_t pages)
 {
-    struct ecpt *d = user;
-    const struct side *t = &d->side[d->sides - 1];
     uint32_t line;
 
     for (unsigned size = DMT_SIZE_4K; size <= DMT_SIZE_2M; size++) {
@@ -597,14 +595,27 @@ static void changed(void *user, uint64_t vpn, uint64_t pages)
     }
 }
 
-static bool moved(void *user)
+static void changed(void *user, uint64_t vpn, uint64_t pages)
 {
     struct ecpt *d = user;
 
-    for (unsigned i = 0; i < CHUNKS && d->side[0].line[i] != NULL; i++) {
-        memset(d->side[0].line[i], 0xff, CHUNK * sizeof *d->side[0].line[0]);
+    forget(&d->side[d->sides - 1], vpn, pages);
+}
+
+static bool moved(void *user, uint64_t vpn, uint64_t gfn)
+{
+    struct ecpt *d = user;
+    struct side *t = &d->side[0];
+
+    (void)vpn;
+    if (gfn != EVAL_FRAMES) {
+        forget(t, gfn, 1);
+        return true;
     }
-    return tables_each(d->side[0].mirror, eval_system_mem(d->system), tables_ept(d->system, 0), map, &d->side[0]);
+    for (unsigned i = 0; i < CHUNKS && t->line[i] != NULL; i++) {
+        memset(t->line[i], 0xff, CHUNK * sizeof *t->line[0]);
+    }
+    return tables_each(t->mirror, eval_system_mem(d->system), tables_ept(d->system, 0), map, t);
 }
 
 static size_t counters(void *user, struct eval_counter *counter, size_t room)

@@ -260,10 +260,15 @@ static void changed(void *user, uint64_t vpn, uint64_t pages)
     flat_forget(&d->at[d->stages - 1].table, vpn, pages);
 }
 
-static bool moved(void *user)
+static bool moved(void *user, uint64_t vpn, uint64_t gfn)
 {
     struct fpt *d = user;
 
+    (void)vpn;
+    if (gfn != EVAL_FRAMES) {
+        flat_forget(&d->at[0].table, gfn, 1);
+        return true;
+    }
     flat_forget(&d->at[0].table, 0, FLAT_PAGES);
     return tables_each(d->at[0].mirror, eval_system_mem(d->system), tables_ept(d->system, 0), fill, &d->at[0]);
 }

@@ -107,7 +107,10 @@ static bool obey(struct run *r)
     for (size_t i = 0; i < f->ranges && d->changed != NULL; i++) {
         d->changed(r->design, f->range[i].vpn, f->range[i].pages);
     }
-    return !f->moved || d->moved == NULL || d->moved(r->design);
+    if (f->one && !f->moved && d->moved != NULL) {
+        return d->moved(r->design, f->vpn, f->gfn);
+    }
+    return !f->moved || d->moved == NULL || d->moved(r->design, 0, EVAL_FRAMES);
 }
 
 static bool translate(struct run *r, const struct eval_access *a, uint64_t ready, uint64_t *pa, uint64_t *done)
@@ -144,12 +147,21 @@ static bool translate(struct run *r, const struct eval_access *a, uint64_t ready
     return true;
 }
 
-/* Memory that comes and goes: the page that is wanted next is not there any more. */
+static bool is_time(const struct run *r, uint32_t often)
+{
+    return often != 0 && (r->n + 1) % often == 0;
+}
+
+/* Memory that comes and goes: the page that is wanted next is not there any more, or is elsewhere. */
 static bool churn(struct run *r, const struct eval_access *a)
 {
-    uint32_t often = r->o->config->os_remap;
-
-    return often == 0 || (r->n + 1) % often != 0 || (eval_system_remap(r->o->system, a->va) && obey(r));
+    if (is_time(r, r->o->config->host_move)) {
+        eval_system_move(r->o->system, a->va);
+        if (!obey(r)) {
+            return false;
+        }
+    }
+    return !is_time(r, r->o->config->os_remap) || (eval_system_remap(r->o->system, a->va) && obey(r));
 }
 
 static bool step(struct run *r, const struct eval_access *a)

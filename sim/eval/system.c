@@ -305,6 +305,26 @@ bool eval_system_remap(struct eval_system *s, uint64_t va)
     return status == DMT_OS_OK;
 }
 
+void eval_system_move(struct eval_system *s, uint64_t va)
+{
+    struct dmt_vm *vm = s->inner != NULL ? s->inner : s->outer;
+    struct eval_flush *f = &s->flush.told;
+    struct mirror_path p;
+
+    refresh(s);
+    if (vm == NULL || !mirror_walk(s->stage[s->entering], va, &p) || !dmt_vm_move(vm, p.to >> 12)) {
+        return;
+    }
+    bool others = f->moved || f->one;
+    refresh(s);
+    if (!others) {
+        f->moved = false;
+        f->one = true;
+        f->vpn = va >> 12;
+        f->gfn = p.to >> 12;
+    }
+}
+
 const struct eval_flush *eval_system_flushed(struct eval_system *s)
 {
     static struct eval_flush told; /* the system's own begins anew */

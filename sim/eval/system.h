@@ -45,6 +45,9 @@ bool eval_system_fault(struct eval_system *s, uint64_t va, unsigned access);
 /** The kernel gives up the page at va, whatever its size, and maps its place anew, empty: the next access is a fault.
  * Nothing happens where none is present. False after saying why. */
 bool eval_system_remap(struct eval_system *s, uint64_t va);
+/** The hypervisor of the machine that the process's kernel runs in moves the frame at va (2M pages of its table are
+ * split). Nothing happens where none is present, where it is pinned or no frame is free, and in NATIVE. */
+void eval_system_move(struct eval_system *s, uint64_t va);
 /** A slice of the TEA managers' background work at every level. True: more to do. */
 bool eval_system_work(struct eval_system *s);
 
@@ -55,7 +58,9 @@ struct eval_range {
 struct eval_flush {
     bool process;          /**< all translations of the process, else those of page[] */
     bool host;             /**< what is known of second stages */
-    bool moved;            /**< frames of a machine have moved in host memory */
+    bool moved;            /**< frames of a machine have moved in host memory: which is not said */
+    bool one;              /**< one has: frame gfn, which is page vpn of the process */
+    uint64_t vpn, gfn;
     size_t pages, ranges;
     const uint64_t *page;  /**< page numbers */
     const struct eval_range *range;

@@ -308,6 +308,25 @@ bool flat_compose_at(struct flat *f, const struct eval_system *s, uint64_t addr)
     return flat_map(f, addr, size, pfn);
 }
 
+bool flat_recompose(struct flat *f, const struct eval_system *s, uint64_t addr)
+{
+    uint64_t to, gpfn, first;
+    unsigned size = flat_find(f, addr, &to);
+    struct compose c = {f, eval_system_stage(s, 0)};
+
+    if (size == TABLES_ABSENT) {
+        return true;
+    }
+    first = addr & ~((UINT64_C(4096) << 9 * size) - 1);
+    flat_forget(f, first >> 12, 1);
+    unsigned guest = tables_leaf(eval_system_stage(s, 1), first, &gpfn);
+    if (guest == TABLES_ABSENT) {
+        return true;
+    }
+    gpfn += size < guest ? first >> 12 & 511 : 0;
+    return compose(&c, first, size, gpfn);
+}
+
 /* ---------------------------------------------------------------- walks */
 
 void tables_read(struct tables_walk *x, uint64_t hpa)
