@@ -200,7 +200,7 @@ static void same_answers_in(struct eval_system *s, enum eval_env env, bool thp, 
             sizes[size]++;
             b.now = eval_caches_data(b.caches, w.pa, w.done);
             if (n == 3000) {
-                b.design->flush(b.d);
+                b.design->flush(b.d, true);
             }
         }
         cr_assert_not(walk_at(&b, UINT64_C(0x7fff00000000), &(struct eval_walk){0}),
@@ -492,7 +492,7 @@ Test(designs, flattened_upper_entries_are_cached)
     cr_assert_eq(walk(&b, areas[0].vpn << 12).refs, 2);
     cr_assert_eq(walk(&b, (areas[0].vpn + 900) << 12).refs, 1, "the same 1 GB");
     cr_assert_eq(walk(&b, (areas[2].vpn + 2) << 12).refs, 2);
-    b.design->flush(b.d);
+    b.design->flush(b.d, true);
     cr_assert_eq(walk(&b, areas[0].vpn << 12).refs, 2, "flushed");
     close_bed(&b);
     open_bed(&b, v, &c, EVAL_VIRT, "fpt");
@@ -728,7 +728,7 @@ Test(designs, shortcuts_of_walk_tables)
     for (unsigned n = 0; n < 50; n++) {
         uint64_t va = random_address();
         static struct eval_ref first[EVAL_REFS_MAX];
-        b.design->flush(b.d);
+        b.design->flush(b.d, true);
         struct eval_walk w = walk(&b, va), again;
         cr_assert_eq(w.reads, w.logged);
         memcpy(first, b.log, sizeof first);
@@ -1170,12 +1170,93 @@ Test(designs, a_flush_forgets_translations)
             open_bed(&b, s, &c, env, (*d)->name);
             unsigned first = walk(&b, areas[0].vpn << 12).reads, again = walk(&b, areas[0].vpn << 12).reads;
             cr_assert(again < first, "%s: %u and %u reads", (*d)->title, first, again);
-            b.design->flush(b.d);
+            b.design->flush(b.d, true);
             cr_expect_eq(walk(&b, areas[0].vpn << 12).reads, first, "%s", (*d)->title);
             close_bed(&b);
         }
         eval_system_free(s);
     }
+}
+
+/* The page of every fifth walk is mapped anew: no design finds it before its fault, and each finds where it is
+ * afterwards, as all pages around it. */
+Test(designs, pages_that_are_mapped_anew)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        enum eval_env env = i / 2 == 0 ? EVAL_NATIVE : EVAL_VIRT;
+        struct eval_system *s = fragmented(env, i % 2, 20 * i);
+        struct eval_config c;
+        unsigned moved = 0, sizes[3] = {0};
+        eval_config_default(&c);
+        c.ntlb_entries = 16;
+        for (unsigned k = 0; names[env][k] != NULL; k++) {
+            struct bed b;
+            open_bed(&b, s, &c, env, names[env][k]);
+            for (unsigned n = 0; n < 3000; n++) {
+                uint64_t va = random_address(), other = random_address(), pa, before;
+                struct eval_walk w;
+                unsigned size;
+                bool anew = n % 5 == 4 && translated(s, env, va, &before, &size);
+                if (anew) {
+                    cr_assert(eval_system_remap(s, va) && eval_system_remap(s, other)); /* va gets the frame of other */
+                    const struct eval_flush *f = eval_system_flushed(s);
+                    cr_assert(f != NULL && f->ranges >= 1 && !f->moved);
+                    cr_assert(f->process || f->pages > 0);
+                    b.design->flush(b.d, f->host);
+                    for (size_t j = 0; j < f->ranges; j++) {
+                        b.design->changed(b.d, f->range[j].vpn, f->range[j].pages);
+                    }
+                    cr_assert_not(walk_at(&b, va, &w), "%s has what is gone, 0x%lx", b.design->name, va);
+                    cr_assert(eval_system_fault(s, va, DMT_ACCESS_WRITE));
+                    sizes[size]++;
+                }
+                if (!walk_at(&b, va, &w)) { /* given up as another one's other */
+                    cr_assert(!anew && !translated(s, env, va, &pa, &size), "%s: 0x%lx", b.design->name, va);
+                    cr_assert(eval_system_fault(s, va, DMT_ACCESS_WRITE) && walk_at(&b, va, &w));
+                }
+                cr_assert(translated(s, env, va, &pa, &size));
+                cr_assert(w.pa == pa && w.size == size, "%s: 0x%lx is at 0x%lx size %u, not 0x%lx size %u", b.design->name,
+                          va, pa, size, w.pa, w.size);
+                moved += anew && pa != before;
+                b.now = w.done;
+            }
+            close_bed(&b);
+        }
+        cr_assert(moved > 20 && sizes[0] > 20 && (i % 2 == 0 || sizes[1] > 20), "%u moved, %u of 4K, %u of 2M", moved,
+                  sizes[0], sizes[1]);
+        eval_system_free(s);
+    }
+}
+
+/* Stores that shadow tables see when a page is mapped anew: its entry is cleared, and set at the next fault. */
+Test(designs, exits_of_pages_that_are_mapped_anew)
+{
+    struct eval_system *s = system_of(EVAL_VIRT, false);
+    struct eval_config c = flat();
+    uint64_t va = (areas[2].vpn + 5) << 12;
+
+    for (unsigned levels = 0; levels < 3; levels++) {
+        static const char *const name[] = {"shadow", "agile", "agile"};
+        struct bed b;
+        struct eval_walk w;
+        c.agile_levels = levels == 2 ? 2 : 0; /* the lowest level nested, always */
+        open_bed(&b, s, &c, EVAL_VIRT, name[levels]);
+        double before = counter(&b, "exits");
+        for (unsigned i = 0; i < 10; i++) {
+            cr_assert(eval_system_remap(s, va));
+            const struct eval_flush *f = eval_system_flushed(s);
+            cr_assert(f->ranges == 1 && f->range[0].vpn == va >> 12 && f->range[0].pages == 1);
+            cr_assert(f->pages == 1 && f->page[0] == va >> 12 && !f->process && !f->host);
+            b.design->changed(b.d, f->range[0].vpn, f->range[0].pages);
+            cr_assert_not(walk_at(&b, va, &w));
+            cr_assert(eval_system_fault(s, va, DMT_ACCESS_WRITE) && walk_at(&b, va, &w));
+            eval_system_flushed(s);
+        }
+        static const double exits[] = {30, 2, 0}; /* and the fill; two stores, then nested; none at all */
+        cr_assert_eq(counter(&b, "exits") - before, exits[levels], "%s: %f", name[levels], counter(&b, "exits") - before);
+        close_bed(&b);
+    }
+    eval_system_free(s);
 }
 
 /* Pages of the guest that are larger than the host's: a hit of the nested TLB knows the host's size, too. */

@@ -6,6 +6,7 @@
 #include "dmt/table.h"
 #include "eval/engine.h"
 #include "eval/formula.h"
+#include "eval/system_parts.h"
 #include "eval_keys.h"
 #include "xorshift.h"
 #include <criterion/criterion.h>
@@ -202,9 +203,38 @@ Test(assoc, which_one_goes)
     }
     struct eval_assoc *none = eval_assoc_new(0, 4, EVAL_LRU);
     eval_assoc_put(none, 0, 1, 1);
+    eval_assoc_drop(none, 0, 1);
     cr_assert_null(eval_assoc_find(none, 0, 1));
     eval_assoc_clear(none);
     eval_assoc_free(none);
+}
+
+/* One is taken out: it alone, and the next one that comes takes its place where the policy looks for free ones. */
+Test(assoc, one_is_dropped)
+{
+    for (unsigned policy = EVAL_LRU; policy <= EVAL_FIFO; policy++) {
+        for (uint64_t gone = 1; gone <= 4; gone++) {
+            struct eval_assoc *a = eval_assoc_new(8, 4, policy);
+            for (uint64_t k = 1; k <= 4; k++) {
+                eval_assoc_put(a, 0, k, 10 * k);
+                eval_assoc_put(a, 1, k, 10 * k + 1);
+            }
+            eval_assoc_drop(a, 0, gone);
+            eval_assoc_drop(a, 0, 77);
+            for (uint64_t k = 1; k <= 4; k++) {
+                cr_assert_eq(has(a, 0, k), k != gone);
+                cr_assert(has(a, 1, k), "another set");
+            }
+            if (policy != EVAL_FIFO) {
+                eval_assoc_put(a, 0, 5, 50);
+                for (uint64_t k = 1; k <= 5; k++) {
+                    cr_assert_eq(has(a, 0, k), k != gone, "policy %u, without %lu: %lu", policy, gone, k);
+                    cr_assert(k == gone || *eval_assoc_find(a, 0, k) == 10 * k);
+                }
+            }
+            eval_assoc_free(a);
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- data caches and memory */
@@ -331,6 +361,33 @@ Test(caches, memory_in_banks)
     cr_assert_eq(eval_caches_data(copy, 320, 6050), 6240);
     cr_assert_eq(eval_caches_data(k, 320, 6050), 6240, "a copy is on its own");
     cr_assert_eq(eval_caches_data(copy, 384, 7000), 7150);
+    eval_caches_free(k);
+    eval_caches_free(copy);
+}
+
+/* Walks that are under way together ask in the order of their accesses: who asks for a later clock first is in
+ * nobody's way before it. */
+Test(caches, memory_asked_out_of_order)
+{
+    struct eval_config c = defaults();
+
+    c.next_line = 0;
+    c.dram_banks = 4;
+    struct eval_caches *k = eval_caches_new(&c);
+    cr_assert_eq(eval_caches_data(k, 0, 5000), 5200, "the bank until 5090, the bus until 5008");
+    cr_assert_eq(eval_caches_data(k, 4 * 8192, 1000), 1200, "another row of it");
+    cr_assert_eq(eval_caches_data(k, 8192, 1000), 1208, "the bus is taken until 1008");
+    cr_assert_eq(eval_caches_data(k, 2 * 8192, 995), 1216, "5 clocks, and then the bus is taken until 1016");
+    cr_assert_eq(eval_caches_data(k, 8 * 8192, 4920), 5290, "until 5000 are no 90 clocks: after 5090");
+    cr_assert_eq(eval_caches_data(k, 4 * 8192 + 64, 4920), 5070, "but 8, in the row that is open then");
+    cr_assert_eq(eval_caches_data(k, 64, 5095), 5380, "another row until 5180, which closed this one");
+    struct eval_caches *copy = eval_caches_clone(k);
+    eval_caches_from(k, 5300);
+    for (unsigned i = 0; i < 2; i++) {
+        struct eval_caches *of = i == 0 ? k : copy;
+        cr_assert_eq(eval_caches_data(of, 128, 5300), 5450, "what is forgotten has left its row");
+        cr_assert_eq(eval_caches_data(of, 3 * 8192, 5305), 5508);
+    }
     eval_caches_free(k);
     eval_caches_free(copy);
 }
@@ -627,7 +684,7 @@ Test(walk, begins_below_the_deepest_entry_that_is_cached)
     cr_assert(walk(&b, page(HEAP, 0)) == 3 && b.clocks == 3 * FLAT + 1, "its PML4E");
     cr_assert_eq(walk(&b, page(AWAY, 0)), 4, "nothing");
     cr_assert_eq(walk(&b, page(DATA, 3)), 1);
-    b.design->flush(b.d);
+    b.design->flush(b.d, true);
     cr_assert_eq(walk(&b, page(DATA, 3)), 4);
     close_bed(&b);
     c.pwc2_entries = 0;
@@ -711,7 +768,7 @@ Test(walk, nested_by_keys)
         unsigned first = walk(&b, page(DATA, 0)), refs = walk(&b, page(DATA, 1));
         cr_assert_eq(refs, of[i].refs, "%s: %u references", of[i].set, refs);
         cr_assert_eq(b.clocks, refs * FLAT + of[i].clocks, "%s: %lu clocks", of[i].set, b.clocks);
-        b.design->flush(b.d);
+        b.design->flush(b.d, true);
         cr_assert_eq(walk(&b, page(DATA, 2)), first, "%s: nothing is left after a flush", of[i].set);
         close_bed(&b);
     }
@@ -928,8 +985,8 @@ Test(run, clocks_side_by_side)
 {
     static const struct {
         unsigned walkers, after;
-        uint64_t clocks, ideal;
-    } of[] = {{1, 0, 1700, 200}, {2, 0, 1000, 200}, {2, 1, 2000, 400}, {1, 1, 2000, 400}};
+        uint64_t clocks, ideal, wait;
+    } of[] = {{1, 0, 1700, 200, 400 + 300 + 300}, {2, 0, 1000, 200, 0}, {2, 1, 2000, 400, 0}, {1, 1, 2000, 400, 0}};
 
     for (unsigned i = 0; i < sizeof of / sizeof *of; i++) {
         struct eval_config c = flat();
@@ -944,7 +1001,41 @@ Test(run, clocks_side_by_side)
         cr_assert_eq(r->clocks, of[i].clocks, "%u: %lu", i, r->clocks);
         cr_assert_eq(r->exposed, of[i].clocks - of[i].ideal, "%u: %lu", i, r->exposed);
         cr_assert_eq(r->walk_clocks, 1600, "waiting for a walker is no walk");
+        cr_assert_eq(r->wait_clocks, of[i].wait, "%u: %lu", i, r->wait_clocks);
         forget(r);
+        free(s);
+    }
+}
+
+/* Memory that is never busy, nor faster where a row is open, is flat memory, however many walks are under way. */
+Test(run, banks_that_cost_nothing)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        static const char *const name[] = {"nested", "pvdmt"};
+        struct result_design *r[2];
+        struct script *s = script();
+        for (unsigned n = 0; n < 20000; n++) {
+            then(s, random_address(), DMT_ACCESS_READ, n % 3 == 0);
+        }
+        for (unsigned banks = 0; banks < 2; banks++) {
+            struct eval_config c = defaults();
+            c.d1_bytes = c.d2_bytes = c.d3_bytes = 11 * 4096;
+            c.d1_ways = c.d2_ways = c.d3_ways = 11;
+            c.l1d_entries = c.l1d_ways = c.l2_entries = c.l2_ways = 4;
+            c.walkers = 4;
+            c.window = i / 2 == 0 ? 16 : 256;
+            c.dram_banks = 1024 * banks;
+            c.dram_hit = c.mem_clocks;
+            c.dram_busy = c.dram_burst = 1;
+            r[banks] = run(&c, EVAL_VIRT, name[i % 2], false, s, 1000, 19000);
+        }
+        cr_assert(r[0]->walks == r[1]->walks && r[0]->walks > 10000);
+        cr_assert_float_eq(result_mean(r[1]), result_mean(r[0]), 1 + result_mean(r[0]) / 100, "%s: %f, flat %f",
+                           name[i % 2], result_mean(r[1]), result_mean(r[0]));
+        cr_assert_float_eq((double)r[1]->clocks, (double)r[0]->clocks, (double)r[0]->clocks / 100, "%s: %lu, flat %lu",
+                           name[i % 2], r[1]->clocks, r[0]->clocks);
+        forget(r[0]);
+        forget(r[1]);
         free(s);
     }
 }
@@ -1040,6 +1131,227 @@ Test(run, exits_are_counted_and_cost)
         cr_assert_eq(r->clocks, r->walk_clocks + 50 * FLAT + r->exit_clocks);
         cr_assert_eq(r->exposed, r->walk_clocks + r->exit_clocks);
         forget(r);
+        free(s);
+    }
+}
+
+/* What TLBs have of the heap's first pages is where they are. */
+struct last {
+    enum eval_env env;
+    unsigned pages, windows;
+};
+
+static bool see_pages(void *user, const struct engine_view *view, const struct eval_access *a, size_t n)
+{
+    struct last *l = user;
+    struct eval_tlbs *copy = eval_tlbs_clone(view->tlbs);
+
+    (void)a, (void)n;
+    for (unsigned i = 0; i < l->pages; i++) {
+        uint64_t at = page(HEAP, i), pa;
+        unsigned clocks;
+        struct mirror_path p;
+        if (!eval_tlbs_find(copy, at, DMT_ACCESS_READ, &pa, &clocks)) {
+            continue;
+        }
+        for (int k = (int)l->env; k >= 0; k--) {
+            cr_assert(mirror_walk(eval_system_stage(view->system, (unsigned)k), at, &p));
+            at = p.to;
+        }
+        cr_assert_eq(pa, at, "page %u is at 0x%lx, TLBs have 0x%lx", i, at, pa);
+    }
+    eval_tlbs_free(copy);
+    l->windows++;
+    return true;
+}
+
+/* A workload under which software acts: between pieces of 8192 accesses, before which the engine asks for them. */
+struct acting {
+    struct script s;
+    struct eval_system *system;
+    enum eval_env env;
+    unsigned calls, acts;
+    bool inside; /* the hypervisor inside acts */
+};
+
+static size_t acting_next(struct workload *w, struct eval_access *a, size_t n, bool *ok)
+{
+    struct acting *s = (struct acting *)w;
+    struct mirror_path p;
+
+    if (s->calls++ == 2) { /* two pieces have been run */
+        for (unsigned i = 0; i < s->acts; i++) {
+            uint64_t gfn;
+            cr_assert(mirror_walk(eval_system_stage(s->system, s->env), page(HEAP, i), &p));
+            gfn = p.to >> 12;
+            if (s->inside) {
+                cr_assert(dmt_vm_move(s->system->inner, gfn));
+                continue;
+            }
+            cr_assert(s->env != EVAL_NESTED || dmt_vm_backing(s->system->inner, gfn, &gfn));
+            cr_assert(dmt_vm_move(s->system->outer, gfn));
+        }
+    }
+    return script_next(w, a, n, ok);
+}
+
+/* Frames move in host memory while it is measured: what TLBs and designs have cached is asked for anew, and
+ * every access goes where its page is now. */
+Test(run, migration_costs_misses)
+{
+    for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+        uint64_t misses[2];
+        if ((*d)->env == EVAL_NATIVE) {
+            continue;
+        }
+        for (unsigned acts = 0; acts < 2; acts++) {
+            struct acting *s = calloc(1, sizeof *s);
+            struct result_design *to = calloc(1, sizeof *to);
+            struct eval_config c = defaults();
+            struct last last = {.pages = 8};
+            c.ntlb_entries = 16;
+            struct engine_options e = {.config = &c,
+                                       .design = *d,
+                                       .workload = &s->s.w,
+                                       .measured = 4 * 8192,
+                                       .windows = 4,
+                                       .window = see_pages,
+                                       .user = &last};
+            cr_assert(s != NULL && to != NULL);
+            e.system = s->system = system_of(*d, false, 0);
+            last.env = s->env = (*d)->env;
+            s->acts = 2 * acts;
+            s->s.w.next = acting_next;
+            s->s.w.rewind = script_rewind;
+            for (unsigned n = 0; n < 4 * 8192; n++) {
+                then(&s->s, page(HEAP, n % 8), DMT_ACCESS_READ, 0);
+            }
+            cr_assert(engine_run(&e, to), "%s", (*d)->title);
+            cr_assert_eq(last.windows, 4);
+            misses[acts] = to->walks;
+            eval_system_free(e.system);
+            free(s);
+            forget(to);
+        }
+        cr_assert_eq(misses[0], 8, "%s: %lu", (*d)->title, misses[0]);
+        cr_assert_eq(misses[1], 16, "%s: %lu, all eight pages once more", (*d)->title, misses[1]);
+    }
+}
+
+/* The hypervisor inside moves a frame and flushes, so that the one below gives its shadow table up: an exit, and one
+ * for each page that is asked for afterwards, tables of the process among them. Who walks that hypervisor's own
+ * table, or registers, sees none. */
+Test(run, exits_under_a_hypervisor_inside)
+{
+    for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+        struct acting *s = calloc(1, sizeof *s);
+        struct result_design *to = calloc(1, sizeof *to);
+        struct eval_config c = defaults();
+        struct last last = {.env = EVAL_NESTED, .pages = 8};
+        struct engine_options e = {.config = &c,
+                                   .design = *d,
+                                   .workload = &s->s.w,
+                                   .measured = 4 * 8192,
+                                   .windows = 4,
+                                   .window = see_pages,
+                                   .user = &last};
+        if ((*d)->env != EVAL_NESTED) {
+            free(s);
+            free(to);
+            continue;
+        }
+        c.exit_clocks = 1000;
+        e.system = s->system = system_of(*d, false, 0);
+        *s = (struct acting){.s = s->s, .system = e.system, .env = EVAL_NESTED, .acts = 1, .inside = true};
+        s->s.w.next = acting_next;
+        s->s.w.rewind = script_rewind;
+        for (unsigned n = 0; n < 4 * 8192; n++) {
+            then(&s->s, page(HEAP, n % 8), DMT_ACCESS_READ, 0);
+        }
+        cr_assert(engine_run(&e, to), "%s", (*d)->title);
+        cr_assert_eq(to->walks, 16, "%s: %lu", (*d)->title, to->walks);
+        /* 8 pages of data, 4 tables */
+        cr_assert_eq(to->exits, strcmp((*d)->name, "shadow") == 0 ? 1 + 12 : 0, "%s: %lu", (*d)->title, to->exits);
+        cr_assert_eq(to->exit_clocks, 1000 * to->exits);
+        eval_system_free(e.system);
+        free(s);
+        forget(to);
+    }
+}
+
+/* By the machine's key: one frame in so many accesses moves, and all translations with it. */
+Test(run, frames_that_move)
+{
+    enum { N = 4 * 8192, OFTEN = 1000, TIMES = N / OFTEN };
+
+    for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+        for (unsigned thp = 0; thp < 2; thp++) {
+            struct script *s = script();
+            struct result_design *to = calloc(1, sizeof *to);
+            struct eval_config c = defaults();
+            struct last last = {.env = (*d)->env, .pages = 7};
+            struct engine_options e = {.config = &c,
+                                       .design = *d,
+                                       .workload = &s->w,
+                                       .measured = N,
+                                       .windows = 4,
+                                       .window = see_pages,
+                                       .user = &last};
+            c.host_move = OFTEN;
+            c.ntlb_entries = 16;
+            e.system = system_of(*d, thp, 0);
+            for (unsigned n = 0; n < N; n++) {
+                then(s, page(HEAP, n % 7), DMT_ACCESS_WRITE, 0);
+            }
+            cr_assert(engine_run(&e, to), "%s", (*d)->title);
+            struct dmt_vm *vm = e.system->inner != NULL ? e.system->inner : e.system->outer;
+            cr_assert(thp || to->walks == ((*d)->env == EVAL_NATIVE ? 7 : 7 * (TIMES + 1)), "%s: %lu", (*d)->title, to->walks);
+            cr_assert(vm == NULL || dmt_host_stats(e.system->inner != NULL ? e.system->l1 : e.system->l0)->moved == TIMES);
+            bool shadow = (*d)->env == EVAL_NESTED && strcmp((*d)->name, "shadow") == 0;
+            cr_assert(shadow ? to->exits > 2 * TIMES : to->exits == 0, "%s: %lu exits", (*d)->title, to->exits);
+            eval_system_free(e.system);
+            forget(to);
+            free(s);
+        }
+    }
+}
+
+/* The page of every 100th access is mapped anew: a fault, a walk, and exits where a shadow table follows the
+ * guest's; no more, for the seven other pages stay where they are. */
+Test(run, pages_that_are_mapped_anew)
+{
+    enum { N = 4 * 8192, OFTEN = 100, TIMES = N / OFTEN };
+
+    for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
+        struct script *s = script();
+        struct result_design *to = calloc(1, sizeof *to);
+        struct eval_config c = flat();
+        struct last last = {.env = (*d)->env, .pages = 7};
+        struct engine_options e = {.config = &c,
+                                   .design = *d,
+                                   .workload = &s->w,
+                                   .measured = N,
+                                   .windows = 4,
+                                   .window = see_pages,
+                                   .user = &last};
+        c.os_remap = OFTEN;
+        c.exit_clocks = 1000;
+        e.system = system_of(*d, false, 0);
+        for (unsigned n = 0; n < N; n++) {
+            then(s, page(HEAP, n % 7), DMT_ACCESS_WRITE, 0);
+        }
+        cr_assert(engine_run(&e, to), "%s", (*d)->title);
+        cr_assert(to->faults == TIMES && to->walks == 7 + TIMES, "%s: %lu faults, %lu walks", (*d)->title, to->faults,
+                  to->walks);
+        cr_assert(to->fallbacks == 0 || !(*d)->pv, "%s: registers serve them as before", (*d)->title);
+        uint64_t exits = (*d)->env != EVAL_VIRT                ? 0
+                         : strcmp((*d)->name, "shadow") == 0   ? 3 * TIMES
+                         : strcmp((*d)->name, "agile") == 0    ? 2
+                                                               : 0;
+        cr_assert_eq(to->exits, exits, "%s: %lu exits", (*d)->title, to->exits);
+        cr_assert_eq(to->exposed, to->walk_clocks + 1000 * exits);
+        eval_system_free(e.system);
+        forget(to);
         free(s);
     }
 }

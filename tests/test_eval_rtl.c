@@ -130,13 +130,14 @@ static void agree(const struct eval_config *c, const struct eval_design *d, stru
 /* ------------------------------------------------------------ agreement */
 
 /* Runs: windows with caches and TLBs as the run has left them, after faults. */
-static void run(const char *workload, enum eval_env env, bool thp)
+static void run(const char *workload, enum eval_env env, bool thp, uint32_t remap)
 {
     struct eval_config c = machine();
     struct workload *w = workload_new(workload_find(workload), 1.0 / 4096, 3);
     unsigned designs = 0;
 
     must(w != NULL);
+    c.os_remap = remap;
     for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
         if ((*d)->env != env || !(*d)->rtl) {
             continue;
@@ -174,22 +175,30 @@ static void run(const char *workload, enum eval_env env, bool thp)
     workload_free(w);
 }
 
+/* Pages that come and go between the windows, and what TLBs have of them. */
+Test(run, remapped)
+{
+    run("gups", EVAL_NATIVE, false, 50);
+    run("memcached", EVAL_VIRT, true, 200);
+    run("gups", EVAL_NESTED, false, 300);
+}
+
 Test(run, native)
 {
-    run("gups", EVAL_NATIVE, false);
-    run("memcached", EVAL_NATIVE, true);
+    run("gups", EVAL_NATIVE, false, 0);
+    run("memcached", EVAL_NATIVE, true, 0);
 }
 
 Test(run, virtualized)
 {
-    run("gups", EVAL_VIRT, false);
-    run("memcached", EVAL_VIRT, true);
+    run("gups", EVAL_VIRT, false, 0);
+    run("memcached", EVAL_VIRT, true, 0);
 }
 
 Test(run, nested)
 {
-    run("gups", EVAL_NESTED, false);
-    run("memcached", EVAL_NESTED, true);
+    run("gups", EVAL_NESTED, false, 0);
+    run("memcached", EVAL_NESTED, true, 0);
 }
 
 static unsigned random_below(struct rng *r, unsigned n)

@@ -766,6 +766,60 @@ Test(moved, mirrors_and_registers_follow)
     }
 }
 
+/* The kernel maps pages anew, of every kind of area: they are gone, and come back as they were. */
+Test(moved, pages_that_are_mapped_anew)
+{
+    static const struct eval_area kinds[] = {
+        {.vpn = 0x555555555, .pages = 300, .resident = 300, .flags = DMT_OS_R | DMT_OS_X | DMT_OS_FILE, .name = "text"},
+        {.vpn = 0x555555700, .pages = 700, .resident = 700, .flags = RW | DMT_OS_FILE, .name = "data"},
+        {.vpn = 0x7f0000123, .pages = 3000, .resident = 3000, .flags = RW, .name = "heap"},
+        {.vpn = 0x7f0000123 + 3000, .pages = 3000, .resident = 3000, .flags = RW, .name = "beside"},
+        {.vpn = 0x7f2000000, .pages = 2048, .resident = 2048, .flags = RW | DMT_OS_SHARED, .name = "shared"},
+        {.vpn = 0x7f4000000, .pages = 2048, .resident = 2048, .flags = RW | DMT_OS_HUGETLB_2M, .name = "reserved"},
+    };
+
+    for (unsigned i = 0; i < 16; i++) {
+        const unsigned e = i / 4;
+        struct eval_system_options o = options(envs[e].env, i % 2 ? PV : NONE, i / 2 % 2, 0);
+        struct eval_system_stats before, after;
+        struct eval_system *s;
+        uint64_t seed = i + 1;
+
+        o.full = envs[e].full;
+        o.area = kinds;
+        o.areas = sizeof kinds / sizeof *kinds;
+        s = populated(&o);
+        eval_system_stats(s, &before);
+        for (unsigned n = 0; n < 300; n++) {
+            const struct eval_area *a = &kinds[n % o.areas];
+            uint64_t va = (a->vpn + draw(&seed) % a->pages) << 12;
+            unsigned access = a->flags & DMT_OS_W ? DMT_ACCESS_WRITE : DMT_ACCESS_EXECUTE;
+            struct mirror_path p;
+
+            must(mirror_walk(eval_system_stage(s, envs[e].env), va, &p));
+            must(eval_system_remap(s, va));
+            must(!mirror_walk(eval_system_stage(s, envs[e].env), va, &p), "%s", a->name);
+            must(eval_system_remap(s, va), "nothing there: nothing to do");
+            if (n % 10 == 0)
+                while (eval_system_work(s)) {
+                }
+            must(eval_system_fault(s, va, access));
+            expect_page(s, va, access);
+        }
+        while (eval_system_work(s)) {
+        }
+        for (unsigned k = 0; k < o.areas; k++) {
+            for (uint64_t p = 0; p < kinds[k].pages; p++)
+                must(eval_system_fault(s, (kinds[k].vpn + p) << 12, kinds[k].flags & DMT_OS_W ? DMT_ACCESS_WRITE : DMT_ACCESS_READ));
+        }
+        eval_system_stats(s, &after);
+        must(after.pages == before.pages, "%u pages, %u before", (unsigned)after.pages, (unsigned)before.pages);
+        must(after.covered[envs[e].env] == before.covered[envs[e].env]);
+        expect_invariants(s);
+        eval_system_free(s);
+    }
+}
+
 static void not_listened(void *user, uint16_t id)
 {
     (void)user, (void)id;

@@ -24,16 +24,25 @@ struct level {
     unsigned shift;
 };
 
-struct bank {
-    uint64_t row, free; /* open row + 1; clock at which it takes the next read */
+/* When a bank or the bus is taken. Reads are asked for in the order of accesses, not of clocks: walks are under
+ * way at the same time, and one that was asked for before may come later. Each gets the first gap from its own
+ * clock on; none that has been answered is moved. */
+struct busy {
+    uint64_t from, to, row; /* row: open row + 1 from then on; of the bus 0 */
+};
+
+struct calendar {
+    struct busy *at; /* in order, apart from each other or of different rows */
+    size_t first, end, room;
+    uint64_t row; /* before the first */
 };
 
 struct eval_caches {
     const struct eval_config *config;
     bool keep; /* eval_caches_keep_tables */
     struct level level[LEVELS];
-    struct bank *bank; /* NULL: flat memory */
-    uint64_t bus_free;
+    struct calendar *bank, bus; /* bank NULL: flat memory */
+    uint64_t from;              /* eval_caches_from */
     struct eval_cache_stats stats;
 };
 
@@ -64,6 +73,17 @@ struct eval_caches *eval_caches_new(const struct eval_config *c)
     return n;
 }
 
+static void calendar_copy(struct calendar *to, const struct calendar *from)
+{
+    size_t n = from->end - from->first;
+
+    *to = (struct calendar){.end = n, .room = n, .row = from->row};
+    if (n != 0) {
+        to->at = need(malloc(n * sizeof *to->at));
+        memcpy(to->at, from->at + from->first, n * sizeof *to->at);
+    }
+}
+
 struct eval_caches *eval_caches_clone(const struct eval_caches *c)
 {
     struct eval_caches *n = eval_caches_new(c->config);
@@ -73,10 +93,11 @@ struct eval_caches *eval_caches_clone(const struct eval_caches *c)
         memcpy(n->level[i].tag, l->tag, ((size_t)l->mask + 1) * l->stride * sizeof *l->tag);
         n->level[i].last = l->last;
     }
-    if (c->bank != NULL) {
-        memcpy(n->bank, c->bank, c->config->dram_banks * sizeof *c->bank);
+    for (uint32_t i = 0; c->bank != NULL && i < c->config->dram_banks; i++) {
+        calendar_copy(&n->bank[i], &c->bank[i]);
     }
-    n->bus_free = c->bus_free;
+    calendar_copy(&n->bus, &c->bus);
+    n->from = c->from;
     n->keep = c->keep;
     n->stats = c->stats;
     return n;
@@ -88,7 +109,11 @@ void eval_caches_free(struct eval_caches *c)
         free(c->level[i].tag);
     }
     if (c != NULL) {
+        for (uint32_t i = 0; c->bank != NULL && i < c->config->dram_banks; i++) {
+            free(c->bank[i].at);
+        }
         free(c->bank);
+        free(c->bus.at);
     }
     free(c);
 }
@@ -193,24 +218,103 @@ static inline bool repeats(struct eval_caches *c, struct level *l, uint64_t line
     return same && c->config->repeat_miss != 0;
 }
 
+/* What ends before `from` is over. */
+static void calendar_forget(struct calendar *k, uint64_t from)
+{
+    while (k->first < k->end && k->at[k->first].to <= from) {
+        k->row = k->at[k->first++].row;
+    }
+}
+
+/* The first one that ends after `now`. */
+static size_t calendar_find(const struct calendar *k, uint64_t now)
+{
+    size_t low = k->first, high = k->end;
+
+    if (low == high || k->at[high - 1].to <= now) {
+        return high; /* as a rule */
+    }
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (k->at[mid].to <= now) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static uint64_t row_before(const struct calendar *k, size_t i)
+{
+    return i > k->first ? k->at[i - 1].row : k->row;
+}
+
+/* The first gap from `now` on: for `other` clocks, or for `same` where that row is open. *at: before which one. */
+static uint64_t calendar_gap(const struct calendar *k, uint64_t now, uint64_t row, uint32_t same, uint32_t other,
+                             size_t *at)
+{
+    for (size_t i = calendar_find(k, now);; now = k->at[i++].to) {
+        uint32_t clocks = row_before(k, i) == row ? same : other;
+        if (i == k->end || now + clocks <= k->at[i].from) {
+            *at = i;
+            return now;
+        }
+    }
+}
+
+static void calendar_take(struct calendar *k, size_t i, struct busy b)
+{
+    if (i > k->first && k->at[i - 1].to == b.from && k->at[i - 1].row == b.row) {
+        k->at[i - 1].to = b.to;
+        return;
+    }
+    if (k->end == k->room && k->first > k->room / 2) {
+        memmove(k->at, k->at + k->first, (k->end - k->first) * sizeof *k->at);
+        i -= k->first;
+        k->end -= k->first;
+        k->first = 0;
+    }
+    if (k->end == k->room) {
+        k->room = k->room == 0 ? 16 : 2 * k->room;
+        k->at = need(realloc(k->at, k->room * sizeof *k->at));
+    }
+    memmove(k->at + i + 1, k->at + i, (k->end - i) * sizeof *k->at);
+    k->at[i] = b;
+    k->end++;
+}
+
 static uint64_t memory_read(struct eval_caches *c, uint64_t line, uint64_t now)
 {
     const struct eval_config *g = c->config;
+    uint64_t start, also;
+    size_t in_bank, in_bus;
 
     if (c->bank == NULL) {
         return now + g->mem_clocks;
     }
     uint64_t row = line / (g->dram_row >> LINE_BITS);
     /* Rows of one bank that conflict are spread over banks, as memory controllers do. */
-    struct bank *b = &c->bank[(row ^ (row >> 7) ^ (row >> 13)) & (g->dram_banks - 1)];
-    bool open = b->row == row + 1;
-    uint64_t start = now > b->free ? now : b->free;
+    struct calendar *b = &c->bank[(row ^ (row >> 7) ^ (row >> 13)) & (g->dram_banks - 1)];
 
-    start = start > c->bus_free ? start : c->bus_free;
-    c->bus_free = start + g->dram_burst;
-    b->free = start + (open ? g->dram_burst : g->dram_busy);
-    b->row = row + 1;
+    calendar_forget(b, c->from);
+    calendar_forget(&c->bus, c->from);
+    for (start = now;; start = also) { /* where both are free */
+        start = calendar_gap(b, start, row + 1, g->dram_burst, g->dram_busy, &in_bank);
+        also = calendar_gap(&c->bus, start, 0, g->dram_burst, g->dram_burst, &in_bus);
+        if (also == start) {
+            break;
+        }
+    }
+    bool open = row_before(b, in_bank) == row + 1;
+    calendar_take(&c->bus, in_bus, (struct busy){start, start + g->dram_burst, 0});
+    calendar_take(b, in_bank, (struct busy){start, start + (open ? g->dram_burst : g->dram_busy), row + 1});
     return start + (open ? g->dram_hit : g->mem_clocks);
+}
+
+void eval_caches_from(struct eval_caches *c, uint64_t now)
+{
+    c->from = now;
 }
 
 /* L1D has no such thing: its lines are too few to matter. */
@@ -365,6 +469,26 @@ void eval_assoc_clear(struct eval_assoc *a)
 {
     for (unsigned i = 0; i < a->entries; i++) {
         a->key[i] = FREE;
+    }
+}
+
+void eval_assoc_drop(struct eval_assoc *a, uint64_t index, uint64_t key)
+{
+    if (a->entries == 0) {
+        return;
+    }
+    size_t set = (size_t)(index & a->mask) * a->ways;
+
+    for (unsigned i = 0; i < a->ways; i++) {
+        if (a->key[set + i] != key) {
+            continue;
+        }
+        for (; a->policy == EVAL_LRU && i + 1 < a->ways; i++) { /* the last one goes first */
+            a->key[set + i] = a->key[set + i + 1];
+            a->value[set + i] = a->value[set + i + 1];
+        }
+        a->key[set + i] = FREE;
+        return;
     }
 }
 

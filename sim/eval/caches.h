@@ -24,6 +24,8 @@ uint64_t eval_caches_data(struct eval_caches *c, uint64_t pa, uint64_t now);
 uint64_t eval_caches_walk(struct eval_caches *c, uint64_t pa, uint64_t now, enum eval_level *level);
 /** A prefetch of a table line into L1D by a walker; as eval_caches_walk. */
 uint64_t eval_caches_prefetch(struct eval_caches *c, uint64_t pa, uint64_t now, enum eval_level *level);
+/** No call from here on is for a clock before `now`: memory forgets when its banks were taken until then. */
+void eval_caches_from(struct eval_caches *c, uint64_t now);
 /** From here on, lines that walkers read stay in L2 and LLC as long as there is a line of data to
  * give up in their set (FPT's priority for tables). */
 void eval_caches_keep_tables(struct eval_caches *c);
@@ -51,6 +53,8 @@ void eval_assoc_free(struct eval_assoc *a);
 uint64_t *eval_assoc_find(struct eval_assoc *a, uint64_t index, uint64_t key);
 /** Put a key with its value, in place of one that is there or of the one that the policy gives up. */
 void eval_assoc_put(struct eval_assoc *a, uint64_t index, uint64_t key, uint64_t value);
+/** Take a key out, where it is there. */
+void eval_assoc_drop(struct eval_assoc *a, uint64_t index, uint64_t key);
 void eval_assoc_clear(struct eval_assoc *a);
 
 #endif

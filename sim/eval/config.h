@@ -92,6 +92,8 @@ enum { EVAL_LRU, EVAL_LFU, EVAL_FIFO };
     X(agile_writes, "agile.writes", 1, 1 << 20, 2, "stores to a guest table page until it is walked nested") \
     X(agile_interval, "agile.interval", 1, 4000000000, 2000000000, "clocks within which those count, and without one after which it is shadowed again") \
     X(agile_levels, "agile.levels", 0, 6, 0, "0: by policy; n: always n - 1 levels of the guest's table nested, 6: its root, too") \
+    X(os_remap, "os.remap", 0, 4000000000, 0, "once in so many accesses the kernel unmaps the page of the next one and maps it anew, which is a fault; 0: never") \
+    X(host_move, "host.move", 0, 4000000000, 0, "once in so many accesses the innermost hypervisor moves the frame of the next one; 0: never") \
     X(exit_clocks, "exit.clocks", 0, 1000000, 3600, "a VM exit (1.8 us at 2 GHz)")
 
 struct eval_config {

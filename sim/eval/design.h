@@ -9,6 +9,7 @@
 
 #define EVAL_SLOTS    24
 #define EVAL_REFS_MAX 160
+#define EVAL_FRAMES   UINT64_MAX /* in place of a frame's number: all */
 
 /** One read of a walk, for replay and for people. */
 struct eval_ref {
@@ -55,8 +56,14 @@ struct eval_design {
     /** An access that comes soon, and may need a walk (`next`: is next but a few): a chance for the computer that
      * simulates to fetch ahead. May be NULL; changes nothing. */
     void (*hint)(void *d, uint64_t va, bool next);
-    /** Forget what is cached of translations (context switch). */
-    void (*flush)(void *d);
+    /** Forget what is cached of translations: of the process's addresses and, host, of what second stages map. */
+    void (*flush)(void *d, bool host);
+    /** The process's pages [vpn, vpn + pages) are mapped otherwise now, or not any more. NULL: the design has no
+     * tables of its own. flush is called besides. */
+    void (*changed)(void *d, uint64_t vpn, uint64_t pages);
+    /** Frame gfn of the machine, page vpn of the process, has moved in host memory; gfn EVAL_FRAMES: any may have.
+     * NULL as before. False after saying why. */
+    bool (*moved)(void *d, uint64_t vpn, uint64_t gfn);
     /** Its figures into counter[0..room-1]; how many. May be NULL. */
     size_t (*counters)(void *d, struct eval_counter *counter, size_t room);
     void (*free)(void *d);

@@ -9,8 +9,7 @@
 #include <string.h>
 
 #define LEVELS 4
-#define ROOT   5 /* in place of a number of nested levels: not even the guest's root is known by host address \
-                  */
+#define ROOT   5 /* in place of a number of nested levels: not even the guest's root is known by host address */
 
 /* A table page of the guest, as the hypervisor sees it. */
 struct region {
@@ -29,11 +28,12 @@ struct agile {
     const struct eval_config *config;
     struct eval_system *system;
     struct flat table;
+    struct flat_frames frames;
     struct tables_stage stage, host;
     struct gig **gig; /* by address >> 30, when stored to */
     struct region top, l3[512];
     bool final; /* the walk under way ended in a guest's entry */
-    uint64_t now, tables, exits, stores, to_nested, to_shadow, walks[ROOT + 1];
+    uint64_t now, exits, stores, to_nested, to_shadow, walks[ROOT + 1];
 };
 
 /* ---------------------------------------------------------------- policy */
@@ -96,6 +96,16 @@ static unsigned nested_levels(struct agile *d, uint64_t addr)
     return is_nested(d, &g->table) ? 2 : is_nested(d, &g->block[addr >> 21 & 511]) ? 1 : 0;
 }
 
+static struct gig *gig_of(struct agile *d, uint64_t addr)
+{
+    struct gig **g = &d->gig[addr >> 30];
+
+    if (*g == NULL) {
+        *g = need(calloc(1, sizeof **g));
+    }
+    return *g;
+}
+
 /* A page that the guest has mapped since: stores to its leaf table, and to those above that got a new one. */
 static bool take(struct agile *d, uint64_t addr)
 {
@@ -108,14 +118,7 @@ static bool take(struct agile *d, uint64_t addr)
     if (!flat_compose_at(&d->table, d->system, addr)) {
         return false;
     }
-    if (d->gig[addr >> 30] == NULL) {
-        d->gig[addr >> 30] = calloc(1, sizeof(struct gig));
-        if (d->gig[addr >> 30] == NULL) {
-            say("out of memory");
-            return false;
-        }
-    }
-    struct gig *g = d->gig[addr >> 30];
+    struct gig *g = gig_of(d, addr);
     size = tables_leaf(eval_system_stage(d->system, 1), addr, &pfn);
     if (!l3) {
         stored(d, &d->top, 4, false);
@@ -211,21 +214,6 @@ static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access
 
 /* ---------------------------------------------------------------- set-up */
 
-static bool place(void *user, unsigned level, uint64_t addr, uint64_t *at)
-{
-    struct agile *d = user;
-    uint64_t pfn;
-
-    (void)level;
-    (void)addr;
-    if (!eval_system_frames(d->system, 1, false, &pfn)) {
-        return false;
-    }
-    d->tables++;
-    *at = pfn << 12;
-    return true;
-}
-
 static void agile_free(void *user)
 {
     struct agile *d = user;
@@ -253,6 +241,7 @@ static void *make(const struct eval_config *c, struct eval_system *s)
     }
     d->config = c;
     d->system = s;
+    d->frames.system = s;
     d->gig = gig;
     d->stage.path = path;
     d->host.path = host_path;
@@ -261,19 +250,50 @@ static void *make(const struct eval_config *c, struct eval_system *s)
     tables_stage_open(&d->stage, c, false);
     tables_stage_open(&d->host, c, true);
     /* The process has run for long: all its tables are shadowed. */
-    if (eval_system_stage(s, 0) == NULL || !flat_open(&d->table, place, d) || !flat_compose(&d->table, s)) {
+    if (eval_system_stage(s, 0) == NULL || !flat_open(&d->table, flat_place, &d->frames) || !flat_compose(&d->table, s)) {
         agile_free(d);
         return NULL;
     }
     return d;
 }
 
-static void flush(void *user)
+static void flush(void *user, bool host)
 {
     struct agile *d = user;
 
     tables_stage_clear(&d->stage);
-    tables_stage_clear(&d->host);
+    if (host) {
+        tables_stage_clear(&d->host);
+    }
+}
+
+/* The guest has stored to each page's entry. What is there now is taken in by the walk that asks for it. */
+static void changed(void *user, uint64_t vpn, uint64_t pages)
+{
+    struct agile *d = user;
+    uint64_t end = (vpn + pages) << 12, addr;
+    unsigned size;
+
+    for (addr = flat_next(&d->table, vpn << 12, end, &size); addr < end;
+         addr = flat_next(&d->table, addr + (UINT64_C(4096) << 9 * size), end, &size)) {
+        if (size == DMT_SIZE_4K) {
+            stored(d, &gig_of(d, addr)->block[addr >> 21 & 511], 1, nested_levels(d, addr) > 1);
+        } else {
+            stored(d, &gig_of(d, addr)->table, 2, is_nested(d, &d->top) || is_nested(d, &d->l3[addr >> 39]));
+        }
+        flat_forget(&d->table, addr >> 12, 1);
+    }
+}
+
+static bool moved(void *user, uint64_t vpn, uint64_t gfn)
+{
+    struct agile *d = user;
+
+    if (gfn != EVAL_FRAMES) { /* the hypervisor does it, and keeps its table in step */
+        return flat_recompose(&d->table, d->system, vpn << 12);
+    }
+    flat_forget(&d->table, 0, FLAT_PAGES);
+    return flat_compose(&d->table, d->system);
 }
 
 static size_t counters(void *user, struct eval_counter *counter, size_t room)
@@ -289,7 +309,7 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
         {"walks with 2 levels nested", (double)d->walks[2], true},
         {"walks with 3 levels nested", (double)d->walks[3], true},
         {"walks with 4 levels nested", (double)(d->walks[4] + d->walks[ROOT]), true},
-        {"frames of the shadow table", (double)d->tables, false},
+        {"frames of the shadow table", (double)d->frames.taken, false},
     };
 
     return eval_counters_give(all, sizeof all / sizeof *all, counter, room);
@@ -303,6 +323,8 @@ const struct eval_design eval_agile = {
     .make = make,
     .walk = walk,
     .flush = flush,
+    .changed = changed,
+    .moved = moved,
     .counters = counters,
     .free = agile_free,
 };

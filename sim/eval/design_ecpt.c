@@ -565,17 +565,57 @@ static void *make(const struct eval_config *c, struct eval_system *s)
     return d;
 }
 
-static void flush(void *user)
+static void flush(void *user, bool host)
 {
     struct ecpt *d = user;
 
-    for (unsigned k = 0; k < d->sides; k++) {
+    for (unsigned k = host ? 0 : d->sides - 1; k < d->sides; k++) {
         for (unsigned i = 0; i < CWTS; i++) {
             eval_assoc_clear(d->cwc[k].of[i]);
         }
     }
-    eval_assoc_clear(d->data);
-    eval_assoc_clear(d->stc);
+    if (host) {
+        eval_assoc_clear(d->data);
+        eval_assoc_clear(d->stc);
+    }
+}
+
+/* Lines stay, as they do when they are empty: tables never shrink. */
+static void forget(const struct side *t, uint64_t vpn, uint64_t pages)
+{
+    uint32_t line;
+
+    for (unsigned size = DMT_SIZE_4K; size <= DMT_SIZE_2M; size++) {
+        uint64_t page = UINT64_C(4096) << 9 * size, addr = (vpn << 12) & ~(page - 1);
+        for (; addr < (vpn + pages) << 12; addr += page) {
+            if (elastic_get(t->page[size], key_of(addr, size), &line, NULL)) {
+                *entry_of(t, line, addr, size) = TABLES_NONE;
+            }
+        }
+    }
+}
+
+static void changed(void *user, uint64_t vpn, uint64_t pages)
+{
+    struct ecpt *d = user;
+
+    forget(&d->side[d->sides - 1], vpn, pages);
+}
+
+static bool moved(void *user, uint64_t vpn, uint64_t gfn)
+{
+    struct ecpt *d = user;
+    struct side *t = &d->side[0];
+
+    (void)vpn;
+    if (gfn != EVAL_FRAMES) {
+        forget(t, gfn, 1);
+        return true;
+    }
+    for (unsigned i = 0; i < CHUNKS && t->line[i] != NULL; i++) {
+        memset(t->line[i], 0xff, CHUNK * sizeof *t->line[0]);
+    }
+    return tables_each(t->mirror, eval_system_mem(d->system), tables_ept(d->system, 0), map, t);
 }
 
 static size_t counters(void *user, struct eval_counter *counter, size_t room)
@@ -633,7 +673,7 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 }
 
 #define ECPT .name = "ecpt", .make = make, .walk = walk, \
-    .flush = flush, .counters = counters, .free = ecpt_free
+    .flush = flush, .changed = changed, .moved = moved, .counters = counters, .free = ecpt_free
 
 const struct eval_design eval_ecpt = {ECPT, .title = "ECPT", .env = EVAL_NATIVE, .base = "radix"};
 const struct eval_design eval_vecpt = {ECPT, .title = "nested ECPT", .env = EVAL_VIRT, .base = "nested"};

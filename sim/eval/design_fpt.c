@@ -244,13 +244,33 @@ static void *make(const struct eval_config *c, struct eval_system *s)
     return d;
 }
 
-static void flush(void *user)
+static void flush(void *user, bool host)
 {
     struct fpt *d = user;
 
-    for (unsigned k = 0; k < d->stages; k++) {
+    for (unsigned k = host ? 0 : d->stages - 1; k < d->stages; k++) {
         tables_stage_clear(&d->at[k].stage);
     }
+}
+
+static void changed(void *user, uint64_t vpn, uint64_t pages)
+{
+    struct fpt *d = user;
+
+    flat_forget(&d->at[d->stages - 1].table, vpn, pages);
+}
+
+static bool moved(void *user, uint64_t vpn, uint64_t gfn)
+{
+    struct fpt *d = user;
+
+    (void)vpn;
+    if (gfn != EVAL_FRAMES) {
+        flat_forget(&d->at[0].table, gfn, 1);
+        return true;
+    }
+    flat_forget(&d->at[0].table, 0, FLAT_PAGES);
+    return tables_each(d->at[0].mirror, eval_system_mem(d->system), tables_ept(d->system, 0), fill, &d->at[0]);
 }
 
 static size_t counters(void *user, struct eval_counter *counter, size_t room)
@@ -272,7 +292,7 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
 }
 
 #define FPT .name = "fpt", .make = make, .walk = walk, \
-    .flush = flush, .counters = counters, .free = fpt_free
+    .flush = flush, .changed = changed, .moved = moved, .counters = counters, .free = fpt_free
 
 const struct eval_design eval_fpt = {FPT, .title = "FPT", .env = EVAL_NATIVE, .base = "radix"};
 const struct eval_design eval_vfpt = {FPT, .title = "FPT", .env = EVAL_VIRT, .base = "nested"};

@@ -11,24 +11,10 @@ struct shadow {
     const struct eval_config *config;
     struct eval_system *system;
     struct flat table;
+    struct flat_frames frames;
     struct tables_stage stage;
-    uint64_t tables, fills;
+    uint64_t fills;
 };
-
-static bool place(void *user, unsigned level, uint64_t addr, uint64_t *at)
-{
-    struct shadow *d = user;
-    uint64_t pfn;
-
-    (void)level;
-    (void)addr;
-    if (!eval_system_frames(d->system, 1, false, &pfn)) {
-        return false;
-    }
-    d->tables++;
-    *at = pfn << 12;
-    return true;
-}
 
 static bool path(void *user, uint64_t addr, struct tables_path *p)
 {
@@ -64,10 +50,11 @@ static void *make(const struct eval_config *c, struct eval_system *s)
     }
     d->config = c;
     d->system = s;
+    d->frames.system = s;
     d->stage.path = path;
     d->stage.user = d;
     tables_stage_open(&d->stage, c, false);
-    if (!flat_open(&d->table, place, d) || !flat_compose(&d->table, s)) {
+    if (!flat_open(&d->table, flat_place, &d->frames) || !flat_compose(&d->table, s)) {
         shadow_free(d);
         return NULL;
     }
@@ -90,9 +77,26 @@ static bool walk(void *user, struct eval_caches *c, uint64_t va, unsigned access
     return true;
 }
 
-static void flush(void *user)
+static void flush(void *user, bool host)
 {
+    (void)host; /* one table of both stages */
     tables_stage_clear(&((struct shadow *)user)->stage);
+}
+
+static void changed(void *user, uint64_t vpn, uint64_t pages)
+{
+    flat_forget(&((struct shadow *)user)->table, vpn, pages);
+}
+
+static bool moved(void *user, uint64_t vpn, uint64_t gfn)
+{
+    struct shadow *d = user;
+
+    if (gfn != EVAL_FRAMES) { /* the hypervisor does it, and keeps its table in step */
+        return flat_recompose(&d->table, d->system, vpn << 12);
+    }
+    flat_forget(&d->table, 0, FLAT_PAGES);
+    return flat_compose(&d->table, d->system);
 }
 
 static size_t counters(void *user, struct eval_counter *counter, size_t room)
@@ -105,7 +109,7 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
         {"exits", (double)(t.guest_stores + d->fills), true},
         {"exits for stores to guest tables", (double)t.guest_stores, true},
         {"exits for pages not shadowed yet", (double)d->fills, true},
-        {"frames of the shadow table", (double)d->tables, false},
+        {"frames of the shadow table", (double)d->frames.taken, false},
     };
     return eval_counters_give(all, sizeof all / sizeof *all, counter, room);
 }
@@ -118,6 +122,8 @@ const struct eval_design eval_shadow = {
     .make = make,
     .walk = walk,
     .flush = flush,
+    .changed = changed,
+    .moved = moved,
     .counters = counters,
     .free = shadow_free,
 };

@@ -127,11 +127,14 @@ static void *make_dmt(const struct eval_config *c, struct eval_system *s)
     return make(c, s, true);
 }
 
-static void flush(void *user)
+static void flush(void *user, bool host)
 {
     struct walker *d = user;
 
     for (unsigned k = 0; k <= STAGES; k++) {
+        if (k != d->entry && !host) {
+            continue;
+        }
         for (unsigned l = 2; l <= 4; l++) {
             if (d->pwc[k].of[l] != NULL) {
                 eval_assoc_clear(d->pwc[k].of[l]);
@@ -536,6 +539,9 @@ static void hint(void *user, uint64_t va, bool next)
 static size_t counters(void *user, struct eval_counter *counter, size_t room)
 {
     const struct walker *d = user;
+    uint64_t lacked, flushes;
+
+    eval_system_shadow_exits(d->system, &lacked, &flushes);
     const struct eval_counter all[] = {
         {"stage 0 by TEA", (double)d->by_tea[0], true},     {"stage 1 by TEA", (double)d->by_tea[1], true},
         {"stage 2 by TEA", (double)d->by_tea[2], true},     {"stage 0 by radix", (double)d->by_radix[0], true},
@@ -543,9 +549,13 @@ static size_t counters(void *user, struct eval_counter *counter, size_t room)
         {"shadow by radix", (double)d->by_radix[3], true},  {"TEA fetches that did not decide", (double)d->restarts, true},
         {"gTEA table reads", (double)d->gtea_reads, true},  {"walks from a PML4E", (double)d->pwc_hits[4], true},
         {"walks from a PDPTE", (double)d->pwc_hits[3], true}, {"walks from a PDE", (double)d->pwc_hits[2], true},
+        /* nested over shadow */
+        {"exits", (double)(lacked + flushes), true},        {"exits for pages not shadowed yet", (double)lacked, true},
+        {"exits for flushes inside", (double)flushes, true},
     };
+    bool over_shadow = d->entry == 2 && !d->full && !d->tea;
 
-    return eval_counters_give(all, sizeof all / sizeof *all, counter, room);
+    return eval_counters_give(all, sizeof all / sizeof *all - (over_shadow ? 0 : 3), counter, room);
 }
 
 #define WALKER(symbol, ...) \

@@ -63,12 +63,13 @@ static void finish(const struct run *r, struct line *l, uint64_t done)
 
 /* ---------------------------------------------------------------- one access */
 
-static void count_walk(struct run *r, const struct eval_walk *w, uint64_t clocks)
+static void count_walk(struct run *r, const struct eval_walk *w, uint64_t wait, uint64_t clocks)
 {
     struct result_design *t = r->to;
 
     t->walks++;
     t->walk_clocks += clocks;
+    t->wait_clocks += wait;
     t->refs += w->refs;
     t->reads += w->reads;
     t->fallbacks += w->fallback;
@@ -83,6 +84,33 @@ static void count_walk(struct run *r, const struct eval_walk *w, uint64_t clocks
     if (r->o->histogram) {
         result_histogram_add(&t->histogram, w->slot);
     }
+}
+
+/* What kernel and hypervisors have flushed since it was asked last. */
+static bool obey(struct run *r)
+{
+    const struct eval_design *d = r->o->design;
+    const struct eval_flush *f = eval_system_flushed(r->o->system);
+
+    if (f == NULL) {
+        return true;
+    }
+    if (f->process) {
+        eval_tlbs_flush(r->tlbs);
+    }
+    for (size_t i = 0; i < f->pages; i++) {
+        eval_tlbs_drop(r->tlbs, f->page[i] << 12);
+    }
+    if (f->process || f->host || f->pages != 0) {
+        d->flush(r->design, f->host);
+    }
+    for (size_t i = 0; i < f->ranges && d->changed != NULL; i++) {
+        d->changed(r->design, f->range[i].vpn, f->range[i].pages);
+    }
+    if (f->one && !f->moved && d->moved != NULL) {
+        return d->moved(r->design, f->vpn, f->gfn);
+    }
+    return !f->moved || d->moved == NULL || d->moved(r->design, 0, EVAL_FRAMES);
 }
 
 static bool translate(struct run *r, const struct eval_access *a, uint64_t ready, uint64_t *pa, uint64_t *done)
@@ -105,13 +133,13 @@ static bool translate(struct run *r, const struct eval_access *a, uint64_t ready
             say("access to 0x%" PRIx64 ": still not mapped after %u faults", a->va, tries);
             return false;
         }
-        if (!eval_system_fault(r->o->system, a->va, a->kind)) {
+        if (!eval_system_fault(r->o->system, a->va, a->kind) || !obey(r)) {
             return false;
         }
     }
     r->walker_free[walker] = w.done;
     if (r->measuring) {
-        count_walk(r, &w, w.done - start);
+        count_walk(r, &w, start - ready, w.done - start);
     }
     eval_tlbs_fill(r->tlbs, a->va, a->kind, w.pa, w.size);
     *pa = w.pa;
@@ -119,11 +147,29 @@ static bool translate(struct run *r, const struct eval_access *a, uint64_t ready
     return true;
 }
 
+static bool is_time(const struct run *r, uint32_t often)
+{
+    return often != 0 && (r->n + 1) % often == 0;
+}
+
+/* Memory that comes and goes: the page that is wanted next is not there any more, or is elsewhere. */
+static bool churn(struct run *r, const struct eval_access *a)
+{
+    if (is_time(r, r->o->config->host_move)) {
+        eval_system_move(r->o->system, a->va);
+        if (!obey(r)) {
+            return false;
+        }
+    }
+    return !is_time(r, r->o->config->os_remap) || (eval_system_remap(r->o->system, a->va) && obey(r));
+}
+
 static bool step(struct run *r, const struct eval_access *a)
 {
     uint64_t ready = issue(r, &r->real, a->after), start = ready, done, pa;
     unsigned clocks;
 
+    eval_caches_from(r->caches, ready); /* accesses are issued in order */
     if (eval_tlbs_find(r->tlbs, a->va, a->kind, &pa, &clocks)) {
         start += clocks;
     } else if (!translate(r, a, ready, &pa, &start)) {
@@ -214,6 +260,7 @@ static bool loop(struct run *r, struct eval_counter *before, size_t *counters)
         if (got == 0) {
             break;
         }
+        ok = ok && obey(r); /* of the background work after the accesses before */
         if (r->n == o->warmup) {
             begin(r);
             *counters = running(r, before);
@@ -234,7 +281,7 @@ static bool loop(struct run *r, struct eval_counter *before, size_t *counters)
                 o->design->hint(r->design, access[i + FAR].va, false);
                 o->design->hint(r->design, access[i + NEAR].va, true);
             }
-            ok = step(r, &access[i]);
+            ok = churn(r, &access[i]) && step(r, &access[i]);
         }
         r->missed = eval_tlbs_stats(r->tlbs)->misses - misses;
         while (ok && eval_system_work(o->system)) {
@@ -280,7 +327,9 @@ bool engine_run(const struct engine_options *o, struct result_design *to)
     if (!ok) {
         say("out of memory");
     }
-    ok = ok && (r.design = o->design->make(o->config, o->system)) != NULL && loop(&r, before, &counters);
+    ok = ok && (r.design = o->design->make(o->config, o->system)) != NULL;
+    eval_system_flushed(o->system); /* nothing is cached yet */
+    ok = ok && loop(&r, before, &counters);
     if (ok) {
         counters = running(&r, now);
         collect(&r, before, now, counters);

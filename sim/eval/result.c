@@ -260,7 +260,8 @@ struct field {
 static const struct field design_fields[] = {
     F(struct result_design, accesses),        F(struct result_design, hits_l1),
     F(struct result_design, hits_l2),         F(struct result_design, walks),
-    F(struct result_design, walk_clocks),     F(struct result_design, clocks),
+    F(struct result_design, walk_clocks),     F(struct result_design, wait_clocks),
+    F(struct result_design, clocks),
     F(struct result_design, exposed),         F(struct result_design, refs),
     F(struct result_design, reads),           F(struct result_design, fallbacks),
     F(struct result_design, fallback_clocks), F(struct result_design, faults),

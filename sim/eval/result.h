@@ -72,6 +72,7 @@ struct result_design {
     unsigned system;            /**< index into struct result */
     uint64_t accesses, hits_l1, hits_l2, walks;
     uint64_t walk_clocks;       /**< sum over walks */
+    uint64_t wait_clocks;       /**< the same, from the miss until a walker was free; not in walk_clocks */
     uint64_t clocks;            /**< of the whole run */
     uint64_t exposed;           /**< of them, those in which the program waited for walks (and exits) */
     uint64_t refs, reads;       /**< sums over walks of struct eval_walk's */

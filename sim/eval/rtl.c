@@ -360,6 +360,9 @@ bool rtl_window(void *user, const struct engine_view *view, const struct eval_ac
         unsigned clocks;
         uint64_t pa;
         struct dmt_request q;
+        for (unsigned s = 0; s < 2; s++) {
+            eval_caches_from(l->caches[s], l->now[s]);
+        }
         if (eval_tlbs_find(l->tlbs, a->va, a->kind, &pa, &clocks)) {
             l->now[0] += clocks;
             l->now[1] += clocks;

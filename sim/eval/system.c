@@ -76,6 +76,7 @@ static void refresh(struct eval_system *s)
     refresh_shadow(s);
     if (moved != s->moved) {
         s->moved = moved;
+        s->flush.any = s->flush.told.moved = true;
         for (unsigned k = 0; k < STAGES; k++) {
             if (s->stage[k] != NULL) {
                 mirror_moved(s->stage[k]);
@@ -158,6 +159,7 @@ void eval_system_free(struct eval_system *s)
     }
     free(s->old);
     levels_free(s);
+    free(s->flush.range);
     free((struct eval_area *)s->o.area);
     free(s);
 }
@@ -265,6 +267,78 @@ bool eval_system_fault(struct eval_system *s, uint64_t va, unsigned access)
 
     refresh(s);
     return ok;
+}
+
+/* Areas are what they were with: in the kernel, neighbours may be one. */
+static size_t area_of(const struct eval_system *s, uint64_t vpn)
+{
+    size_t i = 0;
+
+    while (i < s->o.areas && vpn - s->o.area[i].vpn >= s->o.area[i].pages) {
+        i++;
+    }
+    return i;
+}
+
+bool eval_system_remap(struct eval_system *s, uint64_t va)
+{
+    uint64_t vpn = va >> 12, pages;
+    unsigned size, flags;
+    struct dmt_vma area;
+
+    if (dmt_space_leaf(dmt_os_space(s->os, s->pid), vpn, &size) == 0 ||
+        !dmt_os_area(s->os, s->pid, vpn, &area, &flags)) {
+        return true;
+    }
+    pages = UINT64_C(1) << 9 * size;
+    vpn &= ~(pages - 1);
+    size_t i = area_of(s, va >> 12);
+    enum dmt_os_status status = dmt_os_unmap(s->os, s->pid, vpn, pages);
+    if (status == DMT_OS_OK) {
+        uint64_t offset = (flags & DMT_OS_FILE) != 0 ? vpn - s->o.area[i].vpn : 0;
+        status = dmt_os_map(s->os, s->pid, pages, flags, (unsigned)i + 1, offset, &vpn);
+    }
+    refresh(s);
+    if (status != DMT_OS_OK) {
+        say("the page at 0x%" PRIx64 " cannot be mapped anew: %s", va, dmt_os_status_name(status));
+    }
+    return status == DMT_OS_OK;
+}
+
+void eval_system_move(struct eval_system *s, uint64_t va)
+{
+    struct dmt_vm *vm = s->inner != NULL ? s->inner : s->outer;
+    struct eval_flush *f = &s->flush.told;
+    struct mirror_path p;
+
+    refresh(s);
+    if (vm == NULL || !mirror_walk(s->stage[s->entering], va, &p) || !dmt_vm_move(vm, p.to >> 12)) {
+        return;
+    }
+    bool others = f->moved || f->one;
+    refresh(s);
+    if (!others) {
+        f->moved = false;
+        f->one = true;
+        f->vpn = va >> 12;
+        f->gfn = p.to >> 12;
+    }
+}
+
+const struct eval_flush *eval_system_flushed(struct eval_system *s)
+{
+    static struct eval_flush told; /* the system's own begins anew */
+
+    refresh(s); /* who changes hypervisors' tables directly has not told the mirrors */
+    if (!s->flush.any) {
+        return NULL;
+    }
+    told = s->flush.told;
+    told.page = s->flush.page;
+    told.range = s->flush.range;
+    s->flush.told = (struct eval_flush){0};
+    s->flush.any = false;
+    return &told;
 }
 
 /* ------------------------------------------------------------ at the start */
@@ -401,7 +475,11 @@ bool eval_system_populate(struct eval_system *s, bool (*progress)(void *user, ui
     }
     while (eval_system_work(s)) {
     }
-    return fill_shadow(s, &p) && tell(&p);
+    if (!fill_shadow(s, &p)) {
+        return false;
+    }
+    eval_system_flushed(s); /* nobody has anything cached */
+    return tell(&p);
 }
 
 /* ------------------------------------------------------------ what there is */
@@ -463,6 +541,14 @@ bool eval_system_guest_frames(struct eval_system *s, uint64_t n, uint64_t *gfn)
 }
 
 /* ------------------------------------------------------------ figures */
+
+void eval_system_shadow_exits(const struct eval_system *s, uint64_t *lacked, uint64_t *flushes)
+{
+    const struct dmt_host_stats *t = s->l0 != NULL ? dmt_host_stats(s->l0) : NULL;
+
+    *lacked = t != NULL ? t->shadow_exits : 0;
+    *flushes = t != NULL ? t->shadow_drops : 0;
+}
 
 /* Pages of [from, to) in registers of one size. Two of a size never overlap (I1). */
 static uint64_t in_registers(const struct eval_system *s, unsigned k, unsigned size, uint64_t from,

@@ -42,8 +42,31 @@ bool eval_system_populate(struct eval_system *s, bool (*progress)(void *user, ui
 /** Serve the fault of an access by the program that found something not present, in whatever stage; A and D
  * bits need no fault. False after saying why: outside all areas, or out of memory. */
 bool eval_system_fault(struct eval_system *s, uint64_t va, unsigned access);
+/** The kernel gives up the page at va, whatever its size, and maps its place anew, empty: the next access is a fault.
+ * Nothing happens where none is present. False after saying why. */
+bool eval_system_remap(struct eval_system *s, uint64_t va);
+/** The hypervisor of the machine that the process's kernel runs in moves the frame at va (2M pages of its table are
+ * split). Nothing happens where none is present, where it is pinned or no frame is free, and in NATIVE. */
+void eval_system_move(struct eval_system *s, uint64_t va);
 /** A slice of the TEA managers' background work at every level. True: more to do. */
 bool eval_system_work(struct eval_system *s);
+
+struct eval_range {
+    uint64_t vpn, pages;
+};
+/** What has been flushed: what hardware forgets of it, and what of the process is mapped otherwise since. */
+struct eval_flush {
+    bool process;          /**< all translations of the process, else those of page[] */
+    bool host;             /**< what is known of second stages */
+    bool moved;            /**< frames of a machine have moved in host memory: which is not said */
+    bool one;              /**< one has: frame gfn, which is page vpn of the process */
+    uint64_t vpn, gfn;
+    size_t pages, ranges;
+    const uint64_t *page;  /**< page numbers */
+    const struct eval_range *range;
+};
+/** Flushes by kernel and hypervisors since the last call. NULL: none. Valid until the system is used again. */
+const struct eval_flush *eval_system_flushed(struct eval_system *s);
 
 /** The areas that it was made with, in address order. */
 size_t eval_system_areas(const struct eval_system *s, const struct eval_area **area);
@@ -55,6 +78,9 @@ struct dmt_mem *eval_system_mem(const struct eval_system *s);
 /** The table of stage k (0 is the host's, or the process's in NATIVE), or of the shadow table; NULL where there is none. */
 #define EVAL_SHADOW 3
 struct mirror *eval_system_stage(const struct eval_system *s, unsigned k);
+/** Exits that the shadow table under a hypervisor inside has cost so far: for pages that it lacked, and for flushes
+ * by that hypervisor, with which it is given up. */
+void eval_system_shadow_exits(const struct eval_system *s, uint64_t *lacked, uint64_t *flushes);
 /** Counts up whenever TEA registers, roots or host backing may have changed. */
 uint64_t eval_system_generation(const struct eval_system *s);
 /** n free contiguous host frames for tables of a design's own (hash tables, flattened nodes), zeroed and

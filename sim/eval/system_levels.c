@@ -89,11 +89,62 @@ static enum dmt_resp read_word(void *user, uint64_t addr, uint64_t *data)
     return dmt_mem_read(s->mem, addr, data) ? DMT_RESP_OKAY : DMT_RESP_DECERR;
 }
 
+/* What the hardware drops, as tb/shadow.h has it: bit k of kinds for virtual entries of stage k, bits from 3 on for
+ * physical ones. */
+static void csr_flushed(void *user, unsigned kinds, int pcid, int tag1, int tag0)
+{
+    struct eval_system *s = user;
+
+    (void)pcid, (void)tag1, (void)tag0; /* there is one process in one machine */
+    if (s->flush.quiet) {
+        return;
+    }
+    s->flush.any = true;
+    s->flush.told.process = s->flush.told.process || (kinds >> s->entering & 1) != 0;
+    s->flush.told.host = s->flush.told.host || kinds >> DMT_SETS_MAX != 0;
+}
+
+static void flush_page(struct eval_system *s, uint64_t vpn)
+{
+    struct eval_flush *f = &s->flush.told;
+
+    s->flush.any = true;
+    if (f->pages == FLUSH_PAGES) {
+        f->process = true;
+    } else {
+        s->flush.page[f->pages++] = vpn;
+    }
+}
+
 static void write_csr(struct eval_system *s, unsigned offset, uint64_t value)
 {
+    bool page = offset == DMT_LEVEL_BASE(s->entering) + DMT_LEVEL_INV &&
+                value >> DMT_LEVEL_INV_KIND_LSB == DMT_INV_ADDRESS;
+
     s->csr_writes++;
     s->generation++;
+    /* Exits and entries change the mode, at which this hardware drops everything; caches that tell machines apart
+     * need not. */
+    s->flush.quiet = page || offset == DMT_HOST_BASE + DMT_HOST_CTL;
     shadow_write_from(&s->regs, offset, value, read_word, s);
+    if (page) {
+        flush_page(s, value & DMT_LEVEL_INV_VPN_MASK);
+    }
+}
+
+/* The kernel has changed these pages, and nobody has them cached any more. */
+static void os_flushed(void *user, int pid, unsigned thread, uint64_t vpn, uint64_t pages)
+{
+    struct eval_system *s = user;
+    struct eval_flush *f = &s->flush.told;
+
+    (void)pid, (void)thread;
+    if (f->ranges == s->flush.room) {
+        s->flush.room = s->flush.room == 0 ? 16 : 2 * s->flush.room;
+        s->flush.range = need(realloc(s->flush.range, s->flush.room * sizeof *s->flush.range));
+    }
+    s->flush.any = true;
+    s->flush.range[f->ranges++] = (struct eval_range){vpn, pages};
 }
 
 static void platform_csr(void *user, unsigned thread, unsigned offset, uint64_t value)
@@ -237,6 +288,8 @@ static bool make_level0(struct eval_system *s)
         say("out of memory");
         return false;
     }
+    s->regs.flushed = csr_flushed;
+    s->regs.flushed_user = s;
     s->platform = (struct dmt_platform){.user = s,
                                         .level = 0,
                                         .threads = 1,
@@ -332,6 +385,7 @@ static bool make_kernel(struct eval_system *s, const struct dmt_platform *platfo
     o.thp = s->o.thp ? DMT_THP_ALWAYS : DMT_THP_NEVER;
     o.tea = tea_policy(s);
     o.table_run = tables < TABLE_RUN ? (unsigned)tables : TABLE_RUN;
+    o.watch = (struct dmt_os_watch){.user = s, .flushed = os_flushed};
     o.seed = s->o.seed;
     s->os = dmt_os_new(&o, &why);
     if (s->os == NULL) {

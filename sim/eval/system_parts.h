@@ -9,6 +9,7 @@
 
 #define BLOCK  UINT64_C(512) /* pages of a 2M page */
 #define STAGES 4u            /* the shadow table's number included */
+#define FLUSH_PAGES 64u      /* flushed one by one until somebody asks; more: the whole process */
 
 struct eval_system {
     struct eval_system_options o; /* area: a copy */
@@ -29,6 +30,13 @@ struct eval_system {
     size_t olds;
     uint64_t csr_writes, generation;
     uint64_t moved; /* of host_moved(), when the mirrors were told */
+    struct {
+        bool any, quiet; /* quiet: the write under way says itself what it flushes */
+        struct eval_flush told;
+        uint64_t page[FLUSH_PAGES];
+        struct eval_range *range;
+        size_t room;
+    } flush;
 };
 
 /** Memory, registers and software, the areas mapped. False after saying why; what is there then can be freed.

@@ -98,6 +98,21 @@ void flat_close(struct flat *f)
     f->gig = NULL;
 }
 
+bool flat_place(void *user, unsigned level, uint64_t addr, uint64_t *at)
+{
+    struct flat_frames *f = user;
+    uint64_t pfn;
+
+    (void)level;
+    (void)addr;
+    if (!eval_system_frames(f->system, 1, false, &pfn)) {
+        return false;
+    }
+    f->taken++;
+    *at = pfn << 12;
+    return true;
+}
+
 static bool place(struct flat *f, unsigned level, uint64_t addr, uint64_t *at)
 {
     if (*at != 0 || f->place(f->user, level, addr, at)) {
@@ -182,6 +197,39 @@ bool flat_map(struct flat *f, uint64_t addr, unsigned size, uint64_t pfn)
     return true;
 }
 
+uint64_t flat_next(const struct flat *f, uint64_t addr, uint64_t end, unsigned *size)
+{
+    end = end < UINT64_C(1) << 48 ? end : UINT64_C(1) << 48;
+    while (addr < end) {
+        uint64_t to;
+        const struct flat_gig *g = f->gig[addr >> 30];
+        const struct flat_block *b = g != NULL ? &g->block[addr >> 21 & 511] : NULL;
+        if ((*size = flat_find(f, addr, &to)) != TABLES_ABSENT) {
+            return addr & ~((UINT64_C(4096) << 9 * *size) - 1);
+        }
+        uint64_t step = g == NULL ? UINT64_C(1) << 30 : b->small == NULL ? UINT64_C(1) << 21 : 4096;
+        addr = (addr & ~(step - 1)) + step;
+    }
+    return end;
+}
+
+void flat_forget(struct flat *f, uint64_t vpn, uint64_t pages)
+{
+    uint64_t end = (vpn + pages) << 12, addr;
+    unsigned size;
+
+    for (addr = flat_next(f, vpn << 12, end, &size); addr < end;
+         addr = flat_next(f, addr + (UINT64_C(4096) << 9 * size), end, &size)) {
+        struct flat_block *b = &f->gig[addr >> 30]->block[addr >> 21 & 511];
+        f->pages[size == DMT_SIZE_4K ? 0 : 1]--;
+        if (size == DMT_SIZE_4K) {
+            b->small[addr >> 12 & 511] = TABLES_NONE;
+        } else {
+            b->big = TABLES_NONE;
+        }
+    }
+}
+
 bool flat_path(const struct flat *f, uint64_t addr, struct tables_path *p)
 {
     unsigned size = flat_find(f, addr, &p->to);
@@ -258,6 +306,25 @@ bool flat_compose_at(struct flat *f, const struct eval_system *s, uint64_t addr)
     size = under < size ? under : size;
     pfn &= size == DMT_SIZE_2M ? ~UINT64_C(511) : ~UINT64_C(0);
     return flat_map(f, addr, size, pfn);
+}
+
+bool flat_recompose(struct flat *f, const struct eval_system *s, uint64_t addr)
+{
+    uint64_t to, gpfn, first;
+    unsigned size = flat_find(f, addr, &to);
+    struct compose c = {f, eval_system_stage(s, 0)};
+
+    if (size == TABLES_ABSENT) {
+        return true;
+    }
+    first = addr & ~((UINT64_C(4096) << 9 * size) - 1);
+    flat_forget(f, first >> 12, 1);
+    unsigned guest = tables_leaf(eval_system_stage(s, 1), first, &gpfn);
+    if (guest == TABLES_ABSENT) {
+        return true;
+    }
+    gpfn += size < guest ? first >> 12 & 511 : 0;
+    return compose(&c, first, size, gpfn);
 }
 
 /* ---------------------------------------------------------------- walks */

@@ -11,6 +11,7 @@
 
 #define TABLES_ABSENT 3u /* in place of a DMT_SIZE_*: not present */
 #define TABLES_NONE   UINT32_MAX
+#define FLAT_PAGES    (UINT64_C(1) << 36) /* of a struct flat */
 
 /* ------------------------------------------------------------ the system's mapping */
 
@@ -57,11 +58,30 @@ void flat_close(struct flat *f);
  * False after saying why. */
 bool flat_map(struct flat *f, uint64_t addr, unsigned size, uint64_t pfn);
 
+/** The first page that is present and ends after addr: its first address, and its DMT_SIZE_*; `end` when there is none
+ * before that. */
+uint64_t flat_next(const struct flat *f, uint64_t addr, uint64_t end, unsigned *size);
+/** Pages [vpn, vpn + pages) are not present any more, nor the rest of a 2M page of which one of them is a part.
+ * Tables stay. */
+void flat_forget(struct flat *f, uint64_t vpn, uint64_t pages);
+
+/** For `place`: each table is a host frame of its own, wherever one is free. */
+struct flat_frames {
+    struct eval_system *system;
+    uint64_t taken;
+};
+/** user: a struct flat_frames. */
+bool flat_place(void *user, unsigned level, uint64_t addr, uint64_t *at);
+
 /** Map what the two stages of a VIRT system come to together, pages of the smaller size of both. False after
  * saying why. */
 bool flat_compose(struct flat *f, const struct eval_system *s);
 /** The page at addr only. False: a stage does not map it, or after saying why. */
 bool flat_compose_at(struct flat *f, const struct eval_system *s, uint64_t addr);
+
+/** The page at addr, where one is present, has another place in the host: as it is mapped there now. False after saying
+ * why. */
+bool flat_recompose(struct flat *f, const struct eval_system *s, uint64_t addr);
 
 /** Look up: the page's DMT_SIZE_*, or TABLES_ABSENT. */
 static inline unsigned flat_find(const struct flat *f, uint64_t addr, uint64_t *to)

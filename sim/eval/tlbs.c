@@ -106,6 +106,17 @@ void eval_tlbs_fill(struct eval_tlbs *t, uint64_t va, unsigned kind, uint64_t pa
     eval_assoc_put(first(t, kind, size), page, key_of(page, size), frame);
 }
 
+void eval_tlbs_drop(struct eval_tlbs *t, uint64_t va)
+{
+    for (unsigned size = 0; size < SIZES; size++) {
+        uint64_t page = va >> (12 + 9 * size), key = key_of(page, size);
+        eval_assoc_drop(t->code, page, key);
+        eval_assoc_drop(t->data, page, key);
+        eval_assoc_drop(t->huge, page, key);
+        eval_assoc_drop(t->second, page, key);
+    }
+}
+
 void eval_tlbs_flush(struct eval_tlbs *t)
 {
     eval_assoc_clear(t->code);

@@ -19,6 +19,8 @@ void eval_tlbs_free(struct eval_tlbs *t);
 bool eval_tlbs_find(struct eval_tlbs *t, uint64_t va, unsigned kind, uint64_t *pa, unsigned *clocks);
 /** What a walk found: va is at pa, in a page of this size (DMT_SIZE_*). */
 void eval_tlbs_fill(struct eval_tlbs *t, uint64_t va, unsigned kind, uint64_t pa, unsigned size);
+/** Drop the page of va, whatever its size. */
+void eval_tlbs_drop(struct eval_tlbs *t, uint64_t va);
 void eval_tlbs_flush(struct eval_tlbs *t);
 
 struct eval_tlbs_stats {
