@@ -591,7 +591,8 @@ def sensitivity(data):
     reference = next((v["reference"] for v in data["variants"] if v["name"] != "default"), "")
     out.append("<p>Each row is a machine that differs from the results' in the keys named. Numbers are geometric means over the "
                "workloads that both have, run over as many accesses; small ones are the change against "
-               + ("the variant <code>" + text(reference) + "</code>" if reference else "the results") + ".</p>")
+               + ("the variant <code>" + text(reference) + "</code>" if reference else "the results")
+               + " and, behind <i>run</i>, the speedup of whole runs, waits for a walker and exits included.</p>")
     for g in data["groups"]:
         env, pages = g["environment"], g["pages"]
         here = [(v, [r for r in v["rows"] if (r["environment"], r["pages"]) == (env, pages) and r["workloads"]])
@@ -607,9 +608,10 @@ def sensitivity(data):
         before = {}
         for _, rows in here:
             for r in rows:
-                before.setdefault(r["design"], r["mean_reference"] if r["design"] in bases else r["speedup_reference"])
+                before.setdefault(r["design"], r)
         table_rows.append([f"<code>{text(reference)}</code>" if reference else "the results"] +
-                          [number(before[name], 1 if name in bases else 3) for name in columns] + [""])
+                          [number(before[name]["mean_reference"], 1) if name in bases else number(before[name]["speedup_reference"])
+                           + f"<br><small>run {number(before[name]['run_reference'])}</small>" for name in columns] + [""])
         for v, rows in here:
             by_name = {r["design"]: r for r in rows}
             cells = [f"<code>{text(v['name'])}</code><br><small>{effect_of(data, v['name'])}</small>"]
@@ -620,8 +622,9 @@ def sensitivity(data):
                     continue
                 base = name in bases
                 now, then = (r["mean"], r["mean_reference"]) if base else (r["speedup"], r["speedup_reference"])
-                cells.append(f"{number(now, 1 if base else 3)}<br><small>{signed(percent(now, then))}</small>")
-            if rows:
+                run = "" if base else f", run {number(r['run'])}"
+                cells.append(f"{number(now, 1 if base else 3)}<br><small>{signed(percent(now, then))}{run}</small>")
+            if rows and v["name"] != reference:
                 n = {r["workloads"] for r in rows}
                 table_rows.append(cells + [" to ".join(str(x) for x in sorted({min(n), max(n)}))])
         out.append(f"<h3>{heading(g)}</h3>" + table(

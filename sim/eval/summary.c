@@ -730,7 +730,7 @@ static json_t *unit_design(const struct result *r, const struct result_design *d
     put(j, "base", json_string(d->base));
     put(j, "system", whole(d->system));
 #define W(field) put(j, #field, whole(d->field))
-    W(accesses), W(hits_l1), W(hits_l2), W(walks), W(walk_clocks), W(clocks), W(exposed), W(refs), W(reads);
+    W(accesses), W(hits_l1), W(hits_l2), W(walks), W(walk_clocks), W(wait_clocks), W(clocks), W(exposed), W(refs), W(reads);
     W(fallbacks), W(fallback_clocks), W(faults), W(exits), W(exit_clocks);
 #undef W
     put(j, "mean", num(result_mean(d)));
@@ -825,16 +825,18 @@ static json_t *variants(const struct summary *s)
                 const char *name[RESULT_DESIGNS_MAX];
                 size_t n = summary_designs(set, env, thp, name, RESULT_DESIGNS_MAX);
                 for (size_t i = 0; i < n; i++) {
-                    double mean_ref, ref;
+                    double mean_ref, ref, run_ref;
                     unsigned k, m;
                     double mean = summary_effect(s, set, SUMMARY_MEAN, env, thp, name[i], &mean_ref, &m);
                     double got = summary_effect(s, set, SUMMARY_SPEEDUP, env, thp, name[i], &ref, &k);
+                    double run = summary_effect(s, set, SUMMARY_APP_CLOCKS, env, thp, name[i], &run_ref, &k);
                     const struct result_design *d = summary_design(set, env, thp, name[i]);
                     add(rows,
-                        json_pack("{s:s,s:s,s:s,s:s,s:i,s:o,s:o,s:o,s:o}", "environment", result_envs[env],
+                        json_pack("{s:s,s:s,s:s,s:s,s:i,s:o,s:o,s:o,s:o,s:o,s:o}", "environment", result_envs[env],
                                   "pages", result_pages(thp), "design", name[i], "title", d->title,
                                   "workloads", (int)m, "mean", num(mean), "mean_reference", num(mean_ref),
-                                  "speedup", num(got), "speedup_reference", num(ref)));
+                                  "speedup", num(got), "speedup_reference", num(ref), "run", num(run),
+                                  "run_reference", num(run_ref)));
                 }
             }
         }
