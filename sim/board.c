@@ -84,6 +84,11 @@ static uint64_t milliseconds(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static bool stopped(const struct board *b)
+{
+    return b->stop != NULL && *b->stop != 0;
+}
+
 static void fail(struct board *b, enum board_status status)
 {
     if (b->status == BOARD_OK) {
@@ -449,7 +454,7 @@ static void pump(struct board *b, bool wait)
         } else if (n < 0 && errno == EAGAIN) {
             struct pollfd p = {b->fd, POLLOUT, 0};
             int ready = poll(&p, 1, (int)b->patience);
-            if (b->stop != NULL && *b->stop != 0) {
+            if (stopped(b)) {
                 fail(b, BOARD_STOPPED);
                 return;
             }
@@ -511,7 +516,7 @@ static void stuck(struct board *b, const struct wait *w)
  * neither happens for STUCK times the patience that the link has, give up. */
 static void await(struct board *b, struct wait *w)
 {
-    if (b->stop != NULL && *b->stop != 0) {
+    if (stopped(b)) {
         fail(b, BOARD_STOPPED);
     }
     pump(b, true);

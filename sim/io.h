@@ -77,8 +77,8 @@ void out_printf(struct out *out, const char *format, ...) __attribute__((format(
 bool out_commit(struct out *out);
 /** Give up: nothing stays. Frees out; NULL is allowed. */
 void out_discard(struct out *out);
+enum { FILE_MARK = 32 }; /**< bytes of a mark, with its NUL */
 /** What a regular file holds, as its CRC-32 and its length in bytes: "cbf43926.9". False after saying why. */
-enum { FILE_MARK = 32 };
 bool file_mark(const char *path, char mark[FILE_MARK]);
 /** Make a folder, unless it is there. False after saying why. */
 bool make_folder(const char *path);

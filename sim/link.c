@@ -34,9 +34,9 @@ struct link {
 
     uint8_t epoch;                 /* of frames sent now */
     uint8_t back_epoch, again_epoch; /* when the streams to, from the board last went back */
-    uint8_t probe_epoch;           /* of the last timeout */
     uint8_t echoed;
     bool hello_due, ack_due, nak_due, flush_due;
+    bool probing;                  /* since a timeout the board has said nothing that it could say after it */
 
     uint64_t heard;                /* when an intact frame came last */
     uint64_t moved;                /* when something was sent or came that the timer runs from */
@@ -291,7 +291,9 @@ static void take(struct link *l, const struct link_frame *f, uint64_t now)
         l->moved = now;
     }
     l->echoed = f->control >> 4;
-    if (!not_before(l->echoed, l->back_epoch)) {
+    if (not_before(l->echoed, l->back_epoch)) {
+        l->probing = false;
+    } else {
         l->moved = now; /* still busy with what was sent before: on a slow line it is long in the ports */
     }
     acknowledged(l, f->ack, now);
@@ -408,7 +410,8 @@ static void timers(struct link *l, uint64_t now)
     } else {
         go_back(l);
         ask_again(l);
-        l->back_epoch = l->probe_epoch = l->epoch;
+        l->back_epoch = l->epoch;
+        l->probing = true;
     }
 }
 
@@ -451,7 +454,7 @@ size_t link_send(struct link *l, uint8_t *to, size_t room, uint64_t now)
     }
     /* After a timeout one frame goes, until the board has seen it: a window each time would pile up in the
      * ports of a line that is slow or stands still. */
-    size_t window = not_before(l->echoed, l->probe_epoch) ? l->window : DMT_LINK_LEN_MAX;
+    size_t window = l->probing ? DMT_LINK_LEN_MAX : l->window;
     while (room - n >= LINK_FRAME_MAX) {
         size_t flying = (size_t)(l->snd - l->una), left = l->out.n - flying;
         size_t len = left < DMT_LINK_LEN_MAX ? left : DMT_LINK_LEN_MAX;

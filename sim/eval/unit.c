@@ -389,7 +389,6 @@ struct result *unit_run(const struct unit_options *o)
         result_free(u.result);
         return NULL;
     }
-    workload_skip_lead(u.workload);
     snprintf(u.result->workload, sizeof u.result->workload, "%s", workload_name(u.workload));
     snprintf(u.label, sizeof u.label, "%.20s %s %s", workload_name(u.workload), result_envs[o->env], result_pages(o->thp));
     u.ok = result_path(o->out, u.result, path, sizeof path);
@@ -418,6 +417,7 @@ struct result *unit_run(const struct unit_options *o)
         u.job[i].done = part_ready(&u, &u.job[i]);
     }
     if (u.ok) {
+        workload_skip_lead(u.workload);
         run_all(&u);
         wait_for(&u, 1);
         progress_end();

@@ -27,9 +27,9 @@ struct eval_area {
 
 struct workload;
 
-/** Full-size generators: name, what the paper ran, its bytes of virtual memory. NULL-terminated. */
 enum { WORKLOAD_NAME_MAX = 64 }; /**< with its NUL */
 
+/** Full-size generators: name, what the paper ran, its bytes of virtual memory. NULL-terminated. */
 struct workload_kind {
     const char *name, *what;
     uint64_t bytes;       /**< at scale 1 */
