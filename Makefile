@@ -187,7 +187,7 @@ $(O)/tests/systemc: $(O)/obj/tests/systemc.o $(O)/obj/tests/perm_rows.o $(filter
 # nothing in its walker, which simulates much faster: for tests of the link.
 BOARD_RTL := $(shell grep '^rtl/' rtl/fpga/board.f)
 BOARD_DIVISOR := 6
-BOARD_KHZ := 18000
+BOARD_KHZ := $(shell expr 3000 \* $(BOARD_DIVISOR))
 top_params = $(shell sed -nE 's/.*\.(RX_W|TX_W|BLOCK_W|SLOTS|WAYS|SET_W|LATENCY|DEPTH|TRACE)\(([0-9]+)\).*/\1=\2/p' $(1))
 BOARD_pipelined := $(call top_params,rtl/fpga/ulx3s_top.v)
 BOARD_tiny := $(call top_params,rtl/fpga/hx8k_top.v)

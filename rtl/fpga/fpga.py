@@ -210,6 +210,7 @@ def report(out, docs):
     rows = {line.split(" | ")[0]: line for line in page.read_text().splitlines() if line.startswith("| ")}
     columns = list(BOARDS["ulx3s"]["cells"])
     lines = ["| board | " + " | ".join(columns) + " | clock, MHz | asked for |", "|---|" + "--:|" * (len(columns) + 2)]
+    made = 0
     for name, board in BOARDS.items():
         store = out / f"{name}.result"
         kept = json.loads(store.read_text()) if store.exists() else {"key": None}
@@ -217,10 +218,13 @@ def report(out, docs):
             print(f"fpga: {name} was not made from these sources, its row stays: make fpga BOARD={name}", file=sys.stderr)
             lines += [rows[f"| {board['name']}"]] if f"| {board['name']}" in rows else []
             continue
+        made += 1
         slowest = min(kept["clocks"].values(), key=lambda c: c[0] / c[1], default=None)
         clock = [f"{slowest[0]:.1f}", f"{slowest[1]:.1f}"] if slowest else ["", ""]
         lines.append(f"| {board['name']} | " + " | ".join(str(kept["cells"][c] or "") for c in columns) + " | "
                      + " | ".join(clock) + " |")
+    if made == 0:
+        fail(f"{out} has no board's result: make fpga BOARD=ulx3s")
     print("\n".join(lines))
     if docs:
         text = "\n".join(["<!-- SPDX-License-Identifier: Apache-2.0 -->",

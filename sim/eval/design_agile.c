@@ -289,11 +289,7 @@ static bool moved(void *user, uint64_t vpn, uint64_t gfn)
 {
     struct agile *d = user;
 
-    if (gfn != EVAL_FRAMES) { /* the hypervisor does it, and keeps its table in step */
-        return flat_recompose(&d->table, d->system, vpn << 12);
-    }
-    flat_forget(&d->table, 0, FLAT_PAGES);
-    return flat_compose(&d->table, d->system);
+    return flat_moved(&d->table, d->system, vpn, gfn);
 }
 
 static size_t counters(void *user, struct eval_counter *counter, size_t room)

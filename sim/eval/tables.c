@@ -308,7 +308,8 @@ bool flat_compose_at(struct flat *f, const struct eval_system *s, uint64_t addr)
     return flat_map(f, addr, size, pfn);
 }
 
-bool flat_recompose(struct flat *f, const struct eval_system *s, uint64_t addr)
+/* The page at addr, where one is present, as it is mapped now. */
+static bool recompose(struct flat *f, const struct eval_system *s, uint64_t addr)
 {
     uint64_t to, gpfn, first;
     unsigned size = flat_find(f, addr, &to);
@@ -325,6 +326,15 @@ bool flat_recompose(struct flat *f, const struct eval_system *s, uint64_t addr)
     }
     gpfn += size < guest ? first >> 12 & 511 : 0;
     return compose(&c, first, size, gpfn);
+}
+
+bool flat_moved(struct flat *f, const struct eval_system *s, uint64_t vpn, uint64_t gfn)
+{
+    if (gfn != EVAL_FRAMES) {
+        return recompose(f, s, vpn << 12);
+    }
+    flat_forget(f, 0, FLAT_PAGES);
+    return flat_compose(f, s);
 }
 
 /* ---------------------------------------------------------------- walks */

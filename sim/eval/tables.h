@@ -79,9 +79,9 @@ bool flat_compose(struct flat *f, const struct eval_system *s);
 /** The page at addr only. False: a stage does not map it, or after saying why. */
 bool flat_compose_at(struct flat *f, const struct eval_system *s, uint64_t addr);
 
-/** The page at addr, where one is present, has another place in the host: as it is mapped there now. False after saying
- * why. */
-bool flat_recompose(struct flat *f, const struct eval_system *s, uint64_t addr);
+/** For a design's `moved`: page vpn, where it is present, or all (gfn EVAL_FRAMES), as they are mapped in the host now: the
+ * hypervisor moves frames and keeps its table in step. False after saying why. */
+bool flat_moved(struct flat *f, const struct eval_system *s, uint64_t vpn, uint64_t gfn);
 
 /** Look up: the page's DMT_SIZE_*, or TABLES_ABSENT. */
 static inline unsigned flat_find(const struct flat *f, uint64_t addr, uint64_t *to)
