@@ -1279,6 +1279,30 @@ Test(run, exits_under_a_hypervisor_inside)
     }
 }
 
+/* A run over writes to seven pages in turn, with windows that see the pages: its result, and its system in *system. */
+static struct result_design *seven_pages(const struct eval_design *d, bool thp, const struct eval_config *c, unsigned n,
+                                         struct eval_system **system)
+{
+    struct script *s = script();
+    struct result_design *to = calloc(1, sizeof *to);
+    struct last last = {.env = d->env, .pages = 7};
+    struct engine_options e = {.config = c,
+                               .design = d,
+                               .workload = &s->w,
+                               .measured = n,
+                               .windows = 4,
+                               .window = see_pages,
+                               .user = &last};
+
+    e.system = *system = system_of(d, thp, 0);
+    for (unsigned i = 0; i < n; i++) {
+        then(s, page(HEAP, i % 7), DMT_ACCESS_WRITE, 0);
+    }
+    cr_assert(engine_run(&e, to), "%s", d->title);
+    free(s);
+    return to;
+}
+
 /* By the machine's key: one frame in so many accesses moves, and all translations with it. */
 Test(run, frames_that_move)
 {
@@ -1286,32 +1310,18 @@ Test(run, frames_that_move)
 
     for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
         for (unsigned thp = 0; thp < 2; thp++) {
-            struct script *s = script();
-            struct result_design *to = calloc(1, sizeof *to);
+            struct eval_system *system;
             struct eval_config c = defaults();
-            struct last last = {.env = (*d)->env, .pages = 7};
-            struct engine_options e = {.config = &c,
-                                       .design = *d,
-                                       .workload = &s->w,
-                                       .measured = N,
-                                       .windows = 4,
-                                       .window = see_pages,
-                                       .user = &last};
             c.host_move = OFTEN;
             c.ntlb_entries = 16;
-            e.system = system_of(*d, thp, 0);
-            for (unsigned n = 0; n < N; n++) {
-                then(s, page(HEAP, n % 7), DMT_ACCESS_WRITE, 0);
-            }
-            cr_assert(engine_run(&e, to), "%s", (*d)->title);
-            struct dmt_vm *vm = e.system->inner != NULL ? e.system->inner : e.system->outer;
+            struct result_design *to = seven_pages(*d, thp, &c, N, &system);
+            struct dmt_vm *vm = system->inner != NULL ? system->inner : system->outer;
             cr_assert(thp || to->walks == ((*d)->env == EVAL_NATIVE ? 7 : 7 * (TIMES + 1)), "%s: %lu", (*d)->title, to->walks);
-            cr_assert(vm == NULL || dmt_host_stats(e.system->inner != NULL ? e.system->l1 : e.system->l0)->moved == TIMES);
+            cr_assert(vm == NULL || dmt_host_stats(system->inner != NULL ? system->l1 : system->l0)->moved == TIMES);
             bool shadow = (*d)->env == EVAL_NESTED && strcmp((*d)->name, "shadow") == 0;
             cr_assert(shadow ? to->exits > 2 * TIMES : to->exits == 0, "%s: %lu exits", (*d)->title, to->exits);
-            eval_system_free(e.system);
+            eval_system_free(system);
             forget(to);
-            free(s);
         }
     }
 }
@@ -1323,24 +1333,11 @@ Test(run, pages_that_are_mapped_anew)
     enum { N = 4 * 8192, OFTEN = 100, TIMES = N / OFTEN };
 
     for (const struct eval_design *const *d = eval_designs; *d != NULL; d++) {
-        struct script *s = script();
-        struct result_design *to = calloc(1, sizeof *to);
+        struct eval_system *system;
         struct eval_config c = flat();
-        struct last last = {.env = (*d)->env, .pages = 7};
-        struct engine_options e = {.config = &c,
-                                   .design = *d,
-                                   .workload = &s->w,
-                                   .measured = N,
-                                   .windows = 4,
-                                   .window = see_pages,
-                                   .user = &last};
         c.os_remap = OFTEN;
         c.exit_clocks = 1000;
-        e.system = system_of(*d, false, 0);
-        for (unsigned n = 0; n < N; n++) {
-            then(s, page(HEAP, n % 7), DMT_ACCESS_WRITE, 0);
-        }
-        cr_assert(engine_run(&e, to), "%s", (*d)->title);
+        struct result_design *to = seven_pages(*d, false, &c, N, &system);
         cr_assert(to->faults == TIMES && to->walks == 7 + TIMES, "%s: %lu faults, %lu walks", (*d)->title, to->faults,
                   to->walks);
         cr_assert(to->fallbacks == 0 || !(*d)->pv, "%s: registers serve them as before", (*d)->title);
@@ -1350,9 +1347,8 @@ Test(run, pages_that_are_mapped_anew)
                                                                : 0;
         cr_assert_eq(to->exits, exits, "%s: %lu exits", (*d)->title, to->exits);
         cr_assert_eq(to->exposed, to->walk_clocks + 1000 * exits);
-        eval_system_free(e.system);
+        eval_system_free(system);
         forget(to);
-        free(s);
     }
 }
 
