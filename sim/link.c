@@ -291,14 +291,20 @@ static void take(struct link *l, const struct link_frame *f, uint64_t now)
         l->moved = now;
     }
     l->echoed = f->control >> 4;
-    if (not_before(l->echoed, l->back_epoch)) {
+    /* What was heard once stays so: the marks go along with the echo, or eight more epochs would age them. */
+    bool back_heard = not_before(l->echoed, l->back_epoch), again_heard = not_before(l->echoed, l->again_epoch);
+    if (back_heard) {
+        l->back_epoch = l->echoed;
         l->probing = false;
     } else {
         l->moved = now; /* still busy with what was sent before: on a slow line it is long in the ports */
     }
+    if (again_heard) {
+        l->again_epoch = l->echoed;
+    }
     acknowledged(l, f->ack, now);
     l->stats.naks += (f->control & DMT_LINK_NAK) != 0;
-    if ((f->control & DMT_LINK_NAK) != 0 && not_before(l->echoed, l->back_epoch) && l->una < l->top) {
+    if ((f->control & DMT_LINK_NAK) != 0 && back_heard && l->una < l->top) {
         go_back(l);
     }
     if (f->len == 0) {
@@ -318,7 +324,7 @@ static void take(struct link *l, const struct link_frame *f, uint64_t now)
     l->stats.frames_bad++;
     if (ahead < 0) {
         l->ack_due = true;
-    } else if (not_before(l->echoed, l->again_epoch)) {
+    } else if (again_heard) {
         ask_again(l);
     }
 }

@@ -415,6 +415,36 @@ Test(link, what_is_taken_once_is_not_taken_again)
     link_free(l);
 }
 
+/* What is missing in one direction alone, eight times and more, as epochs are sixteen: the other still goes back when it is asked
+ * to, and once. Then the same the other way round. */
+Test(link, epochs_age_with_what_was_heard)
+{
+    struct link *l = opened();
+    uint8_t buf[2048];
+    uint16_t expected = 0;
+
+    cr_assert(link_write(l, "abcdef", 6));
+    for (uint8_t epoch = 1; epoch <= 12; epoch++) {
+        say(l, (uint8_t)((epoch - 1) << 4 | DMT_LINK_BOARD), 5, (uint16_t)(expected + 1), 0, "y", 1);
+        cr_assert_eq(link_send(l, buf, sizeof buf, 1) > 0, true);
+        cr_assert_eq(buf[1] & 0xf2, epoch << 4 | DMT_LINK_NAK, "asks again: %02x", buf[1]);
+        say(l, (uint8_t)(epoch << 4 | DMT_LINK_BOARD), 5, expected++, 0, "x", 1);
+        link_send(l, buf, sizeof buf, 1);
+    }
+    for (uint8_t epoch = 12; epoch <= 24; epoch++) {
+        uint8_t nak = (uint8_t)((epoch & 15) << 4 | DMT_LINK_BOARD | DMT_LINK_NAK);
+        say(l, nak, 5, expected, 0, "", 1);
+        say(l, nak, 5, expected, 0, "", 1); /* said before what was sent again had come */
+        cr_assert_gt(link_send(l, buf, sizeof buf, 1), 0);
+        cr_assert_eq(buf[1] >> 4, (epoch + 1) & 15, "goes back once: %02x", buf[1]);
+        cr_assert_eq(link_stats(l)->frames_repeated, epoch - 11u);
+    }
+    say(l, (uint8_t)(9 << 4 | DMT_LINK_BOARD), 5, (uint16_t)(expected + 1), 0, "y", 1);
+    link_send(l, buf, sizeof buf, 1);
+    cr_assert_eq(buf[1] & 0xf2, 10 << 4 | DMT_LINK_NAK, "asks again: %02x", buf[1]);
+    link_free(l);
+}
+
 Test(link, acknowledgement_of_what_was_never_sent)
 {
     struct link *l = opened();
