@@ -299,7 +299,7 @@ report: dmt $(BUILD)/setup/report ## [FULL=1] Translation designs side by side, 
 	@$(BUILD)/dmt sim $(FORMULA_SIM) -j $(JOBS) --out $(REPORT)-formula
 	@$(BUILD)/dmt report $(REPORT)-formula
 	@$(BUILD)/dmt sim --all $(REPORT_SIM) -j $(JOBS) --out $(REPORT)
-	@grep -v '^#' sim/eval/variants | while read -r name options; do \
+	@grep -v '^#' sim/eval/variants | while read -r name options; do echo "variant $$name: $$options"; \
 	    mkdir -p $(REPORT)/$$name && $(BUILD)/dmt sim $(VARIANT_SIM) $$options -j $(JOBS) --out $(REPORT)/$$name </dev/null || exit; done
 	@$(BUILD)/dmt report $(REPORT) --csv $(REPORT)/results.csv
 

@@ -837,6 +837,38 @@ Test(walk, registers_that_do_not_decide)
     close_bed(&b);
 }
 
+/* What would be read if the page's size were known: one entry, the one that decides; all where none does. */
+Test(walk, sizes_foreseen)
+{
+    static const unsigned sizes[] = {DMT_SIZE_4K, DMT_SIZE_2M};
+    unsigned of_size[2] = {0};
+    struct eval_config c = flat();
+    struct bed seen, blind;
+
+    c.walker_ports = 1;
+    open_bed(&blind, &c, EVAL_NATIVE, "dmt", true, 60);
+    c.dmt_foresight = 1;
+    open_bed(&seen, &c, EVAL_NATIVE, "dmt", true, 60);
+    for (unsigned n = 0; n < 2000; n++) {
+        uint64_t va = random_address();
+        walk(&blind, va);
+        walk(&seen, va);
+        cr_assert_eq(seen.w.pa, blind.w.pa);
+        cr_assert_eq(seen.w.fallback, blind.w.fallback);
+        if (seen.w.fallback) {
+            cr_assert_eq(seen.w.reads, blind.w.reads);
+            continue;
+        }
+        cr_assert(seen.w.reads == 1 && seen.clocks == FLAT, "%u reads, %lu clocks", seen.w.reads, seen.clocks);
+        for (unsigned i = 0; i < 2; i++) {
+            of_size[i] += blind.w.reads == 2 && seen.w.size == sizes[i];
+        }
+    }
+    cr_assert(of_size[0] > 100 && of_size[1] > 100, "%u of 4K, %u of 2M beside another", of_size[0], of_size[1]);
+    close_bed(&seen);
+    close_bed(&blind);
+}
+
 /* Its last page is a register's, the next one is not. */
 Test(walk, registers_end_with_their_last_page)
 {

@@ -344,8 +344,8 @@ Test(file, is_refused_when_changed, .init = scratch, .fini = tidy)
     static const struct {
         const char *from, *to, *words;
     } change[] = {
-        {"\"version\": 2", "\"version\": 1", "version: expected 2, which this dmt reads (the file has 1)"},
-        {"\"version\": 2", "\"version\": \"2\"", "version: expected 2"},
+        {"\"version\": 3", "\"version\": 1", "version: expected 3, which this dmt reads (the file has 1)"},
+        {"\"version\": 3", "\"version\": \"3\"", "version: expected 3"},
         {"\"host_program\": \"", "\"host_program\": 1, \"old\": \"", "host_program: expected a text of 1 to 63"},
         {"\"inputs\": \"none\"", "\"inputs\": \"\"", "inputs: expected a text of 1 to 127 characters"},
         {"\"dmt unit\"", "\"dmt run\"", "format: expected one of dmt unit"},
@@ -955,7 +955,7 @@ Test(report, refuses_what_is_no_results_directory, .init = scratch, .fini = tidy
     spit(in_work("r/x.json"), "{\"format\": ", 11);
     bad_directory(in_work("r"), "r/x.json:1: ");
     spit(in_work("r/x.json"), "{\"format\": \"dmt unit\", \"version\": 99}", 37);
-    bad_directory(in_work("r"), "r/x.json: version: expected 2, which this dmt reads (the file has 99)");
+    bad_directory(in_work("r"), "r/x.json: version: expected 3, which this dmt reads (the file has 99)");
     unlink(in_work("r/x.json"));
 
     write_unit(in_work("r"), eval_unit_make("gups", EVAL_NATIVE, false, &c, 1));

@@ -428,6 +428,11 @@ static void all_awaited(struct eval_config *c)
     c->dmt_wait_all = 1;
 }
 
+static void size_known(struct eval_config *c)
+{
+    c->dmt_foresight = 1;
+}
+
 static void differ(enum eval_env env, const char *name, bool thp, void (*spoil)(struct eval_config *c),
                    const char *what)
 {
@@ -446,6 +451,7 @@ Test(spoilt, timing)
     differ(EVAL_VIRT, "dmt", false, chain_free, "chains that take no clock");
     differ(EVAL_NATIVE, "dmt", true, two_ports, "two reads in a clock");
     differ(EVAL_NATIVE, "dmt", true, all_awaited, "sizes that nobody waits for");
+    differ(EVAL_NATIVE, "dmt", true, size_known, "sizes that are not read");
 }
 
 Test(spoilt, caches)

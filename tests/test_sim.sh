@@ -191,11 +191,13 @@ names() {
     check "another path to the same trace" [ $? -eq 0 ]
 }
 
-# The processes that a run of `jobs` designs has started, once all are there.
-workers_of() { # PID JOBS
+# The processes that run the designs, and those of their systems, once as many are there: each system's design here is one.
+workers_of() { # PID SYSTEMS
     for _ in {1..1000}; do
-        workers=$(pgrep -P "$1" | paste -sd,)
-        [ "$(tr , '\n' <<<"$workers" | grep -c .)" -eq "$2" ] && return
+        systems=$(pgrep -P "$1" | paste -sd,)
+        designs=$([ -z "$systems" ] || pgrep -P "$systems" | paste -sd,)
+        workers=$systems,$designs
+        [ "$(tr , '\n' <<<"$designs" | grep -c .)" -eq "$2" ] && return
         sleep 0.02
     done
 }
@@ -232,13 +234,24 @@ orphans() {
     bereave $pid
     check "kill -9: no process goes on that ignores SIGTERM" [ $? -eq 1 ]
     kill -KILL ${workers//,/ } 2>kill
-    "$dmt" $run -d radix >stdout 2>stderr &
+    "$dmt" $run -d radix,fpt,asap >stdout 2>stderr & # all three over one system
     pid=$!
-    workers_of $pid 1
-    kill -TERM "${workers:-$pid}"
+    workers_of $pid 2
+    sleep 0.5
+    check "no more processes at once than places" [ "$(pgrep -cP "$systems")" -eq 2 ]
+    kill -INT $pid
     wait $pid
-    check "a process that is ended from outside" [ $? -eq 2 ]
-    check "is said" grep -q 'the process was ended by signal 15' stderr
+    for process in design system; do
+        "$dmt" $run -d radix >stdout 2>stderr &
+        pid=$!
+        workers_of $pid 1
+        [ $process = design ] && kill -TERM "${designs:-$pid}" || kill -TERM "${systems:-$pid}"
+        wait $pid
+        check "a $process's process that is ended from outside" [ $? -eq 2 ]
+        check "is said" grep -q 'the process was ended by signal 15' stderr
+        running "$workers"
+        check "and leaves none behind" [ $? -eq 1 ]
+    done
 }
 
 bad_input() {

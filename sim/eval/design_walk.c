@@ -334,14 +334,22 @@ static bool radix(struct walk *x, unsigned stage, uint64_t addr, int slot, bool 
     return true;
 }
 
+/* Is there a leaf of a register's page size at hpa, in a table of stage k? */
+static bool is_leaf(const struct walk *x, unsigned k, const struct reg *r, uint64_t hpa, uint64_t *entry)
+{
+    bool ept = k < x->d->entry;
+
+    *entry = 0;
+    dmt_mem_read(eval_system_mem(x->d->system), hpa, entry);
+    return (*entry & (ept ? 7 : DMT_PTE_P)) != 0 && (r->size == DMT_SIZE_4K || (*entry & DMT_PTE_PS) != 0);
+}
+
 /* A leaf that a register named: 1 it maps the address, 0 it does not. */
 static bool tea_entry(struct walk *x, unsigned k, const struct reg *r, uint64_t addr, uint64_t hpa, uint64_t *to)
 {
-    uint64_t entry = 0, offset = (UINT64_C(4096) << 9 * r->size) - 1;
-    bool ept = k < x->d->entry;
+    uint64_t entry, offset = (UINT64_C(4096) << 9 * r->size) - 1;
 
-    dmt_mem_read(eval_system_mem(x->d->system), hpa, &entry);
-    if ((entry & (ept ? 7 : DMT_PTE_P)) == 0 || (r->size != DMT_SIZE_4K && (entry & DMT_PTE_PS) == 0)) {
+    if (!is_leaf(x, k, r, hpa, &entry)) {
         return false;
     }
     *to = (entry & DMT_PTE_FRAME & ~offset) | (addr & offset);
@@ -374,6 +382,19 @@ static enum tea fetch_one(struct walk *x, unsigned k, const struct reg *r, uint6
     return tea_entry(x, k, r, addr, hpa, to) ? TEA_FOUND : TEA_UNDECIDED;
 }
 
+/* The page size whose register's entry maps the address, -1: none does. */
+static int decider(const struct walk *x, unsigned k, const struct reg *const of[STAGES], uint64_t addr)
+{
+    uint64_t entry;
+    int size = DMT_SIZE_1G;
+
+    while (size >= DMT_SIZE_4K &&
+           (of[size] == NULL || !is_leaf(x, k, of[size], tea_at(of[size], addr >> 12), &entry))) {
+        size--;
+    }
+    return size;
+}
+
 /* Registers of host memory, all sizes at once: as many start in a clock as there are ports. The largest that maps
  * the address decides, and nothing waits for the smaller ones. */
 static enum tea fetch_all(struct walk *x, unsigned k, const struct reg *const of[STAGES], uint64_t addr, uint64_t *to)
@@ -384,10 +405,11 @@ static enum tea fetch_all(struct walk *x, unsigned k, const struct reg *const of
     enum eval_level level[STAGES];
     enum tea found = TEA_UNDECIDED;
     unsigned n = 0;
+    int only = g->dmt_foresight ? decider(x, k, of, addr) : -1;
 
     for (int size = DMT_SIZE_1G; size >= DMT_SIZE_4K; size--) {
         const struct reg *r = of[size];
-        if (r == NULL) {
+        if (r == NULL || (only >= 0 && size != only)) {
             continue;
         }
         if (n == 0) {

@@ -400,7 +400,9 @@ const struct paper_times paper_times[PAPER_WORKLOADS] = {
     {{{0.094, 0.065}, {0.201, 0.082}, {0.237, 0}}, 0.118, 1.126, 1.113, 1.616}, /* Graph500 */
 };
 
-const double paper_hypercall[EVAL_ENVS] = {0, 1.88, 10.75}, paper_tables[2] = {241.3, 247.2};
+const double paper_hypercall[EVAL_ENVS] = {0, 1.88, 10.75}, paper_tables[2] = {241.3, 247.2},
+             paper_managing[EVAL_ENVS] = {12, 120, 598},
+             paper_tea_mb[EVAL_ENVS] = {0, (48.07 - 13.27) / 150, (54.87 - 15.67) / 150};
 
 int paper_workload(const char *name)
 {

@@ -58,8 +58,10 @@ struct paper_times {
 };
 extern const struct paper_times paper_times[PAPER_WORKLOADS];
 
-/** What TEAs cost (section 6.3): a hypercall in us, by levels of hypervisors; page tables of Redis in MB without TEAs and with. */
-extern const double paper_hypercall[EVAL_ENVS], paper_tables[2];
+/** What TEAs cost (section 6.3), by levels of hypervisors where it says EVAL_ENVS: a hypercall in us; page tables of Redis in MB
+ * without TEAs and with; all management of Redis' TEAs in fragmented memory, in ms; a MB more of TEAs that are asked for at once, in ms
+ * (from allocations of 50 and of 200 MB; 0: not published). */
+extern const double paper_hypercall[EVAL_ENVS], paper_tables[2], paper_managing[EVAL_ENVS], paper_tea_mb[EVAL_ENVS];
 
 /** -1: not one of them. */
 int paper_workload(const char *name);

@@ -74,6 +74,7 @@ static void as_built(struct eval_config *c, const struct dmt_config *d)
     c->walk_chain = 1;
     c->dmt_gtea_cached = 1;
     c->dmt_wait_all = 0;
+    c->dmt_foresight = 0;
 }
 
 /* ---------------------------------------------------------------- the RTL's memory */

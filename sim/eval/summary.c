@@ -880,6 +880,8 @@ static json_t *paper_json(const char *const *workload, size_t workloads)
     put(j, "f", f);
     put(j, "hypercall_us", nums(paper_hypercall, EVAL_ENVS));
     put(j, "tables_mb", nums(paper_tables, 2));
+    put(j, "managing_ms", nums(paper_managing, EVAL_ENVS));
+    put(j, "tea_mb_ms", nums(paper_tea_mb, EVAL_ENVS));
     return j;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Designs that share a kind of system are run one after another over it: the
- * parent populates it, each design's process inherits it, and while the last ones
- * run the next system is populated. A design that is done leaves a part file
- * beside the unit's, so that an interrupted run goes on where it was. */
+ * Designs that share a kind of system are run over it: a process populates it,
+ * and each design's process inherits it from that one. Several systems are populated
+ * and run at a time, on as many places as there may be processes. A design that is
+ * done leaves a part file beside the unit's, so that an interrupted run goes on
+ * where it was. */
 #include "eval/unit.h"
 
 #include "eval/rtl.h"
@@ -10,6 +11,7 @@
 #include "replay.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +26,15 @@
 struct job {
     const struct eval_design *design;
     char part[PATH_MAX_HERE];
-    pid_t pid; /* 0: not running */
-    bool done;
+    pid_t pid; /* of the design's process, or for the parent of all of its system's; 0: none */
+};
+
+/* What the processes of a unit have in common. */
+struct shared {
+    sem_t places;                               /* how many more may compute */
+    volatile uint64_t done[RESULT_DESIGNS_MAX]; /* accesses of each job */
+    volatile bool ended[RESULT_DESIGNS_MAX];    /* its part is there */
+    volatile bool failed;                       /* nothing new is started */
 };
 
 struct unit {
@@ -33,7 +42,7 @@ struct unit {
     struct result *result;
     struct job job[RESULT_DESIGNS_MAX];
     unsigned jobs, running;
-    volatile uint64_t *done; /* accesses of each job, shared with the processes */
+    struct shared *shared;
     struct eval_system *system;
     struct workload *workload; /* at its start: a process that runs a design has a copy */
     char label[64];
@@ -170,7 +179,7 @@ static int run_design(struct unit *u, unsigned index)
         .warmup = o->warmup,
         .measured = o->measured,
         .histogram = strcmp(j->design->name, j->design->base) == 0,
-        .done = &u->done[index],
+        .done = &u->shared->done[index],
         .windows = j->design->rtl ? o->windows : 0,
         .window = rtl_window,
         .user = &sink,
@@ -198,79 +207,89 @@ static int run_design(struct unit *u, unsigned index)
     return ok ? EXIT_OK : EXIT_BAD_INPUT;
 }
 
-static bool start_design(struct unit *u, unsigned index)
+/* ---------------------------------------------------------------- processes */
+
+/* Take one of the places of processes that compute. */
+static bool take_place(struct unit *u)
+{
+    return sem_trywait(&u->shared->places) == 0;
+}
+
+static void give_place(struct unit *u)
+{
+    sem_post(&u->shared->places);
+}
+
+static bool going_on(const struct unit *u)
+{
+    return !u->shared->failed && !stopped(u);
+}
+
+static pid_t start(struct unit *u, int (*run)(struct unit *, unsigned), unsigned index)
 {
     fflush(NULL);
     pid_t parent = getpid(), pid = fork();
 
     if (pid < 0) {
         say("cannot start a process: %s", strerror(errno));
-        return false;
-    }
-    if (pid == 0) {
+        u->shared->failed = true;
+    } else if (pid == 0) {
         signals_worker(parent);
-        int code = run_design(u, index);
+        int code = run(u, index);
         fflush(NULL);
         _exit(code);
+    } else {
+        u->running++;
     }
-    u->job[index].pid = pid;
-    u->running++;
+    return pid;
+}
+
+/* A process ended, or all are to: true when it was one of these, whose index comes back. */
+static bool reap(struct unit *u, unsigned *index)
+{
+    int status;
+    pid_t pid = u->running > 0 ? waitpid(-1, &status, WNOHANG) : 0;
+
+    for (unsigned i = 0; i < u->jobs; i++) {
+        if (stopped(u) && u->job[i].pid != 0) {
+            kill(u->job[i].pid, SIGTERM);
+        }
+    }
+    if (pid <= 0) {
+        if (pid < 0 && errno != EINTR) {
+            u->running = 0;
+            u->shared->failed = true;
+        } else {
+            nanosleep(&(struct timespec){0, 20000000}, NULL);
+        }
+        return false;
+    }
+    for (*index = 0; *index < u->jobs && u->job[*index].pid != pid; ++*index) {
+    }
+    if (*index == u->jobs) {
+        return false;
+    }
+    u->job[*index].pid = 0;
+    u->running--;
+    if (WIFSIGNALED(status) && !stopped(u)) {
+        say("%s: the process was ended by signal %d", u->label, WTERMSIG(status));
+    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_OK) {
+        u->shared->failed = true;
+    } else {
+        u->shared->ended[*index] = true;
+    }
     return true;
 }
 
-/* ---------------------------------------------------------------- the pool */
-
-static void show(const struct unit *u)
-{
-    uint64_t sum = 0, of = (u->o->warmup + u->o->measured) * u->jobs;
-
-    for (unsigned i = 0; i < u->jobs; i++) {
-        sum += u->job[i].done ? u->o->warmup + u->o->measured : u->done[i];
-    }
-    progress_show(u->label, sum, of);
-}
-
-/* Until fewer than `most` processes run. */
-static void wait_for(struct unit *u, unsigned most)
-{
-    while (u->running > 0 && u->running >= most) {
-        int status;
-        pid_t pid = waitpid(-1, &status, WNOHANG);
-        if (pid == 0) {
-            nanosleep(&(struct timespec){0, 20000000}, NULL);
-            show(u);
-        }
-        for (unsigned i = 0; i < u->jobs; i++) {
-            if (stopped(u) && u->job[i].pid != 0) {
-                kill(u->job[i].pid, SIGTERM);
-            }
-            if (pid <= 0 || u->job[i].pid != pid) {
-                continue;
-            }
-            u->job[i].pid = 0;
-            u->running--;
-            u->job[i].done = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
-            if (!u->job[i].done && !stopped(u)) {
-                if (WIFSIGNALED(status)) {
-                    say("%s: the process was ended by signal %d", u->label, WTERMSIG(status));
-                }
-                u->ok = false;
-            }
-        }
-        if (pid < 0 && errno != EINTR) {
-            u->running = 0;
-            u->ok = false;
-        }
-    }
-}
+/* ---------------------------------------------------------------- one system, in its process */
 
 static bool told(void *user, uint64_t done, uint64_t of)
 {
     const struct unit *u = user;
 
     (void)done, (void)of;
-    show(u);
-    return !stopped(u);
+    return going_on(u);
 }
 
 static struct eval_system *populate(struct unit *u, const struct eval_design *d)
@@ -291,30 +310,84 @@ static struct eval_system *populate(struct unit *u, const struct eval_design *d)
     return system;
 }
 
-/* Every design that is not done, system by system. */
+/* Populate the system of the design at `first`, then run over it every design that has the same and is not
+ * done. The place that this process came with is the first one's. */
+static int run_system(struct unit *u, unsigned first)
+{
+    bool placed = true;
+    unsigned ended;
+
+    signals_graceful(); /* asked to end, it ends its own processes first */
+    u->running = 0;
+    for (unsigned i = 0; i < u->jobs; i++) {
+        u->job[i].pid = 0; /* the parent's, not this one's */
+    }
+    u->system = populate(u, u->job[first].design);
+    if (u->system == NULL && !stopped(u)) {
+        u->shared->failed = true;
+    }
+    for (unsigned i = first; i < u->jobs && going_on(u); i++) {
+        if (u->shared->ended[i] || !same_system(u->job[first].design, u->job[i].design)) {
+            continue;
+        }
+        while (!placed && going_on(u) && !(placed = take_place(u))) {
+            if (reap(u, &ended)) {
+                give_place(u);
+            }
+        }
+        if (placed && going_on(u) && (u->job[i].pid = start(u, run_design, i)) > 0) {
+            placed = false;
+        }
+    }
+    if (placed) {
+        give_place(u);
+    }
+    while (u->running > 0) {
+        if (reap(u, &ended)) {
+            give_place(u);
+        }
+    }
+    signals_finish();
+    /* The system ends with the process. */
+    return u->system != NULL && going_on(u) ? EXIT_OK : EXIT_BAD_INPUT;
+}
+
+/* ---------------------------------------------------------------- all systems */
+
+static void show(const struct unit *u)
+{
+    uint64_t sum = 0, each = u->o->warmup + u->o->measured;
+
+    for (unsigned i = 0; i < u->jobs; i++) {
+        sum += u->shared->ended[i] ? each : u->shared->done[i];
+    }
+    progress_show(u->label, sum, each * u->jobs);
+}
+
 static void run_all(struct unit *u)
 {
     bool taken[RESULT_DESIGNS_MAX] = {false};
+    unsigned ended;
 
-    for (unsigned i = 0; i < u->jobs && u->ok && !stopped(u); i++) {
-        if (taken[i] || u->job[i].done) {
+    for (unsigned i = 0; i < u->jobs && going_on(u); i++) {
+        if (taken[i] || u->shared->ended[i]) {
             continue;
         }
-        wait_for(u, u->o->jobs);
-        if (!u->ok || stopped(u)) {
-            return;
+        for (unsigned k = i; k < u->jobs; k++) {
+            taken[k] = taken[k] || same_system(u->job[i].design, u->job[k].design);
         }
-        u->system = populate(u, u->job[i].design);
-        u->ok = u->system != NULL;
-        for (unsigned k = i; k < u->jobs && u->ok && !stopped(u); k++) {
-            if (!taken[k] && !u->job[k].done && same_system(u->job[i].design, u->job[k].design)) {
-                taken[k] = true;
-                wait_for(u, u->o->jobs);
-                u->ok = u->ok && (stopped(u) || start_design(u, k));
-            }
+        /* As many systems at a time as processes, for their memory's sake. */
+        while (going_on(u) && (u->running >= u->o->jobs || !take_place(u))) {
+            reap(u, &ended);
+            show(u);
         }
-        eval_system_free(u->system);
-        u->system = NULL;
+        if (going_on(u)) {
+            u->job[i].pid = start(u, run_system, i);
+        }
+    }
+    while (u->running > 0) {
+        reap(u, &ended);
+        show(u);
     }
 }
 
@@ -408,23 +481,22 @@ struct result *unit_run(const struct unit_options *o)
         u.ok = false;
     }
     result_free(before);
-    u.done = mmap(NULL, sizeof *u.done * RESULT_DESIGNS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (u.done == MAP_FAILED) {
+    u.shared = mmap(NULL, sizeof *u.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (u.shared == MAP_FAILED || sem_init(&u.shared->places, 1, o->jobs) != 0) {
         say("out of memory");
         u.ok = false;
     }
     for (unsigned i = 0; u.ok && i < u.jobs; i++) {
-        u.job[i].done = part_ready(&u, &u.job[i]);
+        u.shared->ended[i] = part_ready(&u, &u.job[i]);
     }
     if (u.ok) {
         workload_skip_lead(u.workload);
         run_all(&u);
-        wait_for(&u, 1);
         progress_end();
     }
     workload_free(u.workload);
     for (unsigned i = 0; u.ok && i < u.jobs; i++) {
-        u.ok = u.job[i].done && join(&u, &u.job[i]);
+        u.ok = u.shared->ended[i] && join(&u, &u.job[i]);
     }
     u.result->seconds = seconds_of(CLOCK_MONOTONIC) - start;
     if (!u.ok || stopped(&u) || !result_write(path, u.result)) {
@@ -434,8 +506,8 @@ struct result *unit_run(const struct unit_options *o)
     for (unsigned i = 0; u.result != NULL && i < u.jobs; i++) {
         unlink(u.job[i].part);
     }
-    if (u.done != MAP_FAILED) {
-        munmap((void *)u.done, sizeof *u.done * RESULT_DESIGNS_MAX);
+    if (u.shared != MAP_FAILED) {
+        munmap(u.shared, sizeof *u.shared);
     }
     return u.result;
 }
