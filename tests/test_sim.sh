@@ -239,7 +239,7 @@ orphans() {
     workers_of $pid 2
     sleep 0.5
     check "no more processes at once than places" [ "$(pgrep -cP "$systems")" -eq 2 ]
-    kill -INT $pid
+    kill -TERM $pid
     wait $pid
     for process in design system; do
         "$dmt" $run -d radix >stdout 2>stderr &
