@@ -531,7 +531,7 @@ static bool drop_surplus(struct judge *j)
         j->surplus[id].addr[0] = j->surplus[id].addr[1];
         j->surplus[id].n--;
         j->surplus_out--;
-        j->shadow.counter[CNT_READ]++;
+        j->caused[CNT_READ]++;
         j->stats->reads++;
         j->stats->surplus++;
         j->stats->cover[COVER_SURPLUS_LATE] += j->owner[ctx_of(j, id)] < 0;
@@ -661,7 +661,7 @@ static bool trace_request(struct judge *j, const struct dmt_out *out)
     w = &j->walk[slot];
     w->left = true;
     j->front_order++;
-    j->shadow.counter[CNT_REQUEST]++;
+    j->caused[CNT_REQUEST]++;
     if (out->wt_req_tag != w->tag)
         return fail(j, "wt_req_tag", w->tag, out->wt_req_tag, "not the request taken from the port");
 #define F(name) \
@@ -744,7 +744,7 @@ static bool trace_ref(struct judge *j, const struct dmt_out *out)
                                .tea = (uint8_t)out->wt_ref_tea,
                                .index = (uint8_t)out->wt_ref_index,
                                .lock = (uint8_t)out->wt_ref_lock };
-    j->shadow.counter[CNT_READ]++;
+    j->caused[CNT_READ]++;
     j->stats->reads++;
     if (e->stage >= j->shadow.config.sets || e->level < 1 || e->level > (e->tea ? 3 : 5))
         return fail(j, "wt_ref_level", 0, e->level, "no such entry of stage %u", e->stage);
@@ -783,10 +783,10 @@ static bool trace_update(struct judge *j, const struct dmt_out *out)
                                .resp = (uint8_t)out->wt_upd_resp,
                                .stage = (uint8_t)out->wt_upd_stage };
     if (e->resp == DMT_RESP_EXOKAY) {
-        j->shadow.counter[CNT_UPDATE]++;
+        j->caused[CNT_UPDATE]++;
         j->stats->updates++;
     } else if (e->resp == DMT_RESP_OKAY) {
-        j->shadow.counter[CNT_LOST]++;
+        j->caused[CNT_LOST]++;
         j->stats->lost++;
     }
     return step(j, w, out);
@@ -817,7 +817,7 @@ static void count_end(struct judge *j, const struct judge_walk *w, const struct 
         s->path_reads[path] += !w->event[i].write;
     for (unsigned i = 0; i < w->starts; i++)
         s->skipped += w->start[i].level != 0;
-    shadow_count_end(&j->shadow, r);
+    shadow_count_end(j->caused, r);
 }
 
 static bool trace_end(struct judge *j, const struct dmt_out *out)
@@ -883,8 +883,10 @@ static bool csr_executed(struct judge *j)
         return fail(j, "s_bvalid", 0, 1,
                     "write of offset 0x%x took effect with %u surplus reads on their way, %u on the bus", addr,
                     j->surplus_out, j->reads_out);
-    if (addr == DMT_HOST_BASE + DMT_HOST_CNT_CLEAR && strb == 0xff)
+    if (addr == DMT_HOST_BASE + DMT_HOST_CNT_CLEAR && strb == 0xff) {
         j->reads_unknown = j->step_unsure;
+        memset(j->caused, 0, sizeof j->caused);
+    }
     j->csr_bresp =
         (uint8_t)shadow_write(&j->shadow, addr, j->csr_w[0].data, strb, j->load, j->load_done);
     if (j->csr_bresp == DMT_RESP_STOP || j->load_done != j->load_n)
@@ -935,7 +937,7 @@ static bool csr_cycle(struct judge *j, const struct dmt_out *out, const struct d
         j->csr_read.known = shadow_read(&j->shadow, (unsigned)in->s_araddr, &j->csr_read.data, &resp) &&
                             !may_be_loading(j, (unsigned)in->s_araddr) &&
                             (in->s_araddr != DMT_HOST_BASE + DMT_HOST_CNT_READ ||
-                             !(j->step_unsure || j->reads_unknown));
+                             !(j->step_was_unsure || j->reads_unknown));
         j->csr_read.resp = (uint8_t)resp;
         j->csr_read.valid = true;
         j->stats->csr_reads++;
@@ -1213,7 +1215,10 @@ static bool event_pin(struct judge *j, const struct dmt_out *out)
 
 bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in *in)
 {
-    /* What the trace port shows happened in the cycle before. Counters first:
+    for (unsigned i = 0; i < SHADOW_COUNTERS; i++)
+        j->shadow.counter[i] += j->caused[i];
+    memset(j->caused, 0, sizeof j->caused);
+    /* What the trace port shows happened in the cycle before, and is in the counters in the next one. These first:
      * a clear in that cycle wins over a count, but not over an event. */
     if (out->wt_req_valid && !trace_request(j, out))
         return false;
@@ -1249,6 +1254,7 @@ bool judge_cycle(struct judge *j, const struct dmt_out *out, const struct dmt_in
     }
     if (in->req_valid && out->req_ready && !request(j, in))
         return false;
+    j->step_was_unsure = j->step_unsure;
     if (out->m_rready) /* then what waited for its step is stepped by now */
         j->step_unsure = false;
     j->last = *out;

@@ -96,7 +96,8 @@ struct judge {
     unsigned surplus_out;
     /* With PIPE: a surplus answer may not have been stepped yet; a clear of the counters met one, so that the
      * counter READ may be off by one. */
-    bool step_unsure, reads_unknown;
+    bool step_unsure, step_was_unsure, reads_unknown;
+    uint64_t caused[SHADOW_COUNTERS]; /* what the counters show in the next cycle only */
 
     struct { uint64_t addr; uint8_t id; } aw[DMT_PTE_IDS];
     uint64_t w[DMT_PTE_IDS];

@@ -239,7 +239,7 @@ static void model_access(struct machine *m, struct machine_answer *answer)
     s->counter[CNT_REQUEST]++;
     s->counter[CNT_READ] += answer->result.reads;
     s->counter[CNT_UPDATE] += answer->result.updates;
-    shadow_count_end(s, &answer->result);
+    shadow_count_end(s->counter, &answer->result);
     shadow_end_events(s, &answer->result);
     machine_walked(m, answer, &a.leaf);
 }

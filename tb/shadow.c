@@ -727,7 +727,7 @@ enum dmt_resp shadow_write_from(struct shadow *s, unsigned addr, uint64_t data, 
     return write_csr(s, addr, data, 0xff, &l);
 }
 
-void shadow_count_end(struct shadow *s, const struct dmt_result *r)
+void shadow_count_end(uint64_t counter[SHADOW_COUNTERS], const struct dmt_result *r)
 {
     unsigned path = 0; /* the worst of its stages */
 
@@ -735,22 +735,22 @@ void shadow_count_end(struct shadow *s, const struct dmt_result *r)
     case DMT_STATUS_OK:
         for (unsigned k = 0; k < DMT_SETS_MAX; k++)
             path = r->path[k] > path ? r->path[k] : path;
-        s->counter[path == DMT_PATH_TEA       ? CNT_TEA
-                   : path == DMT_PATH_RADIX   ? CNT_RADIX
-                   : path == DMT_PATH_RESTART ? CNT_RESTART
-                                              : CNT_PASS]++;
+        counter[path == DMT_PATH_TEA       ? CNT_TEA
+                : path == DMT_PATH_RADIX   ? CNT_RADIX
+                : path == DMT_PATH_RESTART ? CNT_RESTART
+                                           : CNT_PASS]++;
         break;
     case DMT_STATUS_BUS:
-        s->counter[CNT_BUS]++;
+        counter[CNT_BUS]++;
         break;
     case DMT_STATUS_RETRY:
-        s->counter[CNT_RETRY]++;
+        counter[CNT_RETRY]++;
         break;
     case DMT_STATUS_GTEA:
-        s->counter[CNT_GTEA]++;
+        counter[CNT_GTEA]++;
         break;
     default:
-        s->counter[CNT_FAULT]++;
+        counter[CNT_FAULT]++;
         break;
     }
 }

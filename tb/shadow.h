@@ -103,7 +103,7 @@ enum dmt_resp shadow_write_from(struct shadow *s, unsigned addr, uint64_t data, 
                                 void *user);
 
 /** A request has been answered so: the counter of its kind, and the sticky events that follow. */
-void shadow_count_end(struct shadow *s, const struct dmt_result *r);
+void shadow_count_end(uint64_t counter[SHADOW_COUNTERS], const struct dmt_result *r);
 void shadow_end_events(struct shadow *s, const struct dmt_result *r);
 
 /** What a read must answer. False: the value is known to the cycle model alone

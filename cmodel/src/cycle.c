@@ -278,7 +278,7 @@ static void use_cache(struct dmt_cycle *m, unsigned ctx, unsigned k, const struc
 
     f->level = (uint8_t)(e->cache + 1);
     f->rights = e->rights;
-    m->count[counter[k == m->entering][e->cache]]++;
+    m->caused[counter[k == m->entering][e->cache]]++;
     fetch_one(w, k, rule_entry_addr(e->table, f->level, f->addr), 0);
     launch(m, ctx);
 }
@@ -498,16 +498,16 @@ static void count_answer(struct dmt_cycle *m, const struct dmt_result *r)
     case DMT_STATUS_OK:
         for (unsigned k = 0; k < DMT_SETS_MAX; k++)
             path = r->path[k] > path ? r->path[k] : path;
-        m->count[by_path[path]]++;
+        m->caused[by_path[path]]++;
         break;
     case DMT_STATUS_BUS:
-        m->count[CNT_BUS]++;
+        m->caused[CNT_BUS]++;
         m->event[WINDOW_HOST] |= r->error == DMT_BUS_ERROR_NOT_EXCLUSIVE ? DMT_HOST_EVENT_NOT_EXCLUSIVE_MASK
                                                                          : DMT_HOST_EVENT_BUS_MASK;
         m->bus_addr = r->addr;
         break;
     case DMT_STATUS_GTEA:
-        m->count[CNT_GTEA]++;
+        m->caused[CNT_GTEA]++;
         m->event[WINDOW_HOST] |= DMT_HOST_EVENT_GTEA_MASK;
         /* ID and register are where the error code has them. */
         m->gtea_fault = (uint32_t)((r->error & (DMT_HOST_GTEA_FAULT_ID_MASK | DMT_HOST_GTEA_FAULT_INDEX_MASK))
@@ -515,10 +515,10 @@ static void count_answer(struct dmt_cycle *m, const struct dmt_result *r)
                                    | (r->error >> 18 & 1) << DMT_HOST_GTEA_FAULT_UNRESOLVED_LSB);
         break;
     case DMT_STATUS_RETRY:
-        m->count[CNT_RETRY]++;
+        m->caused[CNT_RETRY]++;
         break;
     default:
-        m->count[CNT_FAULT]++;
+        m->caused[CNT_FAULT]++;
         break;
     }
 }
@@ -834,7 +834,7 @@ static enum outcome swallow(struct dmt_cycle *m, unsigned ctx, unsigned k)
 {
     uint8_t *left = m->surplus[ctx];
 
-    m->count[CNT_READ]++;
+    m->caused[CNT_READ]++;
     left[k]--;
     if (!(left[0] | left[1] | left[2]))
         m->owed &= ~(1ull << ctx);
@@ -848,7 +848,7 @@ static enum outcome step_read(struct dmt_cycle *m, unsigned ctx, uint64_t data, 
     struct dmt_out *o = &m->out;
     bool tea = w->frame[w->stage].tea;
 
-    m->count[CNT_READ]++;
+    m->caused[CNT_READ]++;
     o->wt_ref_valid = 1;
     o->wt_ref_order = w->a.order;
     o->wt_ref_stage = w->stage;
@@ -878,11 +878,11 @@ static enum outcome step_write(struct dmt_cycle *m, unsigned ctx, unsigned resp)
     o->wt_upd_resp = resp;
     switch (resp) {
     case DMT_RESP_EXOKAY:
-        m->count[CNT_UPDATE]++;
+        m->caused[CNT_UPDATE]++;
         decode(m, w, w->stage, w->entry, f->level, &e);
         return e.leaf ? yield(m, ctx, &e, false) : descend(m, ctx, &e);
     case DMT_RESP_OKAY:
-        m->count[CNT_LOST]++;
+        m->caused[CNT_LOST]++;
         fetch(w, w->stage, 1, true);
         return go_read(m, ctx, AGAIN);
     default:
@@ -1010,7 +1010,7 @@ static void leave(struct dmt_cycle *m)
     struct dmt_out *o = &m->out;
 
     m->skid_valid = false;
-    m->count[CNT_REQUEST]++;
+    m->caused[CNT_REQUEST]++;
     o->wt_req_valid = 1;
     o->wt_req_order = a->order;
     o->wt_req_tag = a->tag;
@@ -1286,6 +1286,25 @@ static void work(struct dmt_cycle *m, const struct dmt_in *in, const struct star
     }
 }
 
+/* At the end of a clock. True: the next one changes a count. */
+static bool count_events(struct dmt_cycle *m)
+{
+    bool more = false;
+
+    for (unsigned i = 0; i < COUNTERS; i++) {
+        m->count[i] += m->counted[i];
+        m->counted[i] = m->caused[i];
+        m->caused[i] = 0;
+        more = more || m->counted[i];
+    }
+    if (m->count_clear) {
+        memset(m->count, 0, sizeof m->count);
+        memset(m->counted, 0, sizeof m->counted);
+        m->count_clear = false;
+    }
+    return more;
+}
+
 /* One clock in which something may happen. */
 static void edge(struct dmt_cycle *m, const struct dmt_in *in)
 {
@@ -1314,11 +1333,8 @@ static void edge(struct dmt_cycle *m, const struct dmt_in *in)
         cycle_loader_edge(m, s.kind == BEAT ? &s : NULL);
     else
         work(m, in, &start, &s);
-    m->count[CNT_BUSY] += taken != 0;
-    if (m->count_clear) {
-        memset(m->count, 0, sizeof m->count);
-        m->count_clear = false;
-    }
+    m->caused[CNT_BUSY] += taken != 0;
+    bool uncounted = count_events(m);
     m->now++;
 
     show(m);
@@ -1332,7 +1348,7 @@ static void edge(struct dmt_cycle *m, const struct dmt_in *in)
         CLEAR(o, wt_upd_valid, wt_end_valid);
     if (end_shown && !o->wt_end_valid)
         memset(&o->wt_end_valid, 0, sizeof *o - offsetof(struct dmt_out, wt_end_valid));
-    m->quiet = !cycle_taken(m) && !m->resp_n && !m->skid_valid && !(m->aw_held && m->w_held) && !m->settle
+    m->quiet = !uncounted && !cycle_taken(m) && !m->resp_n && !m->skid_valid && !(m->aw_held && m->w_held) && !m->settle
                && !m->loader.phase && m->step.kind == NOTHING
                && !(o->s_bvalid | o->s_rvalid | o->wt_req_valid | o->wt_ref_valid | o->wt_upd_valid
                     | o->wt_end_valid);

@@ -209,6 +209,7 @@ struct dmt_cycle {
     uint64_t bus_addr;
     uint32_t gtea_fault;
     uint64_t count[COUNTERS];
+    uint8_t caused[COUNTERS], counted[COUNTERS]; /* events of this clock, and of the one before: not in count yet */
     bool count_clear; /* CNT_CLEAR executes in this cycle */
     uint8_t settle;
     struct {

@@ -228,7 +228,7 @@ int dmt_dpi_translate(void *model, unsigned long long va, int access, int cpl, u
         if (m->reference[i].write && m->reference[i].resp <= DMT_RESP_EXOKAY)
             s->counter[m->reference[i].resp == DMT_RESP_EXOKAY ? CNT_UPDATE : CNT_LOST]++;
     }
-    shadow_count_end(s, &m->result);
+    shadow_count_end(s->counter, &m->result);
     shadow_end_events(s, &m->result);
     return 1;
 }

@@ -434,7 +434,7 @@ void loose::count(const struct dmt_result &r, const operation &walk, uint64_t cl
     shadow.counter[CNT_UPDATE] += r.updates;
     shadow.counter[CNT_LOST] += walk.lost;
     shadow.counter[CNT_BUSY] += walk.clock.busy(clocks);
-    shadow_count_end(&shadow, &r);
+    shadow_count_end(shadow.counter, &r);
     shadow_end_events(&shadow, &r);
     for (unsigned k = 0; r.multi_hit >> k; k++)
         shadow.level_event[k] |= r.multi_hit >> k & 1 ? DMT_LEVEL_EVENT_MULTI_HIT_MASK : 0;
