@@ -94,8 +94,8 @@ struct judge {
     /* Surplus reads of an ID whose answers have not come, in their order, wherever they are. */
     struct { uint64_t addr[2]; uint8_t n; } surplus[DMT_PTE_IDS];
     unsigned surplus_out;
-    /* With PIPE: a surplus answer may not have been stepped yet; a clear of the counters met one, so that the
-     * counter READ may be off by one. */
+    /* With PIPE: a surplus answer may not have been stepped yet, and in the cycle before; a clear of the counters met one, so
+     * that the counter READ may be off by one. */
     bool step_unsure, step_was_unsure, reads_unknown;
     uint64_t caused[SHADOW_COUNTERS]; /* what the counters show in the next cycle only */
 

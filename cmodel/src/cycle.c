@@ -1348,8 +1348,8 @@ static void edge(struct dmt_cycle *m, const struct dmt_in *in)
         CLEAR(o, wt_upd_valid, wt_end_valid);
     if (end_shown && !o->wt_end_valid)
         memset(&o->wt_end_valid, 0, sizeof *o - offsetof(struct dmt_out, wt_end_valid));
-    m->quiet = !uncounted && !cycle_taken(m) && !m->resp_n && !m->skid_valid && !(m->aw_held && m->w_held) && !m->settle
-               && !m->loader.phase && m->step.kind == NOTHING
+    m->quiet = !uncounted && !cycle_taken(m) && !m->resp_n && !m->skid_valid && !(m->aw_held && m->w_held)
+               && !m->settle && !m->loader.phase && m->step.kind == NOTHING
                && !(o->s_bvalid | o->s_rvalid | o->wt_req_valid | o->wt_ref_valid | o->wt_upd_valid
                     | o->wt_end_valid);
 }

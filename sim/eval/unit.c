@@ -225,7 +225,8 @@ static bool going_on(const struct unit *u)
     return !u->shared->failed && !stopped(u);
 }
 
-static pid_t start(struct unit *u, int (*run)(struct unit *, unsigned), unsigned index)
+/* A process that does `run` for a design. False after saying why: nothing more is started. */
+static bool start(struct unit *u, int (*run)(struct unit *, unsigned), unsigned index)
 {
     fflush(NULL);
     pid_t parent = getpid(), pid = fork();
@@ -233,21 +234,24 @@ static pid_t start(struct unit *u, int (*run)(struct unit *, unsigned), unsigned
     if (pid < 0) {
         say("cannot start a process: %s", strerror(errno));
         u->shared->failed = true;
-    } else if (pid == 0) {
+        return false;
+    }
+    if (pid == 0) {
         signals_worker(parent);
         int code = run(u, index);
         fflush(NULL);
         _exit(code);
-    } else {
-        u->running++;
     }
-    return pid;
+    u->job[index].pid = pid;
+    u->running++;
+    return true;
 }
 
-/* A process ended, or all are to: true when it was one of these, whose index comes back. */
-static bool reap(struct unit *u, unsigned *index)
+/* All processes are told to end when the run is. True: one has ended; else a moment has passed. */
+static bool reap(struct unit *u)
 {
     int status;
+    unsigned index = 0;
     pid_t pid = u->running > 0 ? waitpid(-1, &status, WNOHANG) : 0;
 
     for (unsigned i = 0; i < u->jobs; i++) {
@@ -264,12 +268,13 @@ static bool reap(struct unit *u, unsigned *index)
         }
         return false;
     }
-    for (*index = 0; *index < u->jobs && u->job[*index].pid != pid; ++*index) {
+    while (index < u->jobs && u->job[index].pid != pid) {
+        index++;
     }
-    if (*index == u->jobs) {
+    if (index == u->jobs) {
         return false;
     }
-    u->job[*index].pid = 0;
+    u->job[index].pid = 0;
     u->running--;
     if (WIFSIGNALED(status) && !stopped(u)) {
         say("%s: the process was ended by signal %d", u->label, WTERMSIG(status));
@@ -277,7 +282,7 @@ static bool reap(struct unit *u, unsigned *index)
     if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_OK) {
         u->shared->failed = true;
     } else {
-        u->shared->ended[*index] = true;
+        u->shared->ended[index] = true;
     }
     return true;
 }
@@ -315,7 +320,6 @@ static struct eval_system *populate(struct unit *u, const struct eval_design *d)
 static int run_system(struct unit *u, unsigned first)
 {
     bool placed = true;
-    unsigned ended;
 
     signals_graceful(); /* asked to end, it ends its own processes first */
     u->running = 0;
@@ -331,19 +335,19 @@ static int run_system(struct unit *u, unsigned first)
             continue;
         }
         while (!placed && going_on(u) && !(placed = take_place(u))) {
-            if (reap(u, &ended)) {
+            if (reap(u)) {
                 give_place(u);
             }
         }
-        if (placed && going_on(u) && (u->job[i].pid = start(u, run_design, i)) > 0) {
-            placed = false;
+        if (placed && going_on(u)) {
+            placed = !start(u, run_design, i);
         }
     }
     if (placed) {
         give_place(u);
     }
     while (u->running > 0) {
-        if (reap(u, &ended)) {
+        if (reap(u)) {
             give_place(u);
         }
     }
@@ -367,7 +371,6 @@ static void show(const struct unit *u)
 static void run_all(struct unit *u)
 {
     bool taken[RESULT_DESIGNS_MAX] = {false};
-    unsigned ended;
 
     for (unsigned i = 0; i < u->jobs && going_on(u); i++) {
         if (taken[i] || u->shared->ended[i]) {
@@ -378,15 +381,15 @@ static void run_all(struct unit *u)
         }
         /* As many systems at a time as processes, for their memory's sake. */
         while (going_on(u) && (u->running >= u->o->jobs || !take_place(u))) {
-            reap(u, &ended);
+            reap(u);
             show(u);
         }
         if (going_on(u)) {
-            u->job[i].pid = start(u, run_system, i);
+            start(u, run_system, i);
         }
     }
     while (u->running > 0) {
-        reap(u, &ended);
+        reap(u);
         show(u);
     }
 }
