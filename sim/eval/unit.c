@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Designs that share a kind of system are run over it: a process populates it,
- * and each design's process inherits it from that one. Several systems are populated
+ * and each design's process inherits it from that one. Two systems are populated
  * and run at a time, on as many places as there may be processes. A design that is
  * done leaves a part file beside the unit's, so that an interrupted run goes on
  * where it was. */
@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define PATH_MAX_HERE 1200
+#define SYSTEMS 2u /* at a time, however many places there are, for their memory's sake */
 
 struct job {
     const struct eval_design *design;
@@ -379,8 +380,7 @@ static void run_all(struct unit *u)
         for (unsigned k = i; k < u->jobs; k++) {
             taken[k] = taken[k] || same_system(u->job[i].design, u->job[k].design);
         }
-        /* As many systems at a time as processes, for their memory's sake. */
-        while (going_on(u) && (u->running >= u->o->jobs || !take_place(u))) {
+        while (going_on(u) && (u->running >= SYSTEMS || !take_place(u))) {
             reap(u);
             show(u);
         }
