@@ -75,6 +75,7 @@ struct board {
 
 #define PARSE_MAX (1 + 8 * 512)
 #define STUCK     4
+#define PORT_MS   500u /* a port is given so long to take bytes, however short the patience with a board's answer */
 
 static uint64_t milliseconds(void)
 {
@@ -453,7 +454,7 @@ static void pump(struct board *b, bool wait)
             moved = true;
         } else if (n < 0 && errno == EAGAIN) {
             struct pollfd p = {b->fd, POLLOUT, 0};
-            int ready = poll(&p, 1, (int)b->patience);
+            int ready = poll(&p, 1, (int)(b->patience > PORT_MS ? b->patience : PORT_MS));
             if (stopped(b)) {
                 fail(b, BOARD_STOPPED);
                 return;
