@@ -53,6 +53,8 @@ static const struct key keys[] = {
     {"tea", FLAG, AT(os.tea.enabled), 0, 1, NULL, "TEAs at all"},
     {"tea.registers", NUMBER, AT(os.tea.registers), 1, DMT_TEA_MAX, NULL, "TEA registers used"},
     {"tea.bubble_percent", NUMBER, AT(os.tea.bubble_percent), 0, 100, NULL, "clusters: most bubbles"},
+    {"tea.present_percent", NUMBER, AT(os.tea.present_percent), 0, 100, NULL,
+     "TEAs of smaller page sizes where so many tables are, 0: wherever they may come"},
     {"tea.growth", NUMBER, AT(os.tea.growth), 1, 16, NULL,
      "a TEA that moves for growing becomes so much larger"},
     {"tea.halvings", NUMBER, AT(os.tea.halvings), 0, 16, NULL, "splits when memory is not contiguous"},

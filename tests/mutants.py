@@ -7,8 +7,8 @@ replacement there; make rebuilds what depends on it (of the RTL the mutant's
 configuration only: its `config`, else the default), then random lockstep runs
 look for it, and when those find nothing, the test suites (with the RTL of the
 default and one more configuration). The first that fails has caught the mutant.
-The same runs on the unchanged tree must find nothing. Bugs of the SystemC module
-and of the evaluator are looked for by their own tests alone. What was found is kept
+The same runs on the unchanged tree must find nothing. Bugs of software, of the SystemC
+module and of the evaluator are looked for by their own tests alone. What was found is kept
 in BUILD/mutants.json and used again while the tree stays the same.
 
 Exit status: 0 all caught, 1 some survived, 2 could not run.
@@ -53,18 +53,20 @@ KEYS = {"name", "file", "what", "old", "new"}
 OPTIONAL = {"config"}
 GROUPS = [("RTL", ("rtl/",)), ("cycle model", ("cmodel/src/cycle",)),
           ("architectural model and rules", ("cmodel/src/arch.c", "cmodel/src/rules.c")),
+          ("software", ("cmodel/src/space", "cmodel/src/tea_manager", "cmodel/src/cluster")),
           ("SystemC module", ("tb/systemc/",)), ("evaluator", ("sim/eval/",))]
-TLM, EVAL = GROUPS[-2][0], GROUPS[-1][0]
-OWN_TESTS = (TLM, EVAL)  # no RTL changes, and no random runs
+SOFTWARE, TLM, EVAL = (name for name, _ in GROUPS[-3:])
+OWN_TESTS = (SOFTWARE, TLM, EVAL)  # no RTL changes, and no random runs
 TLM_TEST = "build/tests/systemc"
 # As the Makefile's, as far as they decide whether something compiles.
 C_FLAGS = ["-std=c11", "-D_DEFAULT_SOURCE", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
 C_INCLUDES = [".", "cmodel/include", "cmodel/src", "tb", "sim"]
-# Of the evaluator, the suite that is most about a file first: (beginnings of file names, suite). The quick
-# ones, for all other files, follow.
-EVAL_SUITES = [(("workload",), "test_workloads"), (("rtl",), "test_eval_rtl"), (("system",), "test_eval_system"),
-               (("formula", "result", "summary", "paper"), "test_eval_result"),
-               (("design", "elastic", "tables"), "test_eval_designs"), (("",), "test_eval_machine")]
+# The suite that is most about a file first: (beginnings of file names, suite). The others follow, the
+# quick ones, at the end of the list, first.
+SUITES = {SOFTWARE: [((), "test_scenario"), ((), "test_os"), (("cluster",), "test_tea"), (("",), "test_space")],
+          EVAL: [(("workload",), "test_workloads"), (("rtl",), "test_eval_rtl"), (("system",), "test_eval_system"),
+                 (("formula", "result", "summary", "paper"), "test_eval_result"),
+                 (("design", "elastic", "tables"), "test_eval_designs"), (("",), "test_eval_machine")]}
 
 
 class CannotRun(Exception):
@@ -80,10 +82,10 @@ def group_of(mutant):
     return None
 
 
-def eval_suites(file=""):
-    """The evaluator's, in the order in which they are to look for a bug of this file."""
-    own = [s for begins, s in EVAL_SUITES if Path(file).name.startswith(begins)]
-    return own + [s for _, s in reversed(EVAL_SUITES) if s not in own]
+def own_suites(group, file=""):
+    """The group's, in the order in which they are to look for a bug of this file."""
+    own = [s for begins, s in SUITES.get(group, []) if Path(file).name.startswith(begins)]
+    return own + [s for _, s in reversed(SUITES.get(group, [])) if s not in own]
 
 
 def config_of(mutant):
@@ -262,17 +264,17 @@ class Tree:
         failed = re.search(r"^not ok (.*)$", self.log.read_text(errors="replace"), re.M)
         return ("systemc", failed[1] if failed else f"ended with {code}", None, None)
 
-    def evaluator(self, file):
-        """Like suite(), of the evaluator: its suites one after the other, those first that are about the file."""
-        for name in eval_suites(file):
+    def own_tests(self, mutant):
+        """Like suite(), of the mutant's group: its suites one after the other, those first that are about the file."""
+        group = group_of(mutant)
+        if group == TLM:
+            return self.tlm()
+        for name in own_suites(group, mutant["file"]):
             self.make([f"build/tests/{name}"])
             found = self.suite(name)
             if found:
                 return *found, None
         return None
-
-    def own_tests(self, mutant):
-        return self.tlm() if group_of(mutant) == TLM else self.evaluator(mutant["file"])
 
     def hunt(self, suites, config):
         """Look for a bug. (who, what, seed, clocks until then) or None."""
@@ -387,7 +389,7 @@ def campaign(mutants, build, jobs, with_suites):
     walkers = [m for m in mutants if group_of(m) not in OWN_TESTS]
     others = [m for m in mutants if group_of(m) in OWN_TESTS]
     groups = {group_of(m) for m in others}
-    own = [TLM_TEST] * (TLM in groups) + [f"build/tests/{s}" for s in eval_suites() if EVAL in groups]
+    own = [TLM_TEST] * (TLM in groups) + [f"build/tests/{s}" for g in sorted(groups) for s in own_suites(g)]
     configs = sorted({config_of(m) for m in walkers})
     suites = base.suites() if with_suites and walkers else []
     base.make(["build/setup/base", "build/setup/test", *["dmt"] * bool(walkers), *[f"build/tests/{s}" for s in suites],

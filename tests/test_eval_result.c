@@ -344,8 +344,8 @@ Test(file, is_refused_when_changed, .init = scratch, .fini = tidy)
     static const struct {
         const char *from, *to, *words;
     } change[] = {
-        {"\"version\": 3", "\"version\": 1", "version: expected 3, which this dmt reads (the file has 1)"},
-        {"\"version\": 3", "\"version\": \"3\"", "version: expected 3"},
+        {"\"version\": 4", "\"version\": 1", "version: expected 4, which this dmt reads (the file has 1)"},
+        {"\"version\": 4", "\"version\": \"3\"", "version: expected 4"},
         {"\"host_program\": \"", "\"host_program\": 1, \"old\": \"", "host_program: expected a text of 1 to 63"},
         {"\"inputs\": \"none\"", "\"inputs\": \"\"", "inputs: expected a text of 1 to 127 characters"},
         {"\"dmt unit\"", "\"dmt run\"", "format: expected one of dmt unit"},

@@ -385,6 +385,71 @@ EVERY(virt, 1)
 EVERY(nested_shadow, 2)
 EVERY(nested_full, 3)
 
+/* Blocks in registers of 4K pages, of all stages: what is mapped there by 2M, and by 4K. */
+static void small_registers(const struct eval_system *s, unsigned *huge, unsigned *small)
+{
+    struct mirror_path p;
+
+    *huge = *small = 0;
+    for (unsigned k = 0; k < eval_system_state(s)->mode; k++) {
+        for (unsigned i = 0; i < DMT_TEA_MAX; i++) {
+            const struct dmt_tea *r = &eval_system_state(s)->tea[k][i];
+
+            for (uint64_t n = 0; r->valid && r->sz == DMT_SIZE_4K && n < r->pages; n += 512) {
+                mirror_walk(eval_system_stage(s, k), (r->base_vpn + n) << 12, &p);
+                *huge += p.leaf == 2 && p.present;
+                *small += p.leaf == 1;
+            }
+        }
+    }
+}
+
+/* Registers of 4K pages only where such pages are: pages of 2M cost no second read or chain, and what is
+ * walked by the radix tables is no more than a block of 4K pages at one end of an area. */
+Test(populated, narrowed)
+{
+    for (unsigned e = 0; e < 4; e++) {
+        for (unsigned pv = 0; pv < 2; pv++) {
+            struct eval_system_options o = options(envs[e].env, pv ? PV : PLAIN, true, 0);
+            unsigned refs = envs[e].refs[pv ? PV : PLAIN], top = envs[e].env, huge, small, without = 0;
+            struct eval_system *s;
+
+            o.full = envs[e].full;
+            s = populated(&o);
+            small_registers(s, &huge, &small);
+            must(huge > 0, "the others cover pages of 2M, too");
+            eval_system_free(s);
+            o.present = 100;
+            s = populated(&o);
+            small_registers(s, &huge, &small);
+            must(huge == 0 && small > 0, "%u blocks of 2M, %u of 4K", huge, small);
+            for (unsigned i = 0; i < AREAS; i++) {
+                for (uint64_t p = 0; p < areas[i].pages; p++) {
+                    uint64_t va = (areas[i].vpn + p) << 12;
+                    struct dmt_result r = translate(s, va, access_of(&areas[i]));
+
+                    struct mirror_path m;
+                    bool all = true;
+
+                    for (unsigned k = 0; k <= top; k++)
+                        all = all && r.path[k] == DMT_PATH_TEA;
+                    must(r.status == DMT_STATUS_OK);
+                    must(mirror_walk(eval_system_stage(s, top), va, &m));
+                    if (pv || m.leaf == 2) /* of a 4K page both chains are gone through */
+                        must(all == (r.refs == refs), "env %u, 0x%lx: %u references", e, (unsigned long)va,
+                             r.refs);
+                    without += !all;
+                    if (p % 7 == 0)
+                        expect_page(s, va, access_of(&areas[i]));
+                }
+            }
+            must(without < 512, "%u pages of the heap's other end", without);
+            expect_invariants(s);
+            eval_system_free(s);
+        }
+    }
+}
+
 /* 2M pages of the host alone (HugeGPT). */
 Test(populated, host_huge)
 {
@@ -770,12 +835,20 @@ Test(moved, mirrors_and_registers_follow)
 Test(moved, pages_that_are_mapped_anew)
 {
     static const struct eval_area kinds[] = {
-        {.vpn = 0x555555555, .pages = 300, .resident = 300, .flags = DMT_OS_R | DMT_OS_X | DMT_OS_FILE, .name = "text"},
+        {.vpn = 0x555555555,
+         .pages = 300,
+         .resident = 300,
+         .flags = DMT_OS_R | DMT_OS_X | DMT_OS_FILE,
+         .name = "text"},
         {.vpn = 0x555555700, .pages = 700, .resident = 700, .flags = RW | DMT_OS_FILE, .name = "data"},
         {.vpn = 0x7f0000123, .pages = 3000, .resident = 3000, .flags = RW, .name = "heap"},
         {.vpn = 0x7f0000123 + 3000, .pages = 3000, .resident = 3000, .flags = RW, .name = "beside"},
         {.vpn = 0x7f2000000, .pages = 2048, .resident = 2048, .flags = RW | DMT_OS_SHARED, .name = "shared"},
-        {.vpn = 0x7f4000000, .pages = 2048, .resident = 2048, .flags = RW | DMT_OS_HUGETLB_2M, .name = "reserved"},
+        {.vpn = 0x7f4000000,
+         .pages = 2048,
+         .resident = 2048,
+         .flags = RW | DMT_OS_HUGETLB_2M,
+         .name = "reserved"},
     };
 
     for (unsigned i = 0; i < 16; i++) {
@@ -810,10 +883,12 @@ Test(moved, pages_that_are_mapped_anew)
         }
         for (unsigned k = 0; k < o.areas; k++) {
             for (uint64_t p = 0; p < kinds[k].pages; p++)
-                must(eval_system_fault(s, (kinds[k].vpn + p) << 12, kinds[k].flags & DMT_OS_W ? DMT_ACCESS_WRITE : DMT_ACCESS_READ));
+                must(eval_system_fault(s, (kinds[k].vpn + p) << 12,
+                                       kinds[k].flags & DMT_OS_W ? DMT_ACCESS_WRITE : DMT_ACCESS_READ));
         }
         eval_system_stats(s, &after);
-        must(after.pages == before.pages, "%u pages, %u before", (unsigned)after.pages, (unsigned)before.pages);
+        must(after.pages == before.pages, "%u pages, %u before", (unsigned)after.pages,
+             (unsigned)before.pages);
         must(after.covered[envs[e].env] == before.covered[envs[e].env]);
         expect_invariants(s);
         eval_system_free(s);
@@ -947,6 +1022,7 @@ Test(options, out_of_range, .init = cr_redirect_stderr)
     must(REFUSED(x.registers = 0));
     must(REFUSED(x.registers = 65));
     must(REFUSED(x.fragment = 101));
+    must(REFUSED(x.present = 101));
     must(REFUSED(x.areas = 0));
     must(REFUSED(bad[0].resident = 701));
     bad[0] = areas[1];

@@ -700,6 +700,9 @@ Test(os, options_out_of_range_are_refused_by_name)
     o.tea.registers = 17;
     must(dmt_os_new(&o, &why) == NULL && strstr(why, "registers") != NULL);
     o = w->o;
+    o.tea.present_percent = 101;
+    must(dmt_os_new(&o, &why) == NULL && strstr(why, "present_percent: 101 is not 0 to 100") != NULL);
+    o = w->o;
     o.tea.growth = 17;
     must(dmt_os_new(&o, &why) == NULL && strstr(why, "growth") != NULL);
     o = w->o;

@@ -402,6 +402,194 @@ Test(tea, each_page_size_has_its_own)
     close_world(&w, 4096);
 }
 
+/* present_percent: a huge area with 4K tables at its ends only. */
+Test(tea, smaller_sizes_can_be_narrowed_to_where_they_are)
+{
+    struct world w;
+    struct dmt_tea_policy policy = dmt_tea_policy_default();
+
+    policy.present_percent = 50;
+    open_world(&w, 4096, &policy, 0);
+    add_area(&w, VPN + 512 * 3 + 100, 512 * 600, 3);
+    dmt_space_settle(w.s);
+    must(w.reg[0].valid && w.reg[0].sz == DMT_SIZE_2M && !w.reg[1].valid, "nothing is mapped by 4K yet");
+    must(dmt_space_stats(w.s)->tea_frames == 2 + 601 && w.sets == 1, "its slots are there all the same");
+
+    must(dmt_space_map(w.s, VPN + 512 * 4, DMT_SIZE_2M, leaf(0x10000)));
+    must(dmt_space_map(w.s, VPN + 512 * 602, DMT_SIZE_4K, leaf(0x20000)));
+    must(dmt_space_map(w.s, VPN + 512 * 603, DMT_SIZE_4K, leaf(0x30000)));
+    must(dmt_space_map(w.s, VPN + 512 * 3 + 100, DMT_SIZE_4K, leaf(0x40000)));
+    while (dmt_space_work(w.s)) { /* without a change of areas, or a plan */
+    }
+    must(w.reg[1].valid && w.reg[1].sz == DMT_SIZE_4K && w.reg[1].base_vpn == VPN + 512 * 602 &&
+             w.reg[1].pages == 1024,
+         "the last two blocks: [0x%llx, +%llu)", (unsigned long long)w.reg[1].base_vpn,
+         (unsigned long long)w.reg[1].pages);
+    must(w.reg[1].base_pfn == dmt_space_tea(w.s, 0).grant.pfn + 599 ||
+         w.reg[1].base_pfn == dmt_space_tea(w.s, 1).grant.pfn + 599);
+    must(w.reg[0].pages >= 512 * 601, "2M pages are covered throughout");
+    must(dmt_space_stats(w.s)->plans == 1 && dmt_space_stats(w.s)->moved == 0);
+    must(wrong(&w) == NULL, "%s", wrong(&w));
+    close_world(&w, 4096);
+}
+
+/* Of three sizes the two smaller ones are. */
+Test(tea, huge_pages_can_be_the_smaller_ones)
+{
+    struct world w;
+    struct dmt_tea_policy policy = dmt_tea_policy_default();
+    uint64_t first = (UINT64_C(5) << 18) + 512 * 100, end = (UINT64_C(8) << 18) + 512 * 200;
+
+    policy.present_percent = 100;
+    open_world(&w, 4096, &policy, 0);
+    add_area(&w, first, end - first, 7);
+    must(dmt_space_map(w.s, UINT64_C(6) << 18, DMT_SIZE_1G, leaf(0x40000)));
+    must(dmt_space_map(w.s, UINT64_C(7) << 18, DMT_SIZE_2M, leaf(0x10000)));
+    must(dmt_space_map(w.s, end - 512, DMT_SIZE_2M, leaf(0x20000)));
+    dmt_space_settle(w.s);
+    must(w.reg[0].sz == DMT_SIZE_1G && w.reg[0].valid && w.reg[0].pages >= end - (UINT64_C(5) << 18));
+    must(w.reg[1].sz == DMT_SIZE_2M && w.reg[1].base_vpn == UINT64_C(7) << 18 &&
+             w.reg[1].pages == (UINT64_C(1) << 18) + 512 * 200,
+         "[0x%llx, +0x%llx)", (unsigned long long)w.reg[1].base_vpn, (unsigned long long)w.reg[1].pages);
+    must(!w.reg[2].valid, "no table of 4K pages is there");
+    must(wrong(&w) == NULL, "%s", wrong(&w));
+    close_world(&w, 4096);
+}
+
+/* 4K tables in [from, to) of every `step`th block: what the register of 4K pages then covers, in blocks from
+ * VPN. */
+static void narrowed(struct world *w, unsigned present, unsigned from, unsigned to, unsigned step,
+                     unsigned first, unsigned blocks)
+{
+    struct dmt_tea_policy policy = dmt_tea_policy_default();
+
+    policy.present_percent = present;
+    open_world(w, 4096, &policy, 0);
+    add_area(w, VPN, 512 * 400, 3);
+    for (unsigned i = from; i < to; i += step) {
+        must(dmt_space_map(w->s, VPN + 512 * i, DMT_SIZE_4K, leaf(0x10000 + i)));
+    }
+    dmt_space_settle(w->s);
+    must(w->reg[1].valid && w->reg[1].sz == DMT_SIZE_4K && w->reg[1].base_vpn == VPN + 512 * first &&
+             w->reg[1].pages == 512 * blocks,
+         "%u %%, every %uth: [0x%llx, +%llu)", present, step, (unsigned long long)w->reg[1].base_vpn,
+         (unsigned long long)w->reg[1].pages);
+    must(wrong(w) == NULL, "%s", wrong(w));
+}
+
+Test(tea, tables_are_joined_while_enough_are_present)
+{
+    struct world w;
+
+    narrowed(&w, 0, 10, 90, 1, 0, 400); /* the paper's: all of it */
+    close_world(&w, 4096);
+    narrowed(&w, 100, 10, 90, 1, 10, 80);
+    close_world(&w, 4096);
+    narrowed(&w, 50, 10, 90, 2, 10, 79); /* 40 of 79 are there */
+    close_world(&w, 4096);
+    narrowed(&w, 70, 10, 90, 2, 10, 1); /* 2 of 3 are too few */
+    close_world(&w, 4096);
+    narrowed(&w, 100, 399, 400, 1, 399, 1);
+    close_world(&w, 4096);
+}
+
+Test(tea, a_register_follows_promotion_and_splits)
+{
+    struct world w;
+
+    narrowed(&w, 50, 0, 400, 1, 0, 400);
+    unsigned before = w.sets;
+    for (unsigned i = 0; i < 400 - 20; i++) { /* khugepaged, with the kernel's other work */
+        uint64_t vpn = VPN + 512 * i;
+        dmt_space_exchange(w.s, vpn, DMT_SIZE_4K, 0);
+        dmt_space_flush(w.s, vpn, 512);
+        must(dmt_space_promote(w.s, vpn, DMT_SIZE_2M, leaf(0x40000 + 512 * i)));
+        dmt_space_work(w.s);
+    }
+    must(w.sets - before < 60, "%u registers were written", w.sets - before);
+    while (dmt_space_work(w.s)) {
+    }
+    must(w.reg[1].valid && w.reg[1].base_vpn == VPN + 512 * 380 && w.reg[1].pages == 512 * 20);
+    uint64_t small[512];
+    for (unsigned n = 0; n < 30; n++) {
+        for (unsigned k = 0; k < 512; k++) {
+            small[k] = leaf(0x40000 + 512 * n + k);
+        }
+        dmt_space_exchange(w.s, VPN + 512 * n, DMT_SIZE_2M, 0);
+        dmt_space_flush(w.s, VPN + 512 * n, 512);
+        must(dmt_space_demote(w.s, VPN + 512 * n, DMT_SIZE_2M, small));
+    }
+    while (dmt_space_work(w.s)) {
+    }
+    must(w.reg[1].valid && w.reg[1].base_vpn == VPN && w.reg[1].pages == 512 * 30, "the longer run now");
+    must(wrong(&w) == NULL, "%s", wrong(&w));
+    close_world(&w, 4096);
+}
+
+/* The areas of a cluster change so that nothing larger occurs in it any more, and back. */
+Test(tea, a_size_is_narrowed_below_larger_ones_only)
+{
+    struct world w;
+    struct dmt_tea_policy policy = dmt_tea_policy_default();
+
+    policy.present_percent = 50;
+    open_world(&w, 4096, &policy, 0);
+    add_area(&w, VPN, 512 * 100, 1);
+    dmt_space_settle(w.s);
+    must(w.reg[0].valid && w.reg[0].pages == 512 * 100, "the only size");
+    for (unsigned n = 0; n < 3; n++) {
+        w.area[0].sizes = n % 2 == 0 ? 3 : 1; /* as madvise does */
+        dmt_space_areas_changed(w.s, VPN, 512 * 100);
+        dmt_space_settle(w.s);
+        must(w.reg[0].valid == (n % 2 != 0) && (n % 2 == 0 || w.reg[0].pages == 512 * 100));
+    }
+    must(wrong(&w) == NULL, "%s", wrong(&w));
+    close_world(&w, 4096);
+}
+
+/* A huge page can be split when memory is short, also when the TEA that kept its table has gone. */
+Test(tea, tables_set_aside_outlive_their_tea)
+{
+    struct world w;
+    struct dmt_tea_policy policy = dmt_tea_policy_default();
+    uint64_t small[512];
+
+    policy.registers = 2;
+    open_world(&w, 4096, &policy, 0);
+    add_area(&w, VPN, 512 * 4, 3);
+    dmt_space_settle(w.s);
+    must(w.reg[0].valid && w.reg[1].valid);
+    for (unsigned i = 0; i < 2; i++) { /* one by promotion, one at once */
+        uint64_t vpn = VPN + 512 * i;
+        if (i == 0) {
+            must(dmt_space_map(w.s, vpn, DMT_SIZE_4K, leaf(0x10000)));
+            dmt_space_exchange(w.s, vpn, DMT_SIZE_4K, 0);
+            dmt_space_flush(w.s, vpn, 512);
+            must(dmt_space_promote(w.s, vpn, DMT_SIZE_2M, leaf(0x20000)));
+        } else {
+            must(dmt_space_deposit(w.s, vpn, DMT_SIZE_2M));
+            must(dmt_space_map(w.s, vpn, DMT_SIZE_2M, leaf(0x20000 + 512)));
+        }
+    }
+    add_area(&w, VPN + 512 * 2048, 512 * 40, 1);
+    dmt_space_settle(w.s);
+    must(w.reg[0].sz + w.reg[1].sz == DMT_SIZE_2M && w.reg[0].valid && w.reg[1].valid,
+         "the small area has a register of 2M only");
+    dmt_buddy_fail_after(w.buddy, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t vpn = VPN + 512 * i;
+        for (unsigned k = 0; k < 512; k++) {
+            small[k] = leaf(0x20000 + 512 * i + k);
+        }
+        dmt_space_exchange(w.s, vpn, DMT_SIZE_2M, 0);
+        dmt_space_flush(w.s, vpn, 512);
+        must(dmt_space_demote(w.s, vpn, DMT_SIZE_2M, small), "no table for block %u", i);
+    }
+    dmt_buddy_fail_after(w.buddy, UINT64_MAX);
+    must(wrong(&w) == NULL, "%s", wrong(&w));
+    close_world(&w, 4096);
+}
+
 Test(tea, larger_areas_take_registers_over)
 {
     struct world w;
@@ -697,6 +885,7 @@ Test(tea, random_lives)
         policy.registers = 1 + (unsigned)rng_below(&r, 16);
         policy.background = (unsigned)rng_below(&r, 5);
         policy.growth = 1 + (unsigned)rng_below(&r, 3);
+        policy.present_percent = seed % 2 == 0 ? 1 + (unsigned)rng_below(&r, 100) : 0;
         open_world(&w, frames, &policy, 0);
         w.no_extend = seed % 4 == 1;
         dmt_buddy_fragment(w.buddy, 3, seed % 2 == 0 ? 0.9 : 0, seed);

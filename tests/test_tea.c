@@ -293,6 +293,7 @@ Test(tea, areas_that_share_a_leaf_table_share_its_register)
     map_range(s, 1015, 5);
     cr_assert_eq(layout(s, 16), DMT_TEA_OK);
     check(s);
+    cr_assert_eq(s->report.clusters, 1);
     cr_assert_eq(s->report.registers, 1);
     cr_assert_eq(s->report.covered_pages, 15);
     compare_all(s);

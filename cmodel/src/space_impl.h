@@ -28,7 +28,12 @@ struct tea {
     uint64_t end;        /* VPN up to which the register covers */
     struct dmt_grant grant;
     int index;           /* register, or -1 */
+    bool smaller;        /* a larger size may occur in its range, too */
+    uint64_t from, to;   /* with present_percent and `smaller`: slots that the register covers */
+    uint64_t changes;    /* slots linked and unlinked since these were found */
+    uint64_t seen;       /* `changes` at the dmt_space_work() before */
     uint64_t used;       /* slots not SLOT_EMPTY or SLOT_GONE */
+    uint64_t linked;     /* slots SLOT_LINKED */
     uint64_t gone;       /* slots SLOT_GONE */
     uint64_t next;       /* BUILDING: slots before this are settled */
     uint64_t weight;     /* pages of its areas at the last plan */

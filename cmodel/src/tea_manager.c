@@ -12,6 +12,7 @@ struct dmt_tea_policy dmt_tea_policy_default(void)
     return (struct dmt_tea_policy){.enabled = true,
                                    .registers = 16,
                                    .bubble_percent = 2,
+                                   .present_percent = 0,
                                    .min_pages = 0,
                                    .growth = 2,
                                    .halvings = 8,
@@ -26,6 +27,8 @@ const char *dmt_tea_policy_check(const struct dmt_tea_policy *p)
         snprintf(why, sizeof why, "registers: %u is not 1 to %d", p->registers, DMT_TEA_MAX);
     } else if (p->bubble_percent > 100) {
         snprintf(why, sizeof why, "bubble_percent: %u is not 0 to 100", p->bubble_percent);
+    } else if (p->present_percent > 100) {
+        snprintf(why, sizeof why, "present_percent: %u is not 0 to 100", p->present_percent);
     } else if (p->growth < 1 || p->growth > 16) {
         snprintf(why, sizeof why, "growth: %u is not 1 to 16", p->growth);
     } else if (p->halvings > 16) {
@@ -58,7 +61,8 @@ struct tea *tea_of_frame(const struct dmt_space *s, uint64_t pfn)
 {
     for (size_t i = 0; i < s->teas; i++) {
         struct tea *t = s->tea[i];
-        if (pfn >= t->grant.pfn && pfn - t->grant.pfn < t->blocks && t->slot[pfn - t->grant.pfn] != SLOT_GONE) {
+        if (pfn >= t->grant.pfn && pfn - t->grant.pfn < t->blocks &&
+            t->slot[pfn - t->grant.pfn] != SLOT_GONE) {
             return t;
         }
     }
@@ -73,6 +77,9 @@ void tea_slot_set(struct tea *t, uint64_t slot, enum slot use)
     t->gone += (use == SLOT_GONE) - (t->slot[slot] == SLOT_GONE);
     t->used += is;
     t->used -= was;
+    t->changes += (use == SLOT_LINKED) != (t->slot[slot] == SLOT_LINKED);
+    t->linked += use == SLOT_LINKED;
+    t->linked -= t->slot[slot] == SLOT_LINKED;
     t->slot[slot] = (uint8_t)use;
 }
 
@@ -129,11 +136,19 @@ void tea_delete_all(struct dmt_space *s)
 
 /* ------------------------------------------------------------ registers */
 
+static bool narrowed(const struct dmt_space *s, const struct tea *t)
+{
+    return s->o.policy.present_percent > 0 && t->smaller;
+}
+
 static void set_register(struct dmt_space *s, const struct tea *t, bool valid)
 {
     struct dmt_tea *r = &s->reg[t->index];
-    uint64_t base = t->first << block_shift(t->size);
+    uint64_t from = narrowed(s, t) ? t->from : 0, to = narrowed(s, t) ? t->to : t->blocks;
+    uint64_t base = (t->first + from) << block_shift(t->size), end = (t->first + to) << block_shift(t->size);
 
+    end = end < t->end ? end : t->end;
+    valid = valid && base < end;
     if (!valid && !r->valid) {
         return;
     }
@@ -142,8 +157,8 @@ static void set_register(struct dmt_space *s, const struct tea *t, bool valid)
         s->stats.fences++;
     } else {
         *r = (struct dmt_tea){.base_vpn = base,
-                              .pages = t->end - base,
-                              .base_pfn = t->grant.gtea ? t->grant.inside : t->grant.pfn,
+                              .pages = end - base,
+                              .base_pfn = (t->grant.gtea ? t->grant.inside : t->grant.pfn) + from,
                               .gtea = t->grant.gtea ? t->grant.id : 0,
                               .sz = (uint8_t)t->size,
                               .kind = t->grant.gtea ? DMT_KIND_GTEA : DMT_KIND_PA,
@@ -174,6 +189,67 @@ static void give_up_register(struct dmt_space *s, struct tea *t)
         set_register(s, t, false);
         t->index = -1;
     }
+}
+
+/* The longest run of linked slots, joined as areas are (T2a). Out of memory: all of them. */
+static void find_run(const struct dmt_space *s, struct tea *t)
+{
+    struct cluster *run;
+    uint64_t most = 0;
+    size_t n = 0;
+
+    if (!narrowed(s, t)) {
+        return;
+    }
+    run = malloc((t->linked + 1) * sizeof *run);
+    t->from = 0;
+    t->to = run != NULL ? 0 : t->blocks;
+    t->changes = t->seen = 0;
+    for (uint64_t i = 0; run != NULL && i < t->blocks; i++) {
+        if (t->slot[i] == SLOT_LINKED) {
+            struct dmt_vma slot = {i << 9, 512};
+            n = cluster_add(run, n, &slot, 0, 100 - s->o.policy.present_percent);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (run[i].used > most) {
+            most = run[i].used;
+            t->from = run[i].first;
+            t->to = run[i].end;
+        }
+    }
+    free(run);
+}
+
+static void renew_register(struct dmt_space *s, struct tea *t)
+{
+    set_register(s, t, false);
+    set_register(s, t, true);
+}
+
+/* Registers follow the tables in their TEAs: when these have become more or less by a sixteenth, or are what
+ * they were a step ago. True: some are about to. */
+static bool narrow(struct dmt_space *s, bool now)
+{
+    bool more = false;
+
+    for (size_t i = 0; i < s->teas; i++) {
+        struct tea *t = s->tea[i];
+        if (t->state != DMT_TEA_LIVE || !narrowed(s, t) || t->changes == 0) {
+            continue;
+        }
+        if (!now && t->changes <= t->linked / 16 && t->changes != t->seen) {
+            t->seen = t->changes;
+            more = true;
+            continue;
+        }
+        uint64_t from = t->from, to = t->to;
+        find_run(s, t);
+        if (t->from != from || t->to != to) {
+            renew_register(s, t);
+        }
+    }
+    return more;
 }
 
 /* Is the block under a leaf of the next size, so that its table must be kept for a demotion? */
@@ -298,6 +374,7 @@ static bool build(struct dmt_space *s)
         size_t before = s->teas;
         if (fill(s, t, &budget)) {
             t->state = DMT_TEA_LIVE;
+            find_run(s, t);
             set_register(s, t, true);
         } else {
             more = true;
@@ -320,6 +397,7 @@ struct want {
     uint64_t end;    /* VPN up to which areas reach */
     uint64_t weight; /* pages of areas */
     unsigned halved;
+    bool smaller; /* than the largest size of its clusters */
     bool done;
     struct tea *by; /* serves it already */
 };
@@ -369,6 +447,7 @@ static void add_clusters(struct plan *p, const struct cluster *c, size_t n, unsi
     for (size_t i = 0; i < n; i++) {
         uint64_t first = c[i].first >> 9 * size, last = (c[i].end - 1) >> 9 * size;
         uint64_t end = ((c[i].end << 9) + unit - 1) / unit * unit;
+        bool smaller = c[i].sizes >> (size + 1) != 0;
         if ((c[i].sizes >> size & 1) == 0 || c[i].pages < p->s->o.policy.min_pages) {
             continue;
         }
@@ -376,13 +455,18 @@ static void add_clusters(struct plan *p, const struct cluster *c, size_t n, unsi
             w.blocks = last + 1 - w.first;
             w.weight += c[i].pages;
             w.end = end;
+            w.smaller = w.smaller && smaller;
             continue;
         }
         if (open) {
             add_want(p, &w);
         }
-        w = (struct want){
-            .size = size, .first = first, .blocks = last + 1 - first, .end = end, .weight = c[i].pages};
+        w = (struct want){.size = size,
+                          .first = first,
+                          .blocks = last + 1 - first,
+                          .end = end,
+                          .weight = c[i].pages,
+                          .smaller = smaller};
         open = true;
     }
     if (open) {
@@ -584,18 +668,20 @@ static void trim(struct dmt_space *s, struct tea *t, uint64_t blocks, uint64_t e
 }
 
 /* The register's range follows the areas, within the TEA. */
-static void adjust(struct dmt_space *s, struct tea *t, uint64_t blocks, uint64_t end)
+static void adjust(struct dmt_space *s, struct tea *t, uint64_t blocks, uint64_t end, bool smaller)
 {
     uint64_t old = t->end;
+    bool renew = t->smaller != smaller;
 
+    t->smaller = smaller;
     if (2 * blocks < t->blocks) {
         trim(s, t, blocks, end);
     } else {
         t->end = end;
     }
-    if (t->state == DMT_TEA_LIVE && (t->end != old || !s->reg[t->index].valid)) {
-        set_register(s, t, false);
-        set_register(s, t, true);
+    if (t->state == DMT_TEA_LIVE && (renew || t->end != old || !s->reg[t->index].valid)) {
+        find_run(s, t);
+        renew_register(s, t);
     }
 }
 
@@ -668,6 +754,7 @@ static void adjust_all(struct plan *p, size_t chosen)
     for (size_t i = 0; i < s->teas; i++) {
         struct tea *t = s->tea[i];
         uint64_t blocks = 0, end = 0, weight = 0;
+        bool smaller = true;
         for (size_t k = 0; k < chosen; k++) {
             const struct want *w = &p->want[k];
             if (is_home(t) && w->by == t) {
@@ -675,11 +762,12 @@ static void adjust_all(struct plan *p, size_t chosen)
                 blocks = reach > blocks ? reach : blocks;
                 end = w->end > end ? w->end : end;
                 weight += w->weight;
+                smaller = smaller && w->smaller;
             }
         }
         if (blocks > 0) {
             t->weight = weight;
-            adjust(s, t, blocks, end);
+            adjust(s, t, blocks, end, smaller);
         }
     }
 }
@@ -711,6 +799,7 @@ static void create(struct plan *p, const struct want *ask, const uint64_t *frame
         t->index = index;
         t->end = w->end < limit ? w->end : limit;
         t->weight = w->weight;
+        t->smaller = w->smaller;
         s->building = true;
         served[g->request] = g->skip + g->frames;
         add_part(p, w, part.first, part.first + part.blocks, false);
@@ -787,6 +876,7 @@ static bool serve(struct plan *p, size_t chosen)
         if (many >= 1 && extend(s, first, w)) {
             migrate_overlapping(s, w, first);
             first->weight = w->weight;
+            first->smaller = w->smaller;
             s->building = true;
             continue;
         }
@@ -859,7 +949,8 @@ bool dmt_space_work(struct dmt_space *s)
     if (!s->building && (s->urgent || (s->changed > 0 && s->changed > s->smallest / 16))) {
         plan(s);
     }
-    return s->building && build(s);
+    bool more = s->building && build(s);
+    return narrow(s, false) || more;
 }
 
 void dmt_space_settle(struct dmt_space *s)
@@ -874,6 +965,7 @@ void dmt_space_settle(struct dmt_space *s)
     }
     while (s->building && build(s)) {
     }
+    narrow(s, true);
 }
 
 const struct dmt_tea *dmt_space_registers(const struct dmt_space *s)

@@ -69,6 +69,7 @@ enum { EVAL_LRU, EVAL_LFU, EVAL_FIFO };
     X(dmt_gtea_cached, "dmt.gtea_cached", 0, 1, 1, "1: the gTEA's base is kept beside the register, 0: each walk reads the table") \
     X(dmt_wait_all, "dmt.wait_all", 0, 1, 0, "pages of several sizes: 0: a walk goes on with the first entry that decides, as the RTL does, 1: it waits for every size's") \
     X(dmt_foresight, "dmt.foresight", 0, 1, 0, "1: of pages of several sizes the entry that decides is the only one read, as if its size were known: what the others cost") \
+    X(tea_present, "tea.present", 0, 100, 0, "above 0: in areas of huge pages the register of 4K pages covers only the longest run of 2M blocks of which at least so many per cent have 4K pages; 0: the whole area") \
     X(fpt_entries, "fpt.pwc.entries", 0, 4096, 32, "flattened tables: cache of upper entries") \
     X(fpt_ways, "fpt.pwc.ways", 1, 4096, 4, "") \
     X(fpt_layout, "fpt.layout", 0, 2, 0, "1: L4+L3 and L2+L1 merged, 2: L3+L2 merged, 0: 1 where a stage has 4K pages only, else 2") \

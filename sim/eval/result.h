@@ -9,7 +9,7 @@
 #include "io.h"
 
 /** Of the file format: a program reads its own version only. */
-#define RESULT_VERSION 3
+#define RESULT_VERSION 4
 
 enum {
     RESULT_DESIGNS_MAX = 32,

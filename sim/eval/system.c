@@ -99,6 +99,10 @@ static bool check(const struct eval_system_options *o)
         say("fragmentation of %u %%: expected 0 to 100", o->fragment);
         return false;
     }
+    if (o->present > 100) {
+        say("TEAs where %u %% of tables are: expected 0 to 100", o->present);
+        return false;
+    }
     if (o->areas == 0) {
         say("the workload has no area");
         return false;

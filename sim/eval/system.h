@@ -24,6 +24,7 @@ struct eval_system_options {
     bool pv;               /**< VIRT, NESTED: TEAs of guests as gTEAs, else in their own memory */
     bool full;             /**< NESTED: fallback over the real stages, else over a shadow table */
     unsigned registers;    /**< TEA registers a set */
+    unsigned present;      /**< struct dmt_tea_policy's present_percent, of every level */
     unsigned fragment;     /**< per cent of every level's free memory that is useless for 2M blocks, before the workload starts */
     uint64_t seed;
 };

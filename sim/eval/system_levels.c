@@ -274,6 +274,7 @@ static struct dmt_tea_policy tea_policy(const struct eval_system *s)
 
     p.enabled = s->o.tea;
     p.registers = s->platform.registers;
+    p.present_percent = s->o.present;
     return p;
 }
 

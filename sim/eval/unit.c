@@ -305,6 +305,7 @@ static struct eval_system *populate(struct unit *u, const struct eval_design *d)
 
     s.thp = o->thp;
     s.registers = o->config->dmt_registers;
+    s.present = o->config->tea_present;
     s.fragment = o->fragment;
     s.seed = o->seed;
     s.areas = workload_areas(u->workload, &s.area);

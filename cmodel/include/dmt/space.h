@@ -28,6 +28,9 @@ struct dmt_tea_policy {
     bool enabled;            /**< false: no TEAs at all */
     unsigned registers;      /**< 1..DMT_TEA_MAX that it may use (16) */
     unsigned bubble_percent; /**< clusters are joined while bubbles are at most this, 0..100 (2) */
+    unsigned present_percent; /**< 1..100: a register of a size below its cluster's largest covers only the longest
+                                   run of its TEA's blocks that have a table, joined while at least so many per
+                                   cent have one, and none while there is none; 0: all of the TEA (0, as the paper) */
     uint64_t min_pages;      /**< areas smaller than this get no TEA of their own (0; the artifact: 16384) */
     unsigned growth;         /**< a TEA that must move for growing gets so many times its size, 1..16 (2) */
     unsigned halvings;       /**< how often a range is halved when no run is free, 0..16 (8) */
