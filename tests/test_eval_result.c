@@ -955,7 +955,7 @@ Test(report, refuses_what_is_no_results_directory, .init = scratch, .fini = tidy
     spit(in_work("r/x.json"), "{\"format\": ", 11);
     bad_directory(in_work("r"), "r/x.json:1: ");
     spit(in_work("r/x.json"), "{\"format\": \"dmt unit\", \"version\": 99}", 37);
-    bad_directory(in_work("r"), "r/x.json: version: expected 3, which this dmt reads (the file has 99)");
+    bad_directory(in_work("r"), "r/x.json: version: expected 4, which this dmt reads (the file has 99)");
     unlink(in_work("r/x.json"));
 
     write_unit(in_work("r"), eval_unit_make("gups", EVAL_NATIVE, false, &c, 1));

@@ -671,7 +671,7 @@ static void trim(struct dmt_space *s, struct tea *t, uint64_t blocks, uint64_t e
 static void adjust(struct dmt_space *s, struct tea *t, uint64_t blocks, uint64_t end, bool smaller)
 {
     uint64_t old = t->end;
-    bool renew = t->smaller != smaller;
+    bool renew = s->o.policy.present_percent > 0 && t->smaller != smaller;
 
     t->smaller = smaller;
     if (2 * blocks < t->blocks) {
