@@ -402,6 +402,19 @@ Test(tea, each_page_size_has_its_own)
     close_world(&w, 4096);
 }
 
+/* Split the huge page at vpn, whose frames begin at pfn. */
+static bool split(struct world *w, uint64_t vpn, uint64_t pfn)
+{
+    uint64_t small[512];
+
+    for (unsigned k = 0; k < 512; k++) {
+        small[k] = leaf(pfn + k);
+    }
+    dmt_space_exchange(w->s, vpn, DMT_SIZE_2M, 0);
+    dmt_space_flush(w->s, vpn, 512);
+    return dmt_space_demote(w->s, vpn, DMT_SIZE_2M, small);
+}
+
 /* present_percent: a huge area with 4K tables at its ends only. */
 Test(tea, smaller_sizes_can_be_narrowed_to_where_they_are)
 {
@@ -510,14 +523,8 @@ Test(tea, a_register_follows_promotion_and_splits)
     while (dmt_space_work(w.s)) {
     }
     must(w.reg[1].valid && w.reg[1].base_vpn == VPN + 512 * 380 && w.reg[1].pages == 512 * 20);
-    uint64_t small[512];
     for (unsigned n = 0; n < 30; n++) {
-        for (unsigned k = 0; k < 512; k++) {
-            small[k] = leaf(0x40000 + 512 * n + k);
-        }
-        dmt_space_exchange(w.s, VPN + 512 * n, DMT_SIZE_2M, 0);
-        dmt_space_flush(w.s, VPN + 512 * n, 512);
-        must(dmt_space_demote(w.s, VPN + 512 * n, DMT_SIZE_2M, small));
+        must(split(&w, VPN + 512 * n, 0x40000 + 512 * n));
     }
     while (dmt_space_work(w.s)) {
     }
@@ -552,7 +559,6 @@ Test(tea, tables_set_aside_outlive_their_tea)
 {
     struct world w;
     struct dmt_tea_policy policy = dmt_tea_policy_default();
-    uint64_t small[512];
 
     policy.registers = 2;
     open_world(&w, 4096, &policy, 0);
@@ -577,13 +583,7 @@ Test(tea, tables_set_aside_outlive_their_tea)
          "the small area has a register of 2M only");
     dmt_buddy_fail_after(w.buddy, 0);
     for (unsigned i = 0; i < 2; i++) {
-        uint64_t vpn = VPN + 512 * i;
-        for (unsigned k = 0; k < 512; k++) {
-            small[k] = leaf(0x20000 + 512 * i + k);
-        }
-        dmt_space_exchange(w.s, vpn, DMT_SIZE_2M, 0);
-        dmt_space_flush(w.s, vpn, 512);
-        must(dmt_space_demote(w.s, vpn, DMT_SIZE_2M, small), "no table for block %u", i);
+        must(split(&w, VPN + 512 * i, 0x20000 + 512 * i), "no table for block %u", i);
     }
     dmt_buddy_fail_after(w.buddy, UINT64_MAX);
     must(wrong(&w) == NULL, "%s", wrong(&w));

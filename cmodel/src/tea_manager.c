@@ -78,8 +78,7 @@ void tea_slot_set(struct tea *t, uint64_t slot, enum slot use)
     t->used += is;
     t->used -= was;
     t->changes += (use == SLOT_LINKED) != (t->slot[slot] == SLOT_LINKED);
-    t->linked += use == SLOT_LINKED;
-    t->linked -= t->slot[slot] == SLOT_LINKED;
+    t->linked += (use == SLOT_LINKED) - (t->slot[slot] == SLOT_LINKED);
     t->slot[slot] = (uint8_t)use;
 }
 
@@ -671,7 +670,7 @@ static void trim(struct dmt_space *s, struct tea *t, uint64_t blocks, uint64_t e
 static void adjust(struct dmt_space *s, struct tea *t, uint64_t blocks, uint64_t end, bool smaller)
 {
     uint64_t old = t->end;
-    bool renew = s->o.policy.present_percent > 0 && t->smaller != smaller;
+    bool was = narrowed(s, t);
 
     t->smaller = smaller;
     if (2 * blocks < t->blocks) {
@@ -679,7 +678,7 @@ static void adjust(struct dmt_space *s, struct tea *t, uint64_t blocks, uint64_t
     } else {
         t->end = end;
     }
-    if (t->state == DMT_TEA_LIVE && (renew || t->end != old || !s->reg[t->index].valid)) {
+    if (t->state == DMT_TEA_LIVE && (narrowed(s, t) != was || t->end != old || !s->reg[t->index].valid)) {
         find_run(s, t);
         renew_register(s, t);
     }
